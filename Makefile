@@ -1,0 +1,96 @@
+# libgcpreload: make, make check (unit tests), make install, make clean. V=1 shows commands.
+VERSION := 0.1.0
+PREFIX  ?= /usr/local
+LIBDIR  ?= $(PREFIX)/lib
+BINDIR  ?= $(PREFIX)/bin
+DESTDIR ?=
+CC      ?= cc
+CFLAGS  ?= -O2 -g
+B       := build
+
+ifeq ($(V),1)
+quiet =
+else
+quiet = @printf '  %-5s %s\n' $(1) '$(@:$(B)/%=%)';
+MAKEFLAGS += --no-print-directory
+endif
+
+warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla
+flags := -std=gnu11 -D_GNU_SOURCE -I. -DGCPRELOAD_VERSION='"$(VERSION)"' $(warnings) -MMD -MP
+
+# The library: hidden by default, no symbol newer than glibc 2.17 (checked by the tests).
+lib_src  := $(wildcard preload/*.c inject/*.c) \
+	$(addprefix ring/,file.c histogram.c identity.c self.c sweep.c writer.c)
+lib_obj  := $(lib_src:%.c=$(B)/lib/%.o)
+lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronous-unwind-tables \
+	-ffunction-sections -fdata-sections
+# dlsym lived in libdl before glibc 2.34, and today's -ldl is an empty archive: link the
+# run-time file itself, or every program on an older glibc dies of an undefined symbol.
+libdl    := $(shell $(CC) -print-file-name=libdl.so.2)
+lib_link := -shared -Wl,-soname,libgcpreload.so -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
+	-Wl,--gc-sections -Wl,--version-script=preload/exports.map \
+	-Wl,--no-as-needed $(libdl)
+
+cli_src  := $(wildcard cli/*.c) $(addprefix ring/,histogram.c names.c reader.c sweep.c)
+cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'
+cli_obj  := $(cli_src:%.c=$(B)/cli/%.o)
+cli_link := $(if $(STATIC),-static)
+
+unit_src := $(wildcard tests/unit/test_*.c)
+unit_bin := $(unit_src:tests/unit/%.c=$(B)/unit/%)
+# Everything of ours that a unit test may call, with sanitizers, in one archive.
+unit_lib_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
+	$(filter-out preload/start.c preload/interpose.c,$(wildcard preload/*.c))
+unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
+san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+.PHONY: all check install uninstall clean
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+all: $(B)/libgcpreload.so $(B)/gcpreload
+
+$(B)/libgcpreload.so: $(lib_obj) preload/exports.map
+	$(call quiet,LD)$(CC) $(CFLAGS) -o $@ $(lib_obj) $(lib_link) $(LDFLAGS)
+
+$(B)/gcpreload: $(cli_obj)
+	$(call quiet,LD)$(CC) $(CFLAGS) -o $@ $^ $(cli_link) $(LDFLAGS)
+
+$(B)/lib/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) $(lib_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/cli/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) $(cli_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+
+$(B)/unit/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) $(flags) $(CPPFLAGS) -O1 -g $(san) -c -o $@ $<
+
+$(B)/unit/gcpreload-test.a: $(unit_obj)
+	$(call quiet,AR)rm -f $@ && ar rc $@ $^
+
+$(B)/unit/test_%: tests/unit/test_%.c $(B)/unit/gcpreload-test.a
+	@mkdir -p $(@D)
+	$(call quiet,LD)$(CC) $(flags) -O1 -g $(san) -o $@ $< $(B)/unit/gcpreload-test.a -lcmocka -ldl
+
+# cmocka's own handler for SIGSEGV would hide what the sanitizer found.
+check: $(unit_bin)
+	@for t in $(unit_bin); do ASAN_OPTIONS=handle_segv=2 $$t || exit 1; done
+
+install: all
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(PREFIX)/share/doc/gcpreload
+	install -m 0755 $(B)/libgcpreload.so $(DESTDIR)$(LIBDIR)/libgcpreload.so
+	install -m 0755 $(B)/gcpreload $(DESTDIR)$(BINDIR)/gcpreload
+	install -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/gcpreload/
+
+uninstall:
+	rm -f $(DESTDIR)$(LIBDIR)/libgcpreload.so $(DESTDIR)$(BINDIR)/gcpreload
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/gcpreload
+
+clean:
+	rm -rf $(B)/lib $(B)/cli $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload
+
+-include $(shell find $(B)/lib $(B)/cli $(B)/unit -name '*.d' -type f 2>/dev/null)

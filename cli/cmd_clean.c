@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* gcpreload clean: removes what dead processes left. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/rings.h"
+#include "cli/text.h"
+#include "ring/sweep.h"
+
+struct clean {
+	struct rings_choice choice;
+	bool json;
+	bool dry_run;
+	int exit;
+	const char *dir;
+	size_t removed;
+	struct json out;
+};
+
+static void say(void *arg, const char *name)
+{
+	struct clean *clean = arg;
+	char path[4096], safe[4096];
+
+	snprintf(path, sizeof path, "%s/%s", clean->dir, name);
+	clean->removed++;
+	if (clean->json) {
+		json_open(&clean->out, '{');
+		json_pair_string(&clean->out, "file", path);
+		json_pair_bool(&clean->out, "removed", !clean->dry_run);
+		json_close(&clean->out, '}');
+	} else {
+		printf("%s %s\n", clean->dry_run ? "would remove" : "removed",
+		       text_safe(safe, sizeof safe, path));
+	}
+}
+
+static void clean_dir(void *arg, const struct rings_dir *dir)
+{
+	struct clean *clean = arg;
+	const struct gcpreload_sweep_limits everything = { .dry_run = clean->dry_run };
+	int ret;
+
+	if (dir->foreign) /* said already */
+		return;
+	clean->dir = dir->path;
+	ret = gcpreload_sweep(dir->fd, &everything, say, clean);
+	if (ret < 0) {
+		complain("%s: cannot be cleaned: %s; try as its user or as root", dir->path,
+			 strerror(-ret));
+		clean->exit = EXIT_NO;
+	}
+}
+
+static int clean_options(struct clean *clean, const struct command *command, int argc, char **argv)
+{
+	static const struct option longs[] = { RINGS_OPTIONS,
+					       OPTION_JSON,
+					       OPTION_HELP,
+					       { "dry-run", no_argument, NULL, 'n' },
+					       { 0 } };
+	struct options o = { command, argc, argv, ":" RINGS_SHORTS "jnh", longs, -1, 0 };
+	const char *why;
+	int c;
+
+	while ((c = options_next(&o)) != -1) {
+		switch (c) {
+		case 'j':
+			clean->json = true;
+			break;
+		case 'n':
+			clean->dry_run = true;
+			break;
+		default:
+			if (o.exit >= 0)
+				return o.exit;
+			if (rings_option(&clean->choice, c, &why) < 0)
+				return options_wrong(command, "%s: %s", optarg, why);
+		}
+	}
+	if (optind < argc)
+		return options_wrong(command, "%s: takes no operand", argv[optind]);
+	return -1;
+}
+
+static int exec(const struct command *command, int argc, char **argv)
+{
+	struct clean clean = { .exit = EXIT_FINE };
+	char *where;
+	int ret = clean_options(&clean, command, argc, argv);
+
+	if (ret >= 0)
+		return ret;
+	json_start(&clean.out, stdout, true);
+	if (clean.json)
+		json_open(&clean.out, '[');
+	rings_dirs(&clean.choice, clean_dir, &clean, &where);
+	if (clean.json) {
+		json_close(&clean.out, ']');
+		json_finish(&clean.out);
+	} else if (!clean.removed && clean.exit == EXIT_FINE) {
+		printf("nothing to remove in %s\n", where);
+	}
+	free(where);
+	return clean.exit;
+}
+
+const struct command command_clean = {
+	.name = "clean",
+	.usage = "[-n] [--json] [--dir DIR] [--user UID | --all-users]",
+	.summary = "remove the measurements of processes that ended",
+	.help = "  -n, --dry-run      only say what would be removed\n"
+		"  --json             an array with an object per file\n" RINGS_HELP "\n"
+		"Files of living processes, and files that are not ours, are never touched.\n",
+	.exec = exec,
+};

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: MIT */
+/* gcpreload ps: a line per process, what was done to it, and why. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/options.h"
+#include "cli/procfs.h"
+#include "cli/snapshot.h"
+#include "cli/table.h"
+#include "cli/text.h"
+
+struct ps {
+	struct rings_choice choice;
+	bool json;
+	bool all;
+	bool wide;
+};
+
+/* A process that has no ring yet. */
+static void add_starting(void *arg, const struct procfs *p)
+{
+	struct snapshot *s = snapshots_add(arg);
+	char value[64];
+	const char *reason = "has not begun to serve, or never will; ask: gcpreload doctor --pid";
+
+	if (procfs_environment(p->pid, "GCPRELOAD_DISABLE", value, sizeof value) == 1 &&
+	    strcmp(value, "0") != 0 && *value)
+		reason = "GCPRELOAD_DISABLE is set";
+	else if (procfs_environment(p->pid, "GCPRELOAD_RING", value, sizeof value) == 1 &&
+		 strcmp(value, "off") == 0)
+		reason = "GCPRELOAD_RING=off: it keeps no measurements";
+	s->starting = s->alive = true;
+	s->header.state = GCPRELOAD_STATE_STARTING;
+	s->header.pid = p->pid;
+	s->header.ppid = p->ppid;
+	s->header.uid = p->uid;
+	s->header.start_time = p->start_time;
+	snprintf(s->header.command, sizeof s->header.command, "%s", p->command);
+	snprintf(s->header.reason, sizeof s->header.reason, "%s", reason);
+}
+
+static void gc_entries(const struct snapshot *s, struct json *json)
+{
+	unsigned g, c;
+
+	json_key(json, "gc");
+	json_open(json, '[');
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
+		for (c = 0; c < GCPRELOAD_CAUSES; c++) {
+			const struct gcpreload_totals *t = &s->gc[g][c];
+
+			if (!t->collections)
+				continue;
+			json_open(json, '{');
+			json_pair_uint(json, "generation", g);
+			json_pair_string(json, "cause", gcpreload_cause_name(c));
+			json_pair_uint(json, "collections", t->collections);
+			json_pair_uint(json, "collected", t->collected);
+			json_pair_uint(json, "uncollectable", t->uncollectable);
+			json_pair_double(json, "seconds", (double)s->gc_sum_ns[g][c] / 1e9);
+			json_pair_double(json, "max_seconds", (double)s->gc_max_ns[g][c] / 1e9);
+			json_close(json, '}');
+		}
+	json_close(json, ']');
+}
+
+static void inherited(const struct snapshot *s, struct json *json)
+{
+	unsigned g;
+
+	json_key(json, "inherited");
+	json_open(json, '[');
+	for (g = 0; g < GCPRELOAD_GENERATIONS && !s->why && !s->starting; g++) {
+		const struct gcpreload_totals *t = &s->header.inherited[g];
+
+		json_open(json, '{');
+		json_pair_uint(json, "generation", g);
+		json_pair_uint(json, "collections", t->collections);
+		json_pair_uint(json, "collected", t->collected);
+		json_pair_uint(json, "uncollectable", t->uncollectable);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}
+
+static bool shown(const struct ps *ps, const struct snapshot *s)
+{
+	return s->why || s->alive || ps->all;
+}
+
+static void print_json(const struct ps *ps, const struct snapshots *all)
+{
+	struct json json;
+	size_t i;
+
+	json_start(&json, stdout, true);
+	json_open(&json, '[');
+	for (i = 0; i < all->n; i++) {
+		if (!shown(ps, all->list[i]))
+			continue;
+		json_open(&json, '{');
+		snapshot_json(all->list[i], &json);
+		gc_entries(all->list[i], &json);
+		inherited(all->list[i], &json);
+		json_close(&json, '}');
+	}
+	json_close(&json, ']');
+	json_finish(&json);
+}
+
+static void measured_cells(struct table *table, const struct snapshot *s)
+{
+	uint64_t n[GCPRELOAD_GENERATIONS] = { 0 }, longest = 0;
+	char text[64];
+	unsigned g, c;
+
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
+		for (c = 0; c < GCPRELOAD_CAUSES; c++) {
+			n[g] += s->gc[g][c].collections;
+			if (s->gc_max_ns[g][c] > longest)
+				longest = s->gc_max_ns[g][c];
+		}
+	if (s->header.frozen_objects < 0)
+		table_cell(table, "-");
+	else
+		table_cellf(table, "%" PRId64, s->header.frozen_objects);
+	table_cell(table, text_share(text, sizeof text,
+				     snapshot_share(&s->periods[snapshot_period_now(s)])));
+	table_cellf(table, "%" PRIu64 "/%" PRIu64 "/%" PRIu64, n[0], n[1], n[2]);
+	table_cell(table, text_duration(text, sizeof text, (double)longest / 1e9));
+}
+
+static void dashes(struct table *table, int n)
+{
+	while (n--)
+		table_cell(table, "-");
+}
+
+/* Without the directories of its first two words: the interpreter's, and the script's. */
+static void command_cell(struct table *table, const char *command, bool whole)
+{
+	char text[256];
+	size_t n = 0, word;
+	int i;
+
+	for (i = 0; !whole && i < 2 && *command == '/'; i++) {
+		word = strcspn(command, " ");
+		while (memchr(command, '/', word)) {
+			command++;
+			word--;
+		}
+		n += (size_t)snprintf(text + n, sizeof text - n, "%.*s ", (int)word, command);
+		command += word;
+		command += strspn(command, " ");
+	}
+	snprintf(text + n, sizeof text - n, "%s", command);
+	table_cell(table, *text ? text : "-");
+}
+
+static void row(struct table *table, const struct snapshot *s, bool whole)
+{
+	const struct gcpreload_header *h = &s->header;
+
+	if (s->why) {
+		table_cell(table, "-");
+		table_cell(table, s->name);
+		dashes(table, 2);
+		table_cell(table, snapshot_state(s));
+		table_cell(table, s->why);
+		dashes(table, 4);
+		return;
+	}
+	table_cellf(table, "%d", h->pid);
+	command_cell(table, h->command, whole);
+	table_cell(table, *h->python ? h->python : "-");
+	table_cell(table, s->starting ? "-" : gcpreload_mode_name(h->mode));
+	if (snapshot_is_due(s))
+		table_cellf(table, "%s (due)", snapshot_state(s));
+	else
+		table_cell(table, snapshot_state(s));
+	table_cell(table, *h->reason ? h->reason : "-");
+	if (s->starting)
+		dashes(table, 4);
+	else
+		measured_cells(table, s);
+}
+
+static void print_table(const struct ps *ps, const struct snapshots *all, const char *where)
+{
+	static const struct column columns[] = {
+		{ "PID", 1, 0 },	 { "COMMAND", 0, 36 }, { "PYTHON", 0, 0 }, { "MODE", 0, 0 },
+		{ "STATE", 0, 0 },	 { "REASON", 0, 36 },  { "FROZEN", 1, 0 }, { "GC%", 1, 0 },
+		{ "COLLECTIONS", 1, 0 }, { "LONGEST", 1, 0 },
+	};
+	struct table table;
+	size_t i, n = 0, dead = 0;
+	/* A pipe has no edge, and a script wants whole texts. */
+	bool whole = ps->wide || !isatty(STDOUT_FILENO);
+
+	table_start(&table, columns, sizeof columns / sizeof columns[0]);
+	for (i = 0; i < all->n; i++) {
+		if (shown(ps, all->list[i])) {
+			row(&table, all->list[i], whole);
+			n++;
+		} else {
+			dead++;
+		}
+	}
+	table_print(&table, stdout, whole);
+	if (!n && dead)
+		complain("%s: no living process; its %zu dead ones are shown by --all", where,
+			 dead);
+	else if (!n)
+		complain("%s: no process has measurements here; a process has some once it serves, "
+			 "see also: gcpreload ps --all",
+			 where);
+}
+
+static int ps_options(struct ps *ps, const struct command *command, int argc, char **argv)
+{
+	static const struct option longs[] = { RINGS_OPTIONS,
+					       OPTION_JSON,
+					       OPTION_HELP,
+					       { "all", no_argument, NULL, 'a' },
+					       { "wide", no_argument, NULL, 'w' },
+					       { 0 } };
+	struct options o = { command, argc, argv, ":" RINGS_SHORTS "jawh", longs, -1, 0 };
+	const char *why;
+	int c;
+
+	while ((c = options_next(&o)) != -1) {
+		switch (c) {
+		case 'j':
+			ps->json = true;
+			break;
+		case 'a':
+			ps->all = true;
+			break;
+		case 'w':
+			ps->wide = true;
+			break;
+		default:
+			if (o.exit >= 0)
+				return o.exit;
+			if (rings_option(&ps->choice, c, &why) < 0)
+				return options_wrong(command, "%s: %s", optarg, why);
+		}
+	}
+	if (optind < argc)
+		return options_wrong(command, "%s: takes no operand", argv[optind]);
+	return -1;
+}
+
+static int exec(const struct command *command, int argc, char **argv)
+{
+	struct ps ps = { 0 };
+	struct snapshots all;
+	uint32_t uid;
+	char *where;
+	int ret = ps_options(&ps, command, argc, argv);
+
+	if (ret >= 0)
+		return ret;
+	snapshots_take(&all, &ps.choice, &where);
+	uid = ps.choice.user ? (uint32_t)strtoul(ps.choice.user, NULL, 10) : geteuid();
+	if (ps.all) {
+		procfs_without_ring(uid, ps.choice.all_users, add_starting, &all);
+		snapshots_sort(&all);
+	}
+	if (ps.json)
+		print_json(&ps, &all);
+	else
+		print_table(&ps, &all, where);
+	snapshots_free(&all);
+	free(where);
+	return EXIT_FINE;
+}
+
+const struct command command_ps = {
+	.name = "ps",
+	.usage = "[-a] [-w] [--json] [--dir DIR] [--user UID | --all-users]",
+	.summary = "list the processes, what was done to them, and why",
+	.help = "  -a, --all          also processes that ended, and running Pythons under the\n"
+		"                     library that have no measurements yet (state \"starting\")\n"
+		"  -w, --wide         never shorten a text\n"
+		"  --json             an array with an object per process\n" RINGS_HELP "\n"
+		"GC% is the share of time spent in collections since the present period began\n"
+		"(start-up, serving with the interpreter's own collector, serving tuned).\n"
+		"COLLECTIONS are those of generation 0, 1 and 2; LONGEST is the longest of all.\n",
+	.exec = exec,
+};

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* gcpreload set: changes the mode of running processes. */
+#include "cli/rings.h"
+#include "cli/tell.h"
+
+static int exec(const struct command *command, int argc, char **argv)
+{
+	return tell_exec(command, argc, argv, NULL);
+}
+
+const struct command command_set = {
+	.name = "set",
+	.usage = TELL_TARGETS " mode=(off | observe | freeze)",
+	.summary = "change the mode of running processes",
+	.help = "mode=off and mode=observe unfreeze, and give the interpreter's thresholds back.\n"
+		"\n" TELL_HELP,
+	.exec = exec,
+};

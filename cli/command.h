@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* What a sub-command is. Each lives in a file of its own, cmd_NAME.c; main.c has the list. */
+#ifndef GCPRELOAD_CLI_COMMAND_H
+#define GCPRELOAD_CLI_COMMAND_H
+
+/* The exit statuses of every sub-command but run, which becomes another program. */
+#define EXIT_FINE  0
+#define EXIT_NO	   1
+#define EXIT_USAGE 2
+
+struct command {
+	const char *name;
+	const char *usage;   /* after "gcpreload NAME" */
+	const char *summary; /* one line, for the list of commands */
+	const char *help;    /* below the usage; whole lines */
+
+	/* argv[0] is the sub-command's own name. Returns the exit status. */
+	int (*exec)(const struct command *command, int argc, char **argv);
+};
+
+extern const struct command command_run;
+extern const struct command command_ps;
+extern const struct command command_report;
+extern const struct command command_watch;
+extern const struct command command_set;
+extern const struct command command_thaw;
+extern const struct command command_ready;
+extern const struct command command_doctor;
+extern const struct command command_clean;
+
+#endif

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The two halves of doctor. */
+#ifndef GCPRELOAD_CLI_DOCTOR_H
+#define GCPRELOAD_CLI_DOCTOR_H
+
+#include <stdint.h>
+
+#include "cli/findings.h"
+
+/* Why a running process is tuned, or not. */
+void doctor_examine_process(int32_t pid, struct findings *findings);
+
+/* The GCPRELOAD_ variables of this process's environment. */
+void doctor_check_settings(struct findings *findings);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* gcpreload: finds the sub-command and hands over. What a sub-command does is in cmd_NAME.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/locate.h"
+#include "cli/options.h"
+#include "cli/text.h"
+
+static const struct command *const commands[] = {
+	&command_run,  &command_ps,    &command_report, &command_watch, &command_set,
+	&command_thaw, &command_ready, &command_doctor, &command_clean,
+};
+
+#define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+static const struct command *find(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < N_COMMANDS; i++)
+		if (strcmp(commands[i]->name, name) == 0)
+			return commands[i];
+	return NULL;
+}
+
+static void print_help(void)
+{
+	size_t i;
+
+	puts("usage: gcpreload COMMAND [OPTIONS]\n\n"
+	     "Python web services without the pauses of Python's garbage collector.\n");
+	for (i = 0; i < N_COMMANDS; i++)
+		printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+	puts("\nStart with:  gcpreload run gunicorn app:app   and then   gcpreload ps\n\n"
+	     "gcpreload COMMAND --help says more; gcpreload --version prints the version.\n"
+	     "Exit status: 0 fine, 1 no, 2 wrong usage.");
+}
+
+/* A command that needs more libraries than this one is a program of its own, as git's are. */
+static int run_program(char **argv)
+{
+	char path[4096], name[256];
+
+	if (strchr(argv[0], '/') || argv[0][0] == '-' ||
+	    snprintf(name, sizeof name, "gcpreload-%s", argv[0]) >= (int)sizeof name)
+		return -1;
+	if (locate_beside(path, sizeof path, name) == 0) {
+		argv[0] = path;
+		execv(path, argv);
+	}
+	argv[0] = name;
+	execvp(name, argv);
+	if (errno == ENOENT || errno == ENOTDIR || errno == EACCES)
+		return -1;
+	complain("%s: cannot be run: %s; look at its permissions and kind", name, strerror(errno));
+	return EXIT_NO;
+}
+
+static int unknown(char **argv)
+{
+	const char *names[N_COMMANDS + 1], *word = argv[0], *near;
+	size_t i;
+	int ret = run_program(argv);
+
+	if (ret >= 0)
+		return ret;
+	for (i = 0; i < N_COMMANDS; i++)
+		names[i] = commands[i]->name;
+	names[i++] = "help";
+	near = text_nearest(word, names, i);
+	if (near)
+		complain("%s: there is no such command, did you mean %s?; see: gcpreload --help",
+			 word, near);
+	else
+		complain("%s: there is no such command; see: gcpreload --help", word);
+	return EXIT_USAGE;
+}
+
+static int help(int argc, char **argv)
+{
+	const struct command *command;
+	static char option[] = "--help";
+	char *args[3];
+
+	if (argc < 2) {
+		print_help();
+		return EXIT_FINE;
+	}
+	command = find(argv[1]);
+	args[0] = argv[1];
+	args[1] = option;
+	args[2] = NULL;
+	return command ? command->exec(command, 2, args) : unknown(args);
+}
+
+/* A full disk or a closed pipe must not look like success. */
+static int finish(int ret)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return ret;
+	if (errno != EPIPE)
+		complain("output: cannot be written: %s; free some space", strerror(errno));
+	return ret ? ret : EXIT_NO;
+}
+
+int main(int argc, char **argv)
+{
+	const struct command *command;
+
+	argc--;
+	argv++;
+	if (argc < 1) {
+		complain("a command is missing; see: gcpreload --help");
+		return EXIT_USAGE;
+	}
+	if (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-V") == 0) {
+		puts("gcpreload " GCPRELOAD_VERSION);
+		return finish(EXIT_FINE);
+	}
+	if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
+		print_help();
+		return finish(EXIT_FINE);
+	}
+	if (strcmp(argv[0], "help") == 0)
+		return finish(help(argc, argv));
+	command = find(argv[0]);
+	return finish(command ? command->exec(command, argc, argv) : unknown(argv));
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/memory.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/command.h"
+#include "cli/text.h"
+
+void *need(void *pointer)
+{
+	if (!pointer) {
+		complain("memory: there is none left; stop other programs or raise the limit");
+		exit(EXIT_NO);
+	}
+	return pointer;
+}
+
+char *format_text(const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+	int n;
+
+	va_start(args, format);
+	n = vasprintf(&text, format, args);
+	va_end(args);
+	return need(n < 0 ? NULL : text);
+}

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/procfs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/locate.h"
+#include "cli/text.h"
+
+ssize_t procfs_slurp(const char *path, char *text, size_t size)
+{
+	size_t length = 0;
+	ssize_t n = 0;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0)
+		return -errno;
+	while (length < size - 1) {
+		n = read(fd, text + length, size - 1 - length);
+		if (n <= 0)
+			break;
+		length += (size_t)n;
+	}
+	close(fd);
+	text[length] = '\0';
+	return n < 0 ? -errno : (ssize_t)length;
+}
+
+static const char *file_of(char *path, pid_t pid, const char *name)
+{
+	snprintf(path, 64, "/proc/%d/%s", (int)pid, name);
+	return path;
+}
+
+/* proc(5): field 2 is in parentheses and may hold any byte, so count from its end. */
+static int read_stat(struct procfs *p)
+{
+	char path[64], text[1024], *at;
+	ssize_t n = procfs_slurp(file_of(path, p->pid, "stat"), text, sizeof text);
+	int field;
+
+	if (n < 0)
+		return n == -ENOENT ? -ESRCH : (int)n;
+	at = strrchr(text, ')');
+	if (!at || at[1] != ' ')
+		return -ESRCH;
+	if (at[2] == 'Z' || at[2] == 'X')
+		return -ESRCH;
+	p->ppid = at[2] ? (pid_t)strtol(at + 3, NULL, 10) : 0;
+	for (field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	p->start_time = at ? strtoull(at + 1, NULL, 10) : 0;
+	return 0;
+}
+
+static void read_uid(struct procfs *p)
+{
+	char path[64], text[4096], *line;
+
+	p->uid = UINT32_MAX;
+	if (procfs_slurp(file_of(path, p->pid, "status"), text, sizeof text) <= 0)
+		return;
+	line = strstr(text, "\nUid:");
+	if (line) {
+		strtoul(line + 5, &line, 10);
+		p->uid = (uint32_t)strtoul(line, NULL, 10);
+	}
+}
+
+static void read_command(struct procfs *p)
+{
+	char path[64];
+	ssize_t n = procfs_slurp(file_of(path, p->pid, "cmdline"), p->command, sizeof p->command);
+	ssize_t i;
+
+	while (n > 0 && (p->command[n - 1] == '\0' || p->command[n - 1] == ' '))
+		p->command[--n] = '\0';
+	for (i = 0; i < n; i++)
+		if (!p->command[i])
+			p->command[i] = ' ';
+}
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static bool begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}
+
+/* One file that is mapped. */
+static void look_at_file(struct procfs *p, const char *path)
+{
+	const char *name = base_name(path);
+
+	if (begins(name, LOCATE_LIBRARY))
+		snprintf(p->library, sizeof p->library, "%s", path);
+	else if (begins(name, "libpython"))
+		snprintf(p->python, sizeof p->python, "%s", path);
+	else if (begins(name, "ld-musl"))
+		p->musl = true;
+	else if (strstr(path, "/gcpreload-") && name[0] >= '0' && name[0] <= '9')
+		snprintf(p->ring, sizeof p->ring, "%s", path);
+}
+
+static void read_maps(struct procfs *p)
+{
+	char path[64], *line = NULL;
+	size_t room = 0;
+	FILE *maps = fopen(file_of(path, p->pid, "maps"), "re");
+
+	if (!maps)
+		return;
+	while (getline(&line, &room, maps) > 0) {
+		char *file = strchr(line, '/');
+
+		p->maps_read = true;
+		if (!file)
+			continue;
+		file[strcspn(file, "\n")] = '\0';
+		look_at_file(p, file);
+	}
+	free(line);
+	fclose(maps);
+}
+
+int procfs_read(struct procfs *p, pid_t pid)
+{
+	char path[64];
+	ssize_t n;
+	int ret;
+
+	memset(p, 0, sizeof *p);
+	p->pid = pid;
+	ret = read_stat(p);
+	if (ret < 0)
+		return ret;
+	read_uid(p);
+	read_command(p);
+	n = readlink(file_of(path, pid, "exe"), p->exe, sizeof p->exe - 1);
+	if (n > 0 && begins(base_name(p->exe), "python"))
+		snprintf(p->python, sizeof p->python, "%s", p->exe);
+	read_maps(p);
+	return 0;
+}
+
+int procfs_environment(pid_t pid, const char *name, char *value, size_t size)
+{
+	char path[64], *text = NULL;
+	size_t room = 0, n = strlen(name);
+	FILE *file = fopen(file_of(path, pid, "environ"), "re");
+	int found = 0;
+
+	if (!file)
+		return -errno;
+	while (!found && getdelim(&text, &room, '\0', file) > 0) {
+		if (strncmp(text, name, n) != 0 || text[n] != '=')
+			continue;
+		snprintf(value, size, "%s", text + n + 1);
+		found = 1;
+	}
+	free(text);
+	fclose(file);
+	return found;
+}
+
+void procfs_without_ring(uint32_t uid, bool all_users, procfs_visit *visit, void *arg)
+{
+	DIR *list = opendir("/proc");
+	struct dirent *entry;
+	struct procfs p;
+	long long pid;
+
+	while (list && (entry = readdir(list))) {
+		if (text_number(entry->d_name, 1, INT32_MAX, &pid) < 0)
+			continue;
+		if (procfs_read(&p, (pid_t)pid) < 0 || (!all_users && p.uid != uid))
+			continue;
+		if (*p.library && *p.python && !*p.ring)
+			visit(arg, &p);
+	}
+	if (list)
+		closedir(list);
+}

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/report.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/memory.h"
+#include "cli/table.h"
+#include "cli/text.h"
+#include "ring/histogram.h"
+
+#define BASELINE GCPRELOAD_PERIOD_BASELINE
+#define TUNED	 GCPRELOAD_PERIOD_TUNED
+
+static bool belong_together(const struct snapshot *a, const struct snapshot *b)
+{
+	const struct gcpreload_header *x = &a->header, *y = &b->header;
+
+	if (*x->service_name || *y->service_name)
+		return strcmp(x->service_name, y->service_name) == 0;
+	return x->pid_namespace == y->pid_namespace && x->ppid == y->ppid;
+}
+
+static void add_process(struct report_total *total, const struct snapshot *s)
+{
+	int p, g;
+
+	if (!total->n++)
+		total->first = s;
+	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
+		total->periods[p].length_ns += s->periods[p].length_ns;
+		total->periods[p].gc_ns += s->periods[p].gc_ns;
+		gcpreload_series_merge(&total->periods[p].once, &s->periods[p].once);
+		for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
+			gcpreload_series_merge(&total->periods[p].generations[g],
+					       &s->periods[p].generations[g]);
+	}
+}
+
+/* A parent that only forks serves nothing, and would thin the shares of its children. */
+static bool counts(const struct snapshot *s)
+{
+	return !s->why && s->header.state != GCPRELOAD_STATE_PARENT;
+}
+
+size_t report_totals(const struct snapshots *all, struct report_total **totals)
+{
+	struct report_total *list = need(calloc(all->n + 1, sizeof *list));
+	size_t n = 0, kept = 0, i, j;
+
+	for (i = 0; i < all->n; i++) {
+		if (!counts(all->list[i]))
+			continue;
+		for (j = 0; j < n; j++)
+			if (belong_together(list[j].first, all->list[i]))
+				break;
+		if (j == n)
+			n++;
+		add_process(&list[j], all->list[i]);
+	}
+	for (i = 0; i < n; i++)
+		if (list[i].n > 1)
+			list[kept++] = list[i];
+	*totals = list;
+	return kept;
+}
+
+/* What stands in a row of a generation. */
+enum row { COLLECTIONS, COLLECTED, TOTAL, P50, P99, LONGEST, ROWS };
+
+static void cell(struct table *table, const struct gcpreload_series *series, enum row row)
+{
+	char text[64];
+	double seconds = 0;
+
+	if (row == COLLECTIONS) {
+		table_cellf(table, "%" PRIu64, series->collections);
+		return;
+	}
+	if (!series->collections) {
+		table_cell(table, "-");
+		return;
+	}
+	if (row == COLLECTED) {
+		table_cellf(table, "%" PRIu64, series->collected);
+		return;
+	}
+	if (row == TOTAL)
+		seconds = (double)series->sum_ns / 1e9;
+	else if (row == LONGEST)
+		seconds = (double)series->max_ns / 1e9;
+	else
+		seconds = (double)gcpreload_histogram_quantile(series, row == P50 ? .5 : .99) / 1e9;
+	table_cell(table, text_duration(text, sizeof text, seconds));
+}
+
+/* A period that never began shows nothing at all, not zeros. */
+static bool present(const struct snapshot_period *period)
+{
+	return period->length_ns || period->gc_ns;
+}
+
+static void series_rows(struct table *table, const struct snapshot_period *periods, int generation)
+{
+	static const char *const labels[ROWS] = { "collections", "objects collected",
+						  "total",	 "p50",
+						  "p99",	 "longest" };
+	const struct gcpreload_series *series;
+	int row, p;
+
+	for (row = 0; row < ROWS; row++) {
+		if (generation < 0)
+			table_cellf(table, "once: %s", labels[row]);
+		else
+			table_cellf(table, "generation %d: %s", generation, labels[row]);
+		for (p = 0; p < GCPRELOAD_PERIODS; p++) {
+			series =
+			    generation < 0 ? &periods[p].once : &periods[p].generations[generation];
+			if (present(&periods[p]))
+				cell(table, series, (enum row)row);
+			else
+				table_cell(table, "");
+		}
+	}
+}
+
+static void head_rows(struct table *table, const struct snapshot_period *periods)
+{
+	char text[64];
+	int p;
+
+	table_cell(table, "time");
+	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
+		if (present(&periods[p]))
+			table_cell(table, text_duration(text, sizeof text,
+							(double)periods[p].length_ns / 1e9));
+		else
+			table_cell(table, p == BASELINE ? "no baseline" : "not yet");
+	}
+	table_cell(table, "share of time in collections");
+	for (p = 0; p < GCPRELOAD_PERIODS; p++)
+		table_cell(table, present(&periods[p])
+				      ? text_share(text, sizeof text, snapshot_share(&periods[p]))
+				      : "");
+}
+
+static void print_periods(const struct snapshot_period *periods)
+{
+	static const struct column columns[] = {
+		{ "", 0, 0 }, { "start-up", 1, 0 }, { "stock GC", 1, 0 }, { "tuned", 1, 0 }
+	};
+	struct table table;
+	int g, p;
+	bool once = false, any;
+
+	table_start(&table, columns, 4);
+	head_rows(&table, periods);
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
+		for (any = false, p = 0; p < GCPRELOAD_PERIODS; p++)
+			any = any || periods[p].generations[g].collections;
+		if (any)
+			series_rows(&table, periods, g);
+	}
+	for (p = 0; p < GCPRELOAD_PERIODS; p++)
+		once = once || periods[p].once.collections;
+	if (once)
+		series_rows(&table, periods, -1);
+	table_print(&table, stdout, 1);
+}
+
+/* The longest pause that a request could have met. */
+static uint64_t longest(const struct snapshot_period *period)
+{
+	uint64_t max = 0;
+	int g;
+
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
+		if (period->generations[g].max_ns > max)
+			max = period->generations[g].max_ns;
+	return max;
+}
+
+/* Time in the collections that a request could have met. */
+static double serving_share(const struct snapshot_period *period)
+{
+	struct snapshot_period serving = *period;
+
+	serving.gc_ns -= serving.once.sum_ns;
+	return snapshot_share(&serving);
+}
+
+static void print_summary(const struct snapshot_period *periods)
+{
+	const struct snapshot_period *stock = &periods[BASELINE], *tuned = &periods[TUNED];
+	char a[64], b[64], c[64], d[64];
+
+	text_share(a, sizeof a, serving_share(stock));
+	text_share(b, sizeof b, serving_share(tuned));
+	text_duration(c, sizeof c, (double)longest(stock) / 1e9);
+	text_duration(d, sizeof d, (double)longest(tuned) / 1e9);
+	if (present(stock) && present(tuned))
+		printf("Serving, collections took %s of the time with the stock collector and %s "
+		       "tuned; the longest pause was %s and is %s.\n",
+		       a, b, c, d);
+	else if (present(tuned))
+		printf("Serving tuned, collections took %s of the time, the longest pause was %s; "
+		       "no baseline to compare with.\n",
+		       b, d);
+	else if (present(stock))
+		printf("Serving with the stock collector, collections took %s of the time, the "
+		       "longest pause was %s; not tuned.\n",
+		       a, c);
+	else
+		printf("It has only started up, or was only observed: nothing to compare.\n");
+}
+
+void report_print(const struct snapshot *s)
+{
+	const struct gcpreload_header *h = &s->header;
+	char command[1100], reason[600];
+
+	if (s->why) {
+		printf("%s/%s: cannot be read: %s\n\n", s->dir,
+		       text_safe(command, sizeof command, s->name),
+		       text_safe(reason, sizeof reason, s->why));
+		return;
+	}
+	printf("%d  %s\n", h->pid, text_safe(command, sizeof command, h->command));
+	printf("Python %s, mode %s, %s", text_safe(command, sizeof command, h->python),
+	       gcpreload_mode_name(h->mode), snapshot_state(s));
+	if (*h->reason)
+		printf(": %s", text_safe(reason, sizeof reason, h->reason));
+	if (h->frozen_objects >= 0)
+		printf("; %" PRId64 " objects frozen", h->frozen_objects);
+	printf("\n\n");
+	print_periods(s->periods);
+	printf("\n");
+	print_summary(s->periods);
+	printf("\n");
+}
+
+void report_print_total(const struct report_total *total)
+{
+	const struct gcpreload_header *h = &total->first->header;
+	char text[300];
+
+	if (*h->service_name)
+		printf("All %zu processes of the service %s\n\n", total->n,
+		       text_safe(text, sizeof text, h->service_name));
+	else
+		printf("All %zu children of %d\n\n", total->n, h->ppid);
+	print_periods(total->periods);
+	printf("\n");
+	print_summary(total->periods);
+	printf("\n");
+}
+
+static void json_series(const struct gcpreload_series *series, struct json *json)
+{
+	json_pair_uint(json, "collections", series->collections);
+	json_pair_uint(json, "collected", series->collected);
+	json_pair_uint(json, "uncollectable", series->uncollectable);
+	json_pair_double(json, "seconds", (double)series->sum_ns / 1e9);
+	json_pair_double(json, "p50", (double)gcpreload_histogram_quantile(series, .5) / 1e9);
+	json_pair_double(json, "p99", (double)gcpreload_histogram_quantile(series, .99) / 1e9);
+	json_pair_double(json, "max_seconds", (double)series->max_ns / 1e9);
+}
+
+void report_json_periods(const struct snapshot_period *periods, struct json *json)
+{
+	int p, g;
+
+	json_key(json, "periods");
+	json_open(json, '[');
+	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
+		if (!present(&periods[p]))
+			continue;
+		json_open(json, '{');
+		json_pair_string(json, "period", gcpreload_period_name((unsigned)p));
+		json_pair_double(json, "seconds", (double)periods[p].length_ns / 1e9);
+		json_pair_double(json, "gc_seconds", (double)periods[p].gc_ns / 1e9);
+		json_key(json, "gc_time_share");
+		if (snapshot_share(&periods[p]) < 0)
+			json_null(json);
+		else
+			json_double(json, snapshot_share(&periods[p]));
+		json_key(json, "generations");
+		json_open(json, '[');
+		for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
+			json_open(json, '{');
+			json_pair_int(json, "generation", g);
+			json_series(&periods[p].generations[g], json);
+			json_close(json, '}');
+		}
+		json_close(json, ']');
+		json_key(json, "once");
+		json_open(json, '{');
+		json_series(&periods[p].once, json);
+		json_close(json, '}');
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}
+
+void report_json_total(const struct report_total *total, struct json *json)
+{
+	const struct gcpreload_header *h = &total->first->header;
+
+	json_open(json, '{');
+	json_pair_string(json, "service", *h->service_name ? h->service_name : NULL);
+	if (*h->service_name)
+		json_pair_null(json, "ppid");
+	else
+		json_pair_int(json, "ppid", h->ppid);
+	json_pair_uint(json, "processes", total->n);
+	report_json_periods(total->periods, json);
+	json_close(json, '}');
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* Goes through the rings of a user: which directories, which files in them. */
+#ifndef GCPRELOAD_CLI_RINGS_H
+#define GCPRELOAD_CLI_RINGS_H
+
+#include <stdbool.h>
+
+#include "ring/reader.h"
+
+/* Whose rings; all zero: one's own, in the default directory. */
+struct rings_choice {
+	const char *dir;  /* --dir, else GCPRELOAD_DIR, else /dev/shm */
+	const char *user; /* --user: a numeric user id */
+	bool all_users;
+};
+
+#define RINGS_SHORTS "d:u:"
+#define RINGS_OPTIONS                                                                              \
+	{ "dir", required_argument, NULL, 'd' }, { "user", required_argument, NULL, 'u' },         \
+	{                                                                                          \
+		"all-users", no_argument, NULL, 'U'                                                \
+	}
+#define RINGS_HELP                                                                                 \
+	"  --dir DIR          where to look (default: GCPRELOAD_DIR, or /dev/shm)\n"               \
+	"  --user UID         measurements of another user\n"                                      \
+	"  --all-users        measurements of all users that may be read\n"
+
+/* Takes an option of RINGS_OPTIONS. Returns 1, 0 for another option, -1 for a bad value (then
+ * *why is a static text). */
+int rings_option(struct rings_choice *choice, int c, const char **why);
+
+/* A directory with rings. */
+struct rings_dir {
+	char *path;
+	int fd;
+	bool foreign; /* it belongs to another user than its name says: do not write there */
+	unsigned owner;
+};
+
+typedef void rings_dir_visit(void *arg, const struct rings_dir *dir);
+
+/* Calls visit for each directory of the choice that exists. One that exists and cannot be read
+ * is said on stderr. Returns how many were visited, and a text for people of where it was
+ * looked, to be freed, in *where (where may be NULL). */
+int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *arg, char **where);
+
+/* One file. */
+struct ring {
+	const struct rings_dir *dir;
+	const char *name;
+	const char *why; /* it cannot be read: the reason. NULL: reader is open */
+	struct gcpreload_reader reader;
+	bool alive;
+};
+
+typedef void rings_visit(void *arg, struct ring *ring);
+
+/* Calls visit for each file of each directory that is or should be a ring; the reader is closed
+ * after that, unless visit took the descriptor and left -1. Returns as rings_dirs. */
+int rings_each(const struct rings_choice *choice, rings_visit *visit, void *arg, char **where);
+
+#endif

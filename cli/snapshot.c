@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/snapshot.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/memory.h"
+#include "cli/text.h"
+#include "ring/histogram.h"
+
+static uint64_t now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+bool snapshot_cause_is_once(unsigned cause)
+{
+	return cause == GCPRELOAD_CAUSE_READY || cause == GCPRELOAD_CAUSE_PREFORK ||
+	       cause == GCPRELOAD_CAUSE_FINAL;
+}
+
+/* A later minor version may have more of each; what we cannot name goes to the last. */
+static unsigned at_most(unsigned i, unsigned n)
+{
+	return i < n ? i : n - 1;
+}
+
+static void add_series(struct snapshot *s, unsigned period, unsigned generation, unsigned cause,
+		       const struct gcpreload_series *series)
+{
+	unsigned p = at_most(period, GCPRELOAD_PERIODS), c = at_most(cause, GCPRELOAD_CAUSES);
+	unsigned g = at_most(generation, GCPRELOAD_GENERATIONS);
+	struct snapshot_period *to = &s->periods[p];
+
+	s->gc[g][c].collections += series->collections;
+	s->gc[g][c].collected += series->collected;
+	s->gc[g][c].uncollectable += series->uncollectable;
+	s->gc_sum_ns[g][c] += series->sum_ns;
+	if (series->max_ns > s->gc_max_ns[g][c])
+		s->gc_max_ns[g][c] = series->max_ns;
+	to->gc_ns += series->sum_ns;
+	/* Start-up is shown apart anyway, and is never compared. */
+	if (p != GCPRELOAD_PERIOD_STARTUP && snapshot_cause_is_once(c))
+		gcpreload_series_merge(&to->once, series);
+	else
+		gcpreload_series_merge(&to->generations[g], series);
+}
+
+static void read_series(struct snapshot *s, struct gcpreload_reader *reader)
+{
+	const struct gcpreload_header *h = &reader->header;
+	struct gcpreload_series series;
+	unsigned p, g, c;
+
+	for (p = 0; p < h->n_periods; p++)
+		for (g = 0; g < h->n_generations; g++)
+			for (c = 0; c < h->n_causes; c++)
+				if (gcpreload_reader_series(reader, p, g, c, &series) == 0 &&
+				    series.collections)
+					add_series(s, p, g, c, &series);
+}
+
+/* The end of the newest event that is whole: the last sign of life of a dead process. */
+static uint64_t last_event_end(struct gcpreload_reader *reader)
+{
+	struct gcpreload_slot slot;
+	uint64_t end = 0, back;
+
+	for (back = 1; back <= 8 && back <= reader->header.head; back++) {
+		reader->next = reader->header.head - back;
+		if (gcpreload_reader_next(reader, &slot) == 1 &&
+		    slot.start_ns + slot.duration_ns > end)
+			end = slot.start_ns + slot.duration_ns;
+	}
+	return end;
+}
+
+/* A process may come back to a period (tuned, thawed, tuned again), so each has what was spent
+ * in it before, and the present one goes on until now, or until the process ended. */
+static void measure_periods(struct snapshot *s)
+{
+	const struct gcpreload_header *h = &s->header;
+	uint64_t last = s->alive ? now_ns() : s->last_ns;
+	unsigned p;
+
+	if (!s->alive && h->changed_ns > last)
+		last = h->changed_ns;
+	for (p = 0; p < GCPRELOAD_PERIODS; p++)
+		s->periods[p].length_ns = h->period_spent_ns[p];
+	p = snapshot_period_now(s);
+	if (h->period_since_ns && last > h->period_since_ns)
+		s->periods[p].length_ns += last - h->period_since_ns;
+}
+
+bool snapshot_is_due(const struct snapshot *s)
+{
+	return s->alive && s->header.due_ns && s->header.due_ns < now_ns();
+}
+
+struct snapshot *snapshots_add(struct snapshots *all)
+{
+	if (all->n == all->room) {
+		all->room = all->room ? 2 * all->room : 64;
+		all->list = need(realloc(all->list, all->room * sizeof *all->list));
+	}
+	all->list[all->n] = need(calloc(1, sizeof **all->list));
+	return all->list[all->n++];
+}
+
+static void take(void *arg, struct ring *ring)
+{
+	struct snapshot *s = snapshots_add(arg);
+
+	s->dir = need(strdup(ring->dir->path));
+	s->name = need(strdup(ring->name));
+	if (ring->why) {
+		s->why = need(strdup(ring->why));
+		return;
+	}
+	s->alive = ring->alive;
+	s->header = ring->reader.header;
+	s->last_ns = last_event_end(&ring->reader);
+	read_series(s, &ring->reader);
+	measure_periods(s);
+}
+
+static int by_pid(const void *a, const void *b)
+{
+	const struct snapshot *x = *(struct snapshot *const *)a, *y = *(struct snapshot *const *)b;
+
+	if (!x->why != !y->why)
+		return x->why ? 1 : -1;
+	if (x->header.pid != y->header.pid)
+		return x->header.pid < y->header.pid ? -1 : 1;
+	if (x->header.start_time != y->header.start_time)
+		return x->header.start_time < y->header.start_time ? -1 : 1;
+	return x->name && y->name ? strcmp(x->name, y->name) : 0;
+}
+
+void snapshots_sort(struct snapshots *all)
+{
+	if (all->n)
+		qsort(all->list, all->n, sizeof *all->list, by_pid);
+}
+
+int snapshots_take(struct snapshots *all, const struct rings_choice *choice, char **where)
+{
+	int n;
+
+	memset(all, 0, sizeof *all);
+	n = rings_each(choice, take, all, where);
+	snapshots_sort(all);
+	return n;
+}
+
+void snapshot_free(struct snapshot *s)
+{
+	free(s->dir);
+	free(s->name);
+	free(s->why);
+	free(s);
+}
+
+void snapshots_free(struct snapshots *all)
+{
+	size_t i;
+
+	for (i = 0; i < all->n; i++)
+		snapshot_free(all->list[i]);
+	free(all->list);
+	memset(all, 0, sizeof *all);
+}
+
+const char *snapshot_state(const struct snapshot *s)
+{
+	if (s->why)
+		return "unreadable";
+	if (!s->alive)
+		return "exited";
+	return gcpreload_state_name(s->header.state);
+}
+
+uint64_t snapshot_events_lost(const struct snapshot *s)
+{
+	const struct gcpreload_header *h = &s->header;
+
+	return h->head > h->n_slots ? h->head - h->n_slots : 0;
+}
+
+unsigned snapshot_period_now(const struct snapshot *s)
+{
+	return at_most(s->header.period, GCPRELOAD_PERIODS);
+}
+
+double snapshot_share(const struct snapshot_period *period)
+{
+	double share;
+
+	if (!period->length_ns)
+		return -1;
+	share = (double)period->gc_ns / (double)period->length_ns;
+	return share < 1 ? share : 1;
+}

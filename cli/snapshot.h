@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+/* What one ring said at one moment, summed up for ps and report. */
+#ifndef GCPRELOAD_CLI_SNAPSHOT_H
+#define GCPRELOAD_CLI_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cli/json.h"
+#include "cli/rings.h"
+
+/* A period of a process's life, as report shows it. */
+struct snapshot_period {
+	uint64_t length_ns; /* 0: there was none, or nobody knows */
+	uint64_t gc_ns;	    /* spent in collections, all of them */
+	struct gcpreload_series generations[GCPRELOAD_GENERATIONS];
+	struct gcpreload_series once; /* what readiness, forks and the end took, once each */
+};
+
+struct snapshot {
+	char *dir;
+	char *name;
+	char *why; /* it cannot be read, and nothing below is known; else NULL */
+	bool alive;
+	bool starting; /* a process without a ring (ps --all); reason says more */
+	struct gcpreload_header header;
+	uint64_t last_ns; /* end of the last event, 0: unknown */
+
+	/* Summed over the periods, the histograms left out. */
+	struct gcpreload_totals gc[GCPRELOAD_GENERATIONS][GCPRELOAD_CAUSES];
+	uint64_t gc_sum_ns[GCPRELOAD_GENERATIONS][GCPRELOAD_CAUSES];
+	uint64_t gc_max_ns[GCPRELOAD_GENERATIONS][GCPRELOAD_CAUSES];
+
+	struct snapshot_period periods[GCPRELOAD_PERIODS];
+};
+
+struct snapshots {
+	struct snapshot **list;
+	size_t n;
+	size_t room;
+};
+
+/* Whether a cause is of those that come once in a process's life, outside the requests. */
+bool snapshot_cause_is_once(unsigned cause);
+
+/* All rings of the choice, by pid. Returns as rings_dirs. */
+int snapshots_take(struct snapshots *all, const struct rings_choice *choice, char **where);
+
+/* A new, empty one at the end of the list. */
+struct snapshot *snapshots_add(struct snapshots *all);
+
+void snapshot_free(struct snapshot *s);
+
+void snapshots_sort(struct snapshots *all);
+void snapshots_free(struct snapshots *all);
+
+/* "ready", "exited", "unreadable" ... */
+const char *snapshot_state(const struct snapshot *s);
+
+/* Events that were overwritten in the ring; the counts have them all the same. */
+uint64_t snapshot_events_lost(const struct snapshot *s);
+
+/* Whether an action should have happened by now, and nothing reached the process. */
+bool snapshot_is_due(const struct snapshot *s);
+
+/* The present period, or the one in which the process ended. */
+unsigned snapshot_period_now(const struct snapshot *s);
+
+/* A period's share of time in collections; -1 where it cannot be computed. */
+double snapshot_share(const struct snapshot_period *period);
+
+/* The members that ps and report have in common, into an open object. */
+void snapshot_json(const struct snapshot *s, struct json *json);
+
+#endif

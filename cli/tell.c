@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/tell.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/memory.h"
+#include "cli/options.h"
+#include "cli/rings.h"
+#include "cli/text.h"
+
+/* A process that is told. */
+struct target {
+	struct gcpreload_reader reader;
+	uint64_t serial;
+	bool answered;
+	bool gone;
+};
+
+struct tell {
+	struct rings_choice choice;
+	const char *verb;
+	const char *service;
+	bool all;
+	double timeout;
+	int32_t *pids;
+	bool *pid_seen;
+	size_t n_pids;
+	struct target *targets;
+	size_t n_targets;
+	int exit;
+};
+
+static bool wanted(struct tell *tell, const struct gcpreload_header *h)
+{
+	size_t i;
+
+	for (i = 0; i < tell->n_pids; i++)
+		if (tell->pids[i] == h->pid) {
+			tell->pid_seen[i] = true;
+			return true;
+		}
+	return tell->all || (tell->service && strcmp(tell->service, h->service_name) == 0);
+}
+
+static uint64_t now(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Fills the file. A process takes it only from its own user, so root gives it away. */
+static int fill(int fd, const struct rings_dir *dir, const char *text)
+{
+	size_t n = strlen(text);
+
+	if (write(fd, text, n) != (ssize_t)n)
+		return errno ? -errno : -EIO;
+	if (dir->owner != geteuid() && fchown(fd, dir->owner, (gid_t)-1) < 0)
+		return -errno;
+	return 0;
+}
+
+/* Written whole under a hidden name, then renamed: a process never reads half of it. */
+static int write_control(const struct rings_dir *dir, const char *ring, const char *text)
+{
+	char hidden[300], name[300];
+	int fd, ret;
+
+	snprintf(name, sizeof name, "%s.ctl", ring);
+	snprintf(hidden, sizeof hidden, ".%s.ctl.new", ring);
+	unlinkat(dir->fd, hidden, 0); /* of a command that was killed */
+	fd = openat(dir->fd, hidden, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	ret = fill(fd, dir, text);
+	if (close(fd) < 0 && ret == 0)
+		ret = -errno;
+	if (ret == 0 && renameat(dir->fd, hidden, dir->fd, name) < 0)
+		ret = -errno;
+	if (ret < 0)
+		unlinkat(dir->fd, hidden, 0);
+	return ret;
+}
+
+static void tell_one(void *arg, struct ring *ring)
+{
+	struct tell *tell = arg;
+	struct target *target;
+	char text[GCPRELOAD_CONTROL_SIZE];
+	uint64_t serial = now(CLOCK_REALTIME);
+	int ret;
+
+	if (ring->why || !ring->alive || !wanted(tell, &ring->reader.header))
+		return;
+	/* It grows even where the clock was set back. */
+	if (serial <= ring->reader.header.control_serial)
+		serial = ring->reader.header.control_serial + 1;
+	snprintf(text, sizeof text, GCPRELOAD_CONTROL_MAGIC "%" PRIu64 " %s\n", serial, tell->verb);
+	ret = ring->dir->foreign ? -EPERM : write_control(ring->dir, ring->name, text);
+	if (ret < 0) {
+		complain("%d: cannot be told: %s/%s.ctl: %s; try as its user or as root",
+			 ring->reader.header.pid, ring->dir->path, ring->name, strerror(-ret));
+		tell->exit = EXIT_NO;
+		return;
+	}
+	tell->targets = need(realloc(tell->targets, (tell->n_targets + 1) * sizeof *target));
+	target = &tell->targets[tell->n_targets++];
+	memset(target, 0, sizeof *target);
+	target->reader = ring->reader;
+	target->serial = serial;
+	ring->reader.fd = -1; /* ours now */
+}
+
+static bool answered(struct target *target)
+{
+	const char *why;
+
+	if (target->answered || target->gone)
+		return true;
+	if (gcpreload_reader_refresh(&target->reader, &why) < 0)
+		target->gone = true;
+	else if (target->reader.header.control_serial >= target->serial)
+		target->answered = true;
+	else if (!gcpreload_reader_alive(&target->reader))
+		target->gone = true;
+	return target->answered || target->gone;
+}
+
+static void wait_for_answers(struct tell *tell)
+{
+	const struct timespec pause = { 0, 20000000 };
+	uint64_t end = now(CLOCK_MONOTONIC) + (uint64_t)(tell->timeout * 1e9);
+	size_t i, n;
+
+	for (;;) {
+		for (n = 0, i = 0; i < tell->n_targets; i++)
+			n += answered(&tell->targets[i]);
+		if (n == tell->n_targets || now(CLOCK_MONOTONIC) >= end)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static void say_answer(struct tell *tell, const struct target *target)
+{
+	const struct gcpreload_header *h = &target->reader.header;
+	char reason[600];
+
+	if (target->answered) {
+		printf("%d: %s: mode %s, %s%s%s\n", h->pid, tell->verb,
+		       gcpreload_mode_name(h->mode), gcpreload_state_name(h->state),
+		       *h->reason ? ": " : "", text_safe(reason, sizeof reason, h->reason));
+		return;
+	}
+	tell->exit = EXIT_NO;
+	if (target->gone)
+		complain("%d: did not answer: it ended meanwhile; see: gcpreload ps --all", h->pid);
+	else
+		complain("%d: did not answer yet: it neither waited for work nor collected; it "
+			 "will act when it next does, wait longer with --timeout",
+			 h->pid);
+}
+
+static void say_missing(struct tell *tell, const char *where)
+{
+	size_t i;
+
+	for (i = 0; i < tell->n_pids; i++) {
+		if (tell->pid_seen[i])
+			continue;
+		complain("%d: no living process of that id has measurements in %s; ask: gcpreload "
+			 "doctor --pid %d",
+			 tell->pids[i], where, tell->pids[i]);
+		tell->exit = EXIT_NO;
+	}
+	if (tell->n_targets || tell->exit != EXIT_FINE)
+		return;
+	tell->exit = EXIT_NO;
+	if (tell->service)
+		complain("%s: no living process of that service in %s; gcpreload ps --json shows "
+			 "the names",
+			 tell->service, where);
+	else
+		complain("%s: no living process has measurements here; see: gcpreload ps --all",
+			 where);
+}
+
+static bool is_mode_verb(const char *text)
+{
+	unsigned mode;
+
+	if (strncmp(text, "mode=", 5) != 0)
+		return false;
+	for (mode = 0; mode < GCPRELOAD_MODES; mode++)
+		if (strcmp(text + 5, gcpreload_mode_name(mode)) == 0)
+			return true;
+	return false;
+}
+
+static int tell_operands(struct tell *tell, const struct command *command, int argc, char **argv)
+{
+	long long pid;
+
+	tell->pids = need(calloc((size_t)argc + 1, sizeof *tell->pids));
+	tell->pid_seen = need(calloc((size_t)argc + 1, sizeof *tell->pid_seen));
+	for (; optind < argc; optind++) {
+		const char *word = argv[optind];
+
+		if (text_number(word, 1, INT32_MAX, &pid) == 0)
+			tell->pids[tell->n_pids++] = (int32_t)pid;
+		else if (!tell->verb && is_mode_verb(word))
+			tell->verb = word;
+		else if (strcmp(command->name, "set") == 0)
+			return options_wrong(command,
+					     "%s: neither a process id nor mode=off, mode=observe "
+					     "or mode=freeze",
+					     word);
+		else
+			return options_wrong(command, "%s: not a process id", word);
+	}
+	if (!tell->verb)
+		return options_wrong(command, "what to set is missing (mode=MODE)");
+	if (!tell->n_pids && !tell->service && !tell->all)
+		return options_wrong(command,
+				     "which processes? Give PIDs, --service NAME or --all");
+	if (!!tell->n_pids + !!tell->service + tell->all > 1)
+		return options_wrong(command, "PIDs, --service and --all exclude each other");
+	return -1;
+}
+
+static int tell_options(struct tell *tell, const struct command *command, int argc, char **argv)
+{
+	static const struct option longs[] = { RINGS_OPTIONS,
+					       OPTION_HELP,
+					       { "all", no_argument, NULL, 'a' },
+					       { "service", required_argument, NULL, 's' },
+					       { "timeout", required_argument, NULL, 't' },
+					       { 0 } };
+	struct options o = { command, argc, argv, ":" RINGS_SHORTS "as:t:h", longs, -1, 0 };
+	const char *why;
+	char *end;
+	int c;
+
+	while ((c = options_next(&o)) != -1) {
+		if (o.exit >= 0)
+			return o.exit;
+		if (c == 'a') {
+			tell->all = true;
+		} else if (c == 's') {
+			tell->service = optarg;
+		} else if (c == 't') {
+			tell->timeout = strtod(optarg, &end);
+			if (*end || end == optarg || !(tell->timeout >= 0 && tell->timeout < 1e6))
+				return options_wrong(
+				    command, "--timeout: %s is no number of seconds", optarg);
+		} else if (rings_option(&tell->choice, c, &why) < 0) {
+			return options_wrong(command, "%s: %s", optarg, why);
+		}
+	}
+	return tell_operands(tell, command, argc, argv);
+}
+
+static void release(struct tell *tell)
+{
+	size_t i;
+
+	for (i = 0; i < tell->n_targets; i++)
+		gcpreload_reader_close(&tell->targets[i].reader);
+	free(tell->targets);
+	free(tell->pids);
+	free(tell->pid_seen);
+}
+
+int tell_exec(const struct command *command, int argc, char **argv, const char *verb)
+{
+	struct tell tell = { .verb = verb, .timeout = 5, .exit = EXIT_FINE };
+	char *where;
+	size_t i;
+	int ret = tell_options(&tell, command, argc, argv);
+
+	if (ret < 0) {
+		rings_each(&tell.choice, tell_one, &tell, &where);
+		wait_for_answers(&tell);
+		for (i = 0; i < tell.n_targets; i++)
+			say_answer(&tell, &tell.targets[i]);
+		say_missing(&tell, where);
+		free(where);
+		ret = tell.exit;
+	}
+	release(&tell);
+	return ret;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* Texts for people: messages, escaping for terminals, durations, shares. */
+#ifndef GCPRELOAD_CLI_TEXT_H
+#define GCPRELOAD_CLI_TEXT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Prints "gcpreload: " and the message on stderr. The form is "WHAT: WHY; what to do"; control
+ * bytes in it are escaped, so names and texts may come from anywhere. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* What utf8_next says of a byte that begins no well-formed character. */
+#define UTF8_INVALID UINT32_MAX
+
+/* Decodes the character at s, of n bytes at least one. Returns the bytes it takes; 1 with
+ * UTF8_INVALID for a byte that is not UTF-8. */
+size_t utf8_next(const char *s, size_t n, uint32_t *character);
+
+/* Copies in to out, bytes that could steer a terminal as \xNN; cuts at a whole character where
+ * out is full. Returns out. */
+char *text_safe(char *out, size_t size, const char *in);
+
+/* Characters in a text, for aligning columns. */
+size_t text_width(const char *text);
+
+/* "850 ns", "12.3 us", "4.56 ms", "1.23 s", "2 min 5 s", "3 h 12 min", "2 d 3 h"; three digits
+ * or two units. Returns out. */
+char *text_duration(char *out, size_t size, double seconds);
+
+/* A share from 0 to 1 as "0.52 %"; "-" for one below 0, which means unknown. Returns out. */
+char *text_share(char *out, size_t size, double share);
+
+/* The one of n names that is nearest to a mistyped word, or NULL when none is near. */
+const char *text_nearest(const char *word, const char *const *names, size_t n);
+
+/* A whole decimal number from low to high. Returns 0, or -1 with *number untouched. */
+int text_number(const char *text, long long low, long long high, long long *number);
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* The entrances from preload/: each takes the GIL where it must, decides, and tells the ring. */
+#include <string.h>
+
+#include "inject/collector.h"
+#include "inject/defer.h"
+#include "inject/gil.h"
+#include "inject/inject.h"
+#include "inject/module.h"
+#include "inject/observer.h"
+#include "inject/process.h"
+#include "inject/tuner.h"
+
+static bool standing_back(void)
+{
+	return process.status.state == GCPRELOAD_STATE_STANDING_BACK;
+}
+
+/* Opens an action: GIL, state of this process, gc module; false with everything put back. */
+static bool open_action(struct gil_guard *guard, PyObject **gc)
+{
+	if (!policy || !gil_enter(guard))
+		return false;
+	if (!py_in_main_interpreter()) {
+		gil_leave(guard);
+		return false;
+	}
+	process_begin_if_new();
+	*gc = module_import_quietly("gc");
+	if (*gc)
+		return true;
+	py.PyErr_Clear();
+	gil_leave(guard);
+	return false;
+}
+
+static void close_action(struct gil_guard *guard, PyObject *gc)
+{
+	py_drop(gc);
+	gil_leave(guard);
+}
+
+static enum gcpreload_acted observe(void)
+{
+	process.status.state = GCPRELOAD_STATE_OBSERVING;
+	process.status.period = GCPRELOAD_PERIOD_BASELINE;
+	process.status.due_ns = 0;
+	process_text(reason, "GCPRELOAD_MODE=observe");
+	return GCPRELOAD_ACTED_LOOKED;
+}
+
+/* Whether tuning may go on; else process.status says why not. */
+static bool may_tune(PyObject *gc)
+{
+	const char *word;
+
+	observer_attach(gc); /* the application may have cleared gc.callbacks */
+	if (policy->ring == GCPRELOAD_RING_REQUIRE && !process_publish()) {
+		tuner_stand_back("no ring, and GCPRELOAD_RING=require");
+		return false;
+	}
+	word = tuner_applications_word(gc);
+	if (word)
+		tuner_stand_back(word);
+	return !word;
+}
+
+static enum gcpreload_acted ready(PyObject *gc)
+{
+	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
+
+	if (process.mode == GCPRELOAD_MODE_OBSERVE)
+		acted = observe();
+	else if (may_tune(gc))
+		acted = tuner_tune(gc);
+	process_publish();
+	return acted;
+}
+
+static PyObject *ready_in_loop(PyObject *self, PyObject *unused)
+{
+	struct gil_guard guard;
+	PyObject *gc;
+
+	(void)self;
+	(void)unused;
+	if (open_action(&guard, &gc)) {
+		if (process.in_greenlet && !standing_back())
+			ready(gc);
+		process.in_greenlet = false;
+		close_action(&guard, gc);
+	}
+	py.Py_IncRef(py._Py_NoneStruct);
+	return py._Py_NoneStruct;
+}
+
+static struct PyMethodDef ready_def = { "gcpreload_ready", ready_in_loop, METH_NOARGS, NULL };
+
+enum gcpreload_acted gcpreload_inject_ready(const char *fired)
+{
+	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
+	struct gil_guard guard;
+	PyObject *gc;
+
+	if (!open_action(&guard, &gc))
+		return GCPRELOAD_ACTED_NOT;
+	if (!standing_back() && process.mode != GCPRELOAD_MODE_OFF) {
+		process_text(fired, fired);
+		process.in_greenlet = defer_to_loop(&ready_def);
+		acted = process.in_greenlet ? GCPRELOAD_ACTED_COLLECTED : ready(gc);
+	}
+	close_action(&guard, gc);
+	return acted;
+}
+
+enum gcpreload_acted gcpreload_inject_baseline(const char *fired, uint64_t due_ns)
+{
+	struct gil_guard guard;
+	PyObject *gc;
+
+	if (!open_action(&guard, &gc))
+		return GCPRELOAD_ACTED_NOT;
+	process_text(fired, fired);
+	if (process.mode == GCPRELOAD_MODE_OBSERVE) {
+		observe();
+	} else if (!standing_back() && process.mode == GCPRELOAD_MODE_FREEZE && may_tune(gc)) {
+		process_text(reason, "measuring the interpreter's own gc first");
+		process.status.state = GCPRELOAD_STATE_BASELINE;
+		process.status.period = GCPRELOAD_PERIOD_BASELINE;
+		process.status.due_ns = due_ns;
+	}
+	process_publish();
+	close_action(&guard, gc);
+	return GCPRELOAD_ACTED_LOOKED;
+}
+
+static void prefork(PyObject *gc, const char *fired)
+{
+	if (standing_back() || process.mode != GCPRELOAD_MODE_FREEZE)
+		return;
+	process_text(fired, fired);
+	if (may_tune(gc))
+		tuner_freeze_before_fork(gc);
+	process_publish();
+}
+
+void gcpreload_inject_prefork(const char *fired)
+{
+	struct gil_guard guard;
+	PyObject *gc;
+
+	if (!open_action(&guard, &gc))
+		return;
+	prefork(gc, fired);
+	close_action(&guard, gc);
+}
+
+void gcpreload_inject_prefork_from_c(const char *fired)
+{
+	struct gil_guard guard;
+	bool from_python;
+
+	if (!gil_enter(&guard))
+		return;
+	/* PyEval_GetFrame would allocate, and with the fork's locks held. */
+	from_python = py.PyEval_GetGlobals() != NULL;
+	gil_leave(&guard);
+	if (!from_python)
+		gcpreload_inject_prefork(fired);
+}
+
+static int run_act(void *unused)
+{
+	struct gil_guard guard;
+
+	(void)unused;
+	gil_keep(&guard);
+	process_act();
+	policy->act();
+	gil_leave(&guard);
+	return 0;
+}
+
+bool gcpreload_inject_soon(void)
+{
+	return py.Py_IsInitialized && py.Py_IsInitialized() && !py.Py_IsFinalizing() &&
+	       py.Py_AddPendingCall(run_act, NULL) == 0;
+}
+
+/* importlib sets __spec__._initializing while it executes a module (3.7 to 3.15). */
+static bool imported(const char *name)
+{
+	PyObject *module = module_loaded(name), *spec, *initializing;
+	bool yes;
+
+	if (!module)
+		return false;
+	spec = py.PyObject_GetAttrString(module, "__spec__");
+	initializing = spec ? py.PyObject_GetAttrString(spec, "_initializing") : NULL;
+	yes = !initializing || py.PyObject_IsTrue(initializing) == 0;
+	py_drop(initializing);
+	py_drop(spec);
+	return yes;
+}
+
+bool gcpreload_inject_imported(const char *name)
+{
+	struct gil_guard guard;
+	bool yes = false;
+
+	if (gil_enter(&guard)) {
+		yes = imported(name);
+		gil_leave(&guard);
+	}
+	return yes;
+}
+
+int64_t gcpreload_inject_modules(void)
+{
+	struct gil_guard guard;
+	PyObject *modules;
+	int64_t n = -1;
+
+	if (gil_enter(&guard)) {
+		modules = py.PyImport_GetModuleDict();
+		n = modules ? py.PyDict_Size(modules) : -1;
+		gil_leave(&guard);
+	}
+	return n;
+}
+
+/* H21: what the application changed since is not ours to restore. */
+static void thaw(PyObject *gc, enum gcpreload_state state, const char *reason)
+{
+	const char *word = tuner_applications_word(gc);
+
+	if (word) {
+		tuner_stand_back(word);
+		return;
+	}
+	tuner_thaw(gc);
+	process.status.state = state;
+	process_text(reason, reason);
+}
+
+static enum gcpreload_acted command(PyObject *gc, const char *verb)
+{
+	static const char told[] = "by gcpreload set";
+
+	if (standing_back())
+		return GCPRELOAD_ACTED_LOOKED;
+	if (strcmp(verb, "mode=off") == 0) {
+		process.mode = GCPRELOAD_MODE_OFF;
+		thaw(gc, GCPRELOAD_STATE_OFF, told);
+	} else if (strcmp(verb, "mode=observe") == 0) {
+		process.mode = GCPRELOAD_MODE_OBSERVE;
+		thaw(gc, GCPRELOAD_STATE_OBSERVING, told);
+	} else if (strcmp(verb, "thaw") == 0) {
+		thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
+	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "ready") == 0) {
+		process.mode = GCPRELOAD_MODE_FREEZE;
+		process_text(fired, strcmp(verb, "ready") ? told : "by gcpreload ready");
+		return may_tune(gc) ? tuner_tune(gc) : GCPRELOAD_ACTED_LOOKED;
+	} else {
+		policy->log(GCPRELOAD_LOG_WARNING, "control file: '%s' is not a command, ignored",
+			    verb);
+	}
+	return GCPRELOAD_ACTED_LOOKED;
+}
+
+enum gcpreload_acted gcpreload_inject_command(const char *verb, uint64_t serial)
+{
+	enum gcpreload_acted acted;
+	struct gil_guard guard;
+	PyObject *gc;
+
+	if (!open_action(&guard, &gc))
+		return GCPRELOAD_ACTED_NOT;
+	acted = command(gc, verb);
+	process.status.control_serial = serial;
+	process_update();
+	close_action(&guard, gc);
+	return acted;
+}

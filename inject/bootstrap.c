@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How we get in. PyImport_Inittab lists the built-in modules; it may be replaced before
+ * Py_Initialize (PyImport_ExtendInittab does). Our copy has our own init function for "posix",
+ * which every start of every version imports. That is called with the GIL held, early, in
+ * static and shared builds, under -I -S -E and in development mode; afterwards nothing of it
+ * remains on any path.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "inject/dl.h"
+#include "inject/gil.h"
+#include "inject/inject.h"
+#include "inject/module.h"
+#include "inject/observer.h"
+#include "inject/process.h"
+#include "inject/tuner.h"
+
+#define TABLE_MAX 512
+#define WRAPPED	  "posix"
+
+/* Weak: NULL in a process without CPython. A dlsym that fails would leave a dlerror() pending in
+ * the main of every such program. */
+extern struct PyInittab *PyImport_Inittab __attribute__((weak));
+extern const char *Py_GetVersion(void) __attribute__((weak));
+
+static struct PyInittab copy[TABLE_MAX];
+static PyObject *(*real_init)(void);
+static PyCFunction real_fork;
+static void *python_handle;
+
+static bool attach(bool late)
+{
+	static bool noted;
+	struct gil_guard guard;
+	PyObject *gc;
+	bool ok;
+
+	gil_keep(&guard);
+	/* From 3.13 on this runs in the main interpreter, also for a new one. */
+	if (noted && python_version.minor >= 13)
+		process_subinterpreter();
+	gc = module_import_quietly("gc");
+	ok = gc && (noted || tuner_note_defaults(gc)) && observer_attach(gc) == 0;
+	if (ok && !noted)
+		process_attached(late);
+	noted = noted || ok;
+	py_drop(gc);
+	gil_leave(&guard);
+	if (!ok)
+		policy->log(GCPRELOAD_LOG_INFO, "standing aside: gc.callbacks cannot be reached");
+	return ok;
+}
+
+static PyObject *os_fork(PyObject *self, PyObject *unused)
+{
+	policy->before_fork();
+	return real_fork(self, unused);
+}
+
+/* Inside fork() the interpreter already holds locks that finalizers need, and subprocess calls
+ * that too; os.fork alone is the place. From 3.9 the init function runs again for each
+ * sub-interpreter, on the same table. */
+static void wrap_fork(PyObject *posix)
+{
+	struct PyMethodDef *fork = module_method(posix, WRAPPED, "fork");
+
+	py.PyErr_Clear();
+	if (!fork || fork->ml_flags != METH_NOARGS || real_fork)
+		return;
+	real_fork = fork->ml_meth;
+	fork->ml_meth = os_fork;
+}
+
+static PyObject *wrapped_init(void)
+{
+	PyObject *module = real_init();
+
+	if (!module)
+		return NULL;
+	if (pyapi_fill(python_handle) < 0)
+		policy->log(GCPRELOAD_LOG_INFO,
+			    "standing aside: a function of the C API is missing");
+	else if (attach(false))
+		wrap_fork(module);
+	return module;
+}
+
+static int install(struct PyInittab **table, void *handle)
+{
+	struct PyInittab *posix = NULL;
+	size_t n;
+
+	if (*table == copy)
+		return 0;
+	for (n = 0; (*table)[n].name; n++) {
+		if (n == TABLE_MAX - 1)
+			return -E2BIG;
+		copy[n] = (*table)[n];
+		if (strcmp(copy[n].name, WRAPPED) == 0)
+			posix = &copy[n];
+	}
+	copy[n] = (*table)[n];
+	if (!posix || !posix->initfunc)
+		return -ENOENT;
+	if (posix->initfunc != wrapped_init)
+		real_init = posix->initfunc;
+	posix->initfunc = wrapped_init;
+	python_handle = handle;
+	*table = copy;
+	return 0;
+}
+
+static bool supported(const char *(*get_version)(void))
+{
+	if (get_version && pyversion_parse(&python_version, get_version()) &&
+	    pyversion_supported(&python_version))
+		return true;
+	policy->log(GCPRELOAD_LOG_INFO, "standing aside: this Python is not one of 3.7 to 3.15");
+	return false;
+}
+
+static enum gcpreload_python install_for(const char *(*get_version)(void), struct PyInittab **table,
+					 void *handle)
+{
+	if (!supported(get_version))
+		return GCPRELOAD_PYTHON_UNSUPPORTED;
+	if (install(table, handle) == 0)
+		return GCPRELOAD_PYTHON_FOUND;
+	policy->log(GCPRELOAD_LOG_INFO, "standing aside: PyImport_Inittab is not as expected");
+	return GCPRELOAD_PYTHON_UNSUPPORTED;
+}
+
+enum gcpreload_python gcpreload_inject_install(const struct gcpreload_policy *the_policy)
+{
+	if (!&PyImport_Inittab || !PyImport_Inittab)
+		return GCPRELOAD_NO_PYTHON;
+	policy = the_policy;
+	return install_for(Py_GetVersion, &PyImport_Inittab, RTLD_DEFAULT);
+}
+
+enum gcpreload_python gcpreload_inject_starting(const struct gcpreload_policy *the_policy,
+						void *handle)
+{
+	struct PyInittab **table = dlsym(handle, "PyImport_Inittab");
+	int (*is_initialized)(void) = (int (*)(void))dlsym(handle, "Py_IsInitialized");
+
+	if (!table || !*table || !is_initialized)
+		return GCPRELOAD_NO_PYTHON;
+	policy = the_policy;
+	if (is_initialized())
+		return GCPRELOAD_PYTHON_FOUND;
+	return install_for((const char *(*)(void))dlsym(handle, "Py_GetVersion"), table, handle);
+}
+
+bool gcpreload_inject_late(const struct gcpreload_policy *the_policy, void *handle)
+{
+	struct gil_guard guard;
+	bool ok;
+
+	policy = the_policy;
+	if (!supported((const char *(*)(void))dlsym(handle, "Py_GetVersion")) ||
+	    pyapi_fill(handle) < 0 || !gil_enter(&guard))
+		return false;
+	ok = attach(true);
+	gil_leave(&guard);
+	return ok;
+}

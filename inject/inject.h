@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The Python side, as the libc side (preload/) sees it: no Python object crosses this line.
+ *
+ * Every function keeps errno and a pending Python exception. "Any place": may be called from an
+ * interposed libc call of any thread. "At a server's wait": only where the thread that armed the
+ * listening socket is about to wait for it, because the GIL is taken and finalizers may run;
+ * elsewhere that deadlocks with C code that waits under a mutex of its own. A function that
+ * finds the GIL held already uses it.
+ */
+#ifndef GCPRELOAD_INJECT_INJECT_H
+#define GCPRELOAD_INJECT_INJECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring/layout.h"
+#include "ring/writer.h"
+
+enum gcpreload_log_level {
+	GCPRELOAD_LOG_NONE,
+	GCPRELOAD_LOG_ERROR,
+	GCPRELOAD_LOG_WARNING,
+	GCPRELOAD_LOG_INFO,
+	GCPRELOAD_LOG_DEBUG,
+};
+
+enum gcpreload_ring_use { GCPRELOAD_RING_AUTO, GCPRELOAD_RING_REQUIRE, GCPRELOAD_RING_OFF };
+
+#define GCPRELOAD_KEEP 0 /* a threshold that stays as it is */
+
+/* What the settings ask for, and whom to tell. Never changed by inject/. */
+struct gcpreload_policy {
+	enum gcpreload_mode mode;
+	enum gcpreload_ring_use ring;
+	bool force;
+	int32_t thresholds[GCPRELOAD_GENERATIONS];
+	struct gcpreload_place place;
+	const char *trigger;
+	const char *service_name;
+	const char *service_version;
+	const char *service_environment;
+
+	/* Says a line; never blocks. */
+	void (*log)(enum gcpreload_log_level level, const char *format, ...)
+	    __attribute__((format(printf, 2, 3)));
+	/* Lines that could not be said so far. */
+	uint64_t (*log_dropped)(void);
+
+	/* After each collection, with the GIL, inside gc.callbacks: may look at the clock and ask
+	 * for gcpreload_inject_soon. CLOCK_MONOTONIC ns. */
+	void (*tick)(uint64_t now_ns);
+	/* What gcpreload_inject_soon asked for: the main thread, between two bytecodes, GIL held.
+	 */
+	void (*act)(void);
+	/* os.fork() begins; no lock of the interpreter is taken yet. GIL held. */
+	void (*before_fork)(void);
+};
+
+enum gcpreload_python {
+	GCPRELOAD_NO_PYTHON,	      /* nothing of CPython in this process */
+	GCPRELOAD_PYTHON_UNSUPPORTED, /* too old, too new, or not what we know */
+	GCPRELOAD_PYTHON_FOUND,	      /* our wrapper is in place; the interpreter has not begun */
+};
+
+/* For the constructor: is CPython in the process, and if so, will it call us when it starts?
+ * One look at a weak symbol where it is not. policy must live for ever. */
+enum gcpreload_python gcpreload_inject_install(const struct gcpreload_policy *policy);
+
+/* For Py_Initialize of a libpython that was loaded after the program's start: installs as above.
+ * handle: of dlopen, where the interpreter's symbols are found. */
+enum gcpreload_python gcpreload_inject_starting(const struct gcpreload_policy *policy,
+						void *handle);
+
+/* For an interpreter that began without us: attaches to it now; its counts are "since attach".
+ * At a server's wait. Returns whether it is attached. */
+bool gcpreload_inject_late(const struct gcpreload_policy *policy, void *handle);
+
+/* How a thread stands to Python. */
+enum gcpreload_gil {
+	GCPRELOAD_GIL_FOREIGN,	/* no thread state, or Python is not up: never act */
+	GCPRELOAD_GIL_HELD,	/* this thread holds the GIL */
+	GCPRELOAD_GIL_RELEASED, /* this thread has a thread state and may take the GIL */
+};
+
+/* Any place. PyGILState_Check is not asked: it says "held" where it is not. */
+enum gcpreload_gil gcpreload_inject_gil(void);
+
+/* What acting did. */
+enum gcpreload_acted {
+	GCPRELOAD_ACTED_NOT,	   /* not possible here; ask again at the next occasion */
+	GCPRELOAD_ACTED_LOOKED,	   /* decided without a collection: observing, standing back */
+	GCPRELOAD_ACTED_COLLECTED, /* a collection ran: the caller must not go on to block */
+};
+
+/* The application is ready: collect, freeze, thresholds, as the policy says. At a server's wait
+ * or with the GIL. fired: what showed it, a text that stays. */
+enum gcpreload_acted gcpreload_inject_ready(const char *fired);
+
+/* The application is ready, but serves with the interpreter's own collector until due_ns. At a
+ * server's wait or with the GIL. */
+enum gcpreload_acted gcpreload_inject_baseline(const char *fired, uint64_t due_ns);
+
+/* The process is about to fork its workers: collect and freeze, so that they share the pages;
+ * again when much has come since. GIL held, before the interpreter's fork locks. */
+void gcpreload_inject_prefork(const char *fired);
+
+/* The same for a host that forks from C: at its fork(). Does nothing in a thread that runs
+ * Python code (that is os.fork or subprocess). */
+void gcpreload_inject_prefork_from_c(const char *fired);
+
+/* Has policy->act called by the main thread soon. Any place. Returns false if it cannot. */
+bool gcpreload_inject_soon(void);
+
+/* Whether a module is in sys.modules and has finished importing. At a server's wait or with the
+ * GIL. */
+bool gcpreload_inject_imported(const char *module);
+
+/* How many modules there are, or -1. At a server's wait or with the GIL. */
+int64_t gcpreload_inject_modules(void);
+
+/* A command that came through the control file: "mode=off", "mode=observe", "mode=freeze",
+ * "thaw" or "ready". At a server's wait or with the GIL. Returns ACTED_NOT where it could not
+ * be tried. serial is written into the header as the answer. */
+enum gcpreload_acted gcpreload_inject_command(const char *verb, uint64_t serial);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+#include "inject/module.h"
+
+#include <string.h>
+
+/* Include/moduleobject.h, behind the object's header: PyModuleDef_Base's three words, then ... */
+struct module_def_tail {
+	void *m_init;
+	Py_ssize_t m_index;
+	PyObject *m_copy;
+	const char *m_name;
+	const char *m_doc;
+	Py_ssize_t m_size;
+	struct PyMethodDef *m_methods;
+};
+
+PyObject *module_loaded(const char *name)
+{
+	PyObject *modules = py.PyImport_GetModuleDict();
+
+	return modules ? py.PyDict_GetItemString(modules, name) : NULL;
+}
+
+PyObject *module_import_quietly(const char *name)
+{
+	PyObject *modules = py.PyImport_GetModuleDict(), *module;
+
+	if (!modules)
+		return NULL;
+	module = py.PyDict_GetItemString(modules, name);
+	if (module) {
+		py.Py_IncRef(module);
+		return module;
+	}
+	module = py.PyImport_ImportModule(name);
+	if (module && py.PyDict_DelItemString(modules, name) < 0)
+		py.PyErr_Clear();
+	return module;
+}
+
+/* sys.getsizeof of a bare object is the size of its header: 16, or more in builds that trace
+ * references or have no GIL. */
+static long header_size(void)
+{
+	PyObject *size = py.PyObject_GetAttrString(py.PyBaseObject_Type, "__basicsize__");
+	long bytes = size ? py.PyLong_AsLong(size) : 0;
+
+	py_drop(size);
+	return bytes;
+}
+
+struct PyMethodDef *module_method(PyObject *module, const char *module_name, const char *method)
+{
+	PyObject *type = py.PyObject_Type(module), *def = module;
+	const struct module_def_tail *tail;
+	long header = header_size();
+	struct PyMethodDef *entry;
+
+	if (type != py.PyModuleDef_Type)
+		def = py.PyModule_GetDef(module);
+	py_drop(type);
+	if (!def || header < 16 || header > 64)
+		return NULL;
+	tail = (const void *)((const char *)def + header);
+	if (!tail->m_name || strcmp(tail->m_name, module_name) != 0)
+		return NULL;
+	for (entry = tail->m_methods; entry && entry->ml_name; entry++)
+		if (strcmp(entry->ml_name, method) == 0)
+			return entry;
+	return NULL;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* gc.callbacks -> the ring: every collection of every interpreter that can be reached. */
+#ifndef GCPRELOAD_INJECT_OBSERVER_H
+#define GCPRELOAD_INJECT_OBSERVER_H
+
+#include <stdbool.h>
+
+#include "inject/pyapi.h"
+#include "ring/layout.h"
+
+/* Puts the observer on gc.callbacks of the current interpreter, if none of ours is there. gc:
+ * its gc module. Returns 0 or -errno, with no exception left. GIL held. */
+int observer_attach(PyObject *gc);
+
+/* Whether one of ours is on that list. GIL held. */
+bool observer_attached(PyObject *gc);
+
+/* What the calling thread's next collections are to be called; returns what it was. */
+enum gcpreload_cause observer_cause(enum gcpreload_cause cause);
+
+/* Called after each collection: see gcpreload_policy.tick. */
+void observer_on_stop(void (*tick)(uint64_t now_ns));
+
+#endif

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include "inject/process.h"
+
+#include <string.h>
+
+#include "inject/observer.h"
+#include "inject/tuner.h"
+#include "ring/barrier.h"
+#include "ring/self.h"
+
+#define OBSERVE_BEFORE_FILE_NS 2000000000ull
+
+struct process process;
+const struct gcpreload_policy *policy;
+
+static bool attached_late;
+
+static void begin_process(void)
+{
+	memset(&process, 0, sizeof process);
+	process.mode = policy->mode;
+	process.status.state = GCPRELOAD_STATE_STARTING;
+	process.status.mode = policy->mode;
+	process.status.frozen_objects = -1;
+	process.status.flags = attached_late ? GCPRELOAD_FLAG_LATE : 0;
+	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
+	snprintf(process.status.python, sizeof process.status.python, "%d.%d.%d%s",
+		 python_version.major, python_version.minor, python_version.micro,
+		 python_version.free_threaded ? "t" : "");
+	process_text(trigger, policy->trigger);
+	process_text(service_name, policy->service_name);
+	process_text(service_version, policy->service_version);
+	process_text(service_environment, policy->service_environment);
+	ring_store(&gcpreload_self->inject, 1);
+}
+
+void process_begin_if_new(void)
+{
+	if (!ring_load(&gcpreload_self->inject))
+		begin_process();
+}
+
+void process_update(void)
+{
+	process.status.mode = process.mode;
+	process.status.log_dropped = policy->log_dropped();
+	gcpreload_ring_status(&process.status);
+}
+
+bool process_publish(void)
+{
+	const char *why = "";
+	int ret;
+
+	process_update();
+	if (policy->ring == GCPRELOAD_RING_OFF || process.no_ring || gcpreload_ring_published())
+		return gcpreload_ring_published();
+	ret = gcpreload_ring_publish(&policy->place, &why);
+	if (ret == 0)
+		return true;
+	process.no_ring = true;
+	policy->log(GCPRELOAD_LOG_WARNING, "no ring in %s: %s (%s); %s", policy->place.dir, why,
+		    strerror(-ret),
+		    policy->ring == GCPRELOAD_RING_REQUIRE
+			? "standing back, because GCPRELOAD_RING=require"
+			: "tuning goes on, unmeasured");
+	return false;
+}
+
+/* In a process that only observes, nothing else ever decides to make the file. Not from here:
+ * making it takes longer than a collection should. */
+static void tick(uint64_t now_ns)
+{
+	process_begin_if_new();
+	if (process.mode == GCPRELOAD_MODE_OBSERVE && !process.observed_enough &&
+	    process.status.state == GCPRELOAD_STATE_STARTING &&
+	    now_ns > gcpreload_ring_attached_ns() + OBSERVE_BEFORE_FILE_NS)
+		process.observed_enough = gcpreload_inject_soon();
+	policy->tick(now_ns);
+}
+
+void process_act(void)
+{
+	process_begin_if_new();
+	if (!process.observed_enough || process.status.state != GCPRELOAD_STATE_STARTING)
+		return;
+	process.status.state = GCPRELOAD_STATE_OBSERVING;
+	process_text(reason, "GCPRELOAD_MODE=observe");
+	process_publish();
+}
+
+void process_attached(bool late)
+{
+	attached_late = late;
+	process_begin_if_new();
+	process_update(); /* counting begins here */
+	observer_on_stop(tick);
+}
+
+void process_subinterpreter(void)
+{
+	process_begin_if_new();
+	process.status.flags |= GCPRELOAD_FLAG_SUBINTERPRETERS;
+	process_update();
+}

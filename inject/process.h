@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* What is known of this process, for its ring: one status, begun anew in a forked child. GIL. */
+#ifndef GCPRELOAD_INJECT_PROCESS_H
+#define GCPRELOAD_INJECT_PROCESS_H
+
+#include <stdio.h>
+
+#include "inject/inject.h"
+#include "inject/pyapi.h"
+
+struct process {
+	struct gcpreload_status status;
+	enum gcpreload_mode mode; /* the policy's, until a command changes it */
+	bool no_ring;		  /* it was tried, and said */
+	bool observed_enough;	  /* asked to publish that it only observes */
+	bool in_greenlet;	  /* readiness was given to the event loop and has not run yet */
+};
+
+extern struct process process;
+extern const struct gcpreload_policy *policy;
+
+/* Copies a text into a field of the status, cut to fit. */
+#define process_text(field, text)                                                                  \
+	process_copy_text(process.status.field, sizeof process.status.field, text)
+
+static inline void process_copy_text(char *field, size_t size, const char *text)
+{
+	snprintf(field, size, "%s", text ? text : "");
+}
+
+/* Every entry from outside begins with this. */
+void process_begin_if_new(void);
+
+/* The observer is in place for the first time. late: the interpreter had begun before us. */
+void process_attached(bool late);
+
+/* An interpreter began whose collections are not seen. */
+void process_subinterpreter(void);
+
+/* Part of what gcpreload_inject_soon brings about. */
+void process_act(void);
+
+/* Tells the ring the status; makes the file where there may be one. Returns whether there is. */
+bool process_publish(void);
+
+/* process_publish for a status that is not worth a file by itself. */
+void process_update(void);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "inject/pyapi.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "inject/dl.h"
+
+struct pyapi py;
+struct pyversion python_version;
+
+static bool filled;
+
+static const char *const names[] = {
+#define F(type, name, args) #name,
+	PYAPI_FUNCTIONS(F)
+#undef F
+#define O(name) #name,
+	    PYAPI_OBJECTS(O)
+#undef O
+};
+
+#define N_NAMES (sizeof names / sizeof *names)
+
+_Static_assert(sizeof(struct pyapi) == (N_NAMES + 3) * sizeof(void *), "names in struct's order");
+
+bool pyversion_parse(struct pyversion *version, const char *text)
+{
+	char *end;
+
+	memset(version, 0, sizeof *version);
+	version->major = (int)strtol(text, &end, 10);
+	if (end == text || *end != '.')
+		return false;
+	version->minor = (int)strtol(end + 1, &end, 10);
+	if (*end == '.')
+		version->micro = (int)strtol(end + 1, &end, 10);
+	version->free_threaded = strstr(text, "free-threading build") != NULL;
+	return true;
+}
+
+bool pyversion_supported(const struct pyversion *version)
+{
+	return version->major == 3 && version->minor >= 7 && version->minor <= 15;
+}
+
+static void *either(void *handle, const char *new_name, const char *old_name)
+{
+	void *symbol = dlsym(handle, new_name);
+
+	return symbol ? symbol : dlsym(handle, old_name);
+}
+
+int pyapi_fill(void *handle)
+{
+	struct pyapi found;
+	void **slot = (void **)&found;
+	bool whole = true;
+	size_t i;
+
+	if (filled)
+		return 0;
+	for (i = 0; i < N_NAMES; i++) {
+		slot[i] = dlsym(handle, names[i]);
+		whole = whole && slot[i];
+	}
+	found.PyThreadState_GetUnchecked =
+	    either(handle, "PyThreadState_GetUnchecked", "_PyThreadState_UncheckedGet");
+	found.Py_IsFinalizing = either(handle, "Py_IsFinalizing", "_Py_IsFinalizing");
+	found.PyThreadState_GetInterpreter =
+	    (PyObject * (*)(PyObject *)) dlsym(handle, "PyThreadState_GetInterpreter");
+	dlerror(); /* what an old name left pending is ours, not the program's */
+	if (!whole || !found.PyThreadState_GetUnchecked || !found.Py_IsFinalizing)
+		return -ENOSYS;
+	py = found;
+	filled = true;
+	return 0;
+}
+
+bool py_in_main_interpreter(void)
+{
+	return !py.PyThreadState_GetInterpreter ||
+	       py.PyThreadState_GetInterpreter(py.PyThreadState_GetUnchecked()) ==
+		   py.PyInterpreterState_Main();
+}
+
+void py_drop(PyObject *object)
+{
+	py.PyErr_Clear();
+	if (object)
+		py.Py_DecRef(object);
+}

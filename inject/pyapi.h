@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The C API of the interpreter in this process: one struct of function pointers, filled once,
+ * all or nothing. Our own prototypes, no Python.h: one binary serves 3.7 to 3.15. Objects are
+ * opaque; every function here is exported by all of these versions (checked by the tests), so
+ * it is in the stable ABI or has been there for so long.
+ *
+ * Unless said otherwise the caller holds the GIL. "new" and "borrowed" as in the C API's manual.
+ */
+#ifndef GCPRELOAD_INJECT_PYAPI_H
+#define GCPRELOAD_INJECT_PYAPI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef struct gcpreload_object PyObject;
+typedef ssize_t Py_ssize_t;
+
+/* Include/methodobject.h */
+typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
+typedef PyObject *(*PyCFunctionFast)(PyObject *, PyObject *const *, Py_ssize_t);
+
+struct PyMethodDef {
+	const char *ml_name;
+	PyCFunction ml_meth;
+	int ml_flags;
+	const char *ml_doc;
+};
+
+#define METH_VARARGS  0x0001
+#define METH_KEYWORDS 0x0002
+#define METH_NOARGS   0x0004
+#define METH_FASTCALL 0x0080
+
+/* Include/import.h */
+struct PyInittab {
+	const char *name;
+	PyObject *(*initfunc)(void);
+};
+
+#define PYAPI_FUNCTIONS(F)                                                                         \
+	F(int, Py_IsInitialized, (void))                                                           \
+	F(PyObject *, PyGILState_GetThisThreadState, (void)) /* any thread, no GIL */              \
+	F(int, PyGILState_Ensure, (void))                                                          \
+	F(void, PyGILState_Release, (int))                                                         \
+	F(int, Py_AddPendingCall, (int (*)(void *), void *)) /* any thread, no GIL */              \
+	F(void, PyErr_Fetch, (PyObject **, PyObject **, PyObject **))                              \
+	F(void, PyErr_Restore, (PyObject *, PyObject *, PyObject *))                               \
+	F(void, PyErr_Clear, (void))                                                               \
+	F(void, Py_IncRef, (PyObject *))                                                           \
+	F(void, Py_DecRef, (PyObject *))                                                           \
+	F(PyObject *, PyImport_ImportModule, (const char *))		 /* new */                 \
+	F(PyObject *, PyImport_GetModuleDict, (void))			 /* borrowed */            \
+	F(PyObject *, PyDict_GetItemString, (PyObject *, const char *))	 /* borrowed */            \
+	F(PyObject *, PyDict_GetItemWithError, (PyObject *, PyObject *)) /* borrowed */            \
+	F(int, PyDict_DelItemString, (PyObject *, const char *))                                   \
+	F(Py_ssize_t, PyDict_Size, (PyObject *))                                                   \
+	F(PyObject *, PyObject_GetAttrString, (PyObject *, const char *)) /* new */                \
+	F(PyObject *, PyObject_CallMethod, (PyObject *, const char *, const char *, ...))          \
+	F(PyObject *, PyObject_Type, (PyObject *)) /* new */                                       \
+	F(int, PyObject_IsTrue, (PyObject *))                                                      \
+	F(int, PyObject_IsInstance, (PyObject *, PyObject *))                                      \
+	F(int, PyArg_ParseTuple, (PyObject *, const char *, ...))                                  \
+	F(Py_ssize_t, PyList_Size, (PyObject *))                                                   \
+	F(PyObject *, PyList_GetItem, (PyObject *, Py_ssize_t)) /* borrowed */                     \
+	F(int, PyList_Append, (PyObject *, PyObject *))                                            \
+	F(long, PyLong_AsLong, (PyObject *))                                                       \
+	F(PyObject *, PyUnicode_InternFromString, (const char *)) /* new */                        \
+	F(int, PyUnicode_CompareWithASCIIString, (PyObject *, const char *))                       \
+	F(PyObject *, PyCapsule_New, (void *, const char *, void (*)(PyObject *)))                 \
+	F(void *, PyCapsule_GetPointer, (PyObject *, const char *))                                \
+	F(PyObject *, PyCFunction_NewEx, (struct PyMethodDef *, PyObject *, PyObject *))           \
+	F(PyObject *, PyModule_GetDef, (PyObject *)) /* borrowed; sets an exception on a def */    \
+	F(PyObject *, PyEval_GetGlobals, (void))     /* borrowed; NULL: no frame runs */           \
+	F(PyObject *, PyInterpreterState_Main, (void))
+
+#define PYAPI_OBJECTS(O)                                                                           \
+	O(_Py_NoneStruct)                                                                          \
+	O(PyBaseObject_Type)                                                                       \
+	O(PyModuleDef_Type)
+
+struct pyapi {
+#define F(type, name, args) type(*name) args;
+	PYAPI_FUNCTIONS(F)
+#undef F
+#define O(name) PyObject *name;
+	PYAPI_OBJECTS(O)
+#undef O
+	/* Names that changed: 3.13 dropped the underscores. No GIL needed for either. */
+	PyObject *(*PyThreadState_GetUnchecked)(void);
+	int (*Py_IsFinalizing)(void);
+	/* From 3.9; NULL before, where there is one collector for all interpreters. */
+	PyObject *(*PyThreadState_GetInterpreter)(PyObject *);
+};
+
+/* Valid once pyapi_fill has returned 0. */
+extern struct pyapi py;
+
+struct pyversion {
+	int major;
+	int minor;
+	int micro;
+	bool free_threaded;
+};
+
+extern struct pyversion python_version;
+
+/* Whether a version is one this library knows: 3.7 to 3.15. */
+bool pyversion_supported(const struct pyversion *version);
+
+/* Parses what Py_GetVersion() says ("3.13.0 experimental free-threading build (...)"). Returns
+ * false if it is not a version. */
+bool pyversion_parse(struct pyversion *version, const char *text);
+
+/* Fills py from the objects of handle (RTLD_DEFAULT or dlopen's). Does not need the GIL. Returns
+ * 0, also when it is filled already, or -ENOSYS when one function is missing. */
+int pyapi_fill(void *handle);
+
+/* Whether the current thread state is of the main interpreter, whose collector we tune. */
+bool py_in_main_interpreter(void);
+
+/* Forgets a pending Python exception and drops a reference that may be NULL. */
+void py_drop(PyObject *object);
+
+#endif

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is done to the collector, and when it is left alone. Each function tells process.status
+ * what it did; publishing that is the caller's. GIL held, in the main interpreter; gc is the gc
+ * module; no exception is left.
+ */
+#ifndef GCPRELOAD_INJECT_TUNER_H
+#define GCPRELOAD_INJECT_TUNER_H
+
+#include "inject/inject.h"
+#include "inject/pyapi.h"
+
+/* What the version of the interpreter allows (DESIGN.md, "What is done to which collector"). */
+enum tuner_recipe {
+	TUNER_OBSERVE,	  /* tuning would make it worse */
+	TUNER_THRESHOLDS, /* freeze costs a walk of the heap: only before a fork */
+	TUNER_FREEZE,
+};
+
+enum tuner_recipe tuner_recipe_for(const struct pyversion *version);
+
+/* Notes what the interpreter's own thresholds are; they tell later whether the application has
+ * tuned. Returns false if they cannot be read. */
+bool tuner_note_defaults(PyObject *gc);
+
+/* The thresholds that are in force as far as we know, and those before we changed them. */
+void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELOAD_GENERATIONS]);
+
+/* Why the application's own word must win, or NULL: gc disabled or debugged, thresholds that
+ * are neither the interpreter's nor ours, objects frozen by others. GCPRELOAD_FORCE overrides. */
+const char *tuner_applications_word(PyObject *gc);
+
+/* Leaves the collector alone for good; restores nothing. reason: see above. */
+void tuner_stand_back(const char *reason);
+
+/* collect, freeze, thresholds: the whole recipe. */
+enum gcpreload_acted tuner_tune(PyObject *gc);
+
+/* collect and freeze only. */
+void tuner_freeze_before_fork(PyObject *gc);
+
+/* Unfreezes what we froze and puts the thresholds back. */
+void tuner_thaw(PyObject *gc);
+
+#endif

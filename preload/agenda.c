@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+#include "preload/agenda.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "preload/control.h"
+#include "preload/ready.h"
+
+#define LOOK_EVERY_NS 100000000ull /* for an import, which needs the GIL to be seen */
+
+enum stage { WAITING, BASELINE, DONE };
+
+static const struct trigger_list *triggers;
+static uint64_t baseline_ns;
+static uint64_t started_ns;
+static volatile sig_atomic_t signalled;
+static bool preforked; /* of this process or an ancestor */
+
+/* Of this process. */
+static struct {
+	enum stage stage;
+	uint64_t due_ns; /* 0: nothing fired yet */
+	const char *fired;
+	bool anywhere; /* need not wait for a server's wait */
+	bool soon;     /* gcpreload_inject_soon was asked */
+	uint64_t looked_ns;
+	uint64_t accepted;
+	bool accepts_fired;
+	bool listened;
+	bool is_parent;
+} agenda;
+
+static void on_signal(int number)
+{
+	(void)number;
+	signalled = 1;
+	ready_next_look_ns = 0; /* the interrupted wait is tried again, and then looks */
+}
+
+/* Before the interpreter starts: a handler that the application sets later wins. */
+static void watch_signal(const struct trigger *trigger)
+{
+	struct sigaction action;
+
+	memset(&action, 0, sizeof action);
+	action.sa_handler = on_signal;
+	action.sa_flags = SA_ONSTACK;
+	sigemptyset(&action.sa_mask);
+	sigaction((int)trigger->number, &action, NULL);
+}
+
+void agenda_start(const struct trigger_list *the_triggers, uint64_t the_baseline_ns)
+{
+	const struct trigger *trigger = trigger_find(the_triggers, TRIGGER_SIGNAL);
+
+	triggers = the_triggers;
+	baseline_ns = the_baseline_ns;
+	started_ns = gcpreload_ring_now();
+	if (trigger)
+		watch_signal(trigger);
+}
+
+void agenda_begin_process(void)
+{
+	memset(&agenda, 0, sizeof agenda);
+	/* A worker that never listens (Celery's) was made ready by its parent's fork. */
+	if (preforked)
+		agenda_fire(TRIGGER_FORK, "fork, in the child");
+}
+
+void agenda_fire(enum trigger_kind kind, const char *text)
+{
+	const struct trigger *trigger = triggers ? trigger_find(triggers, kind) : NULL;
+	uint64_t due;
+
+	if (!trigger || agenda.stage != WAITING)
+		return;
+	due = gcpreload_ring_now() + trigger->after_ns;
+	if (agenda.due_ns && agenda.due_ns <= due)
+		return;
+	agenda.due_ns = due;
+	agenda.fired = text;
+	agenda.anywhere = kind != TRIGGER_AUTO && kind != TRIGGER_ACCEPTS;
+}
+
+void agenda_reopen(void)
+{
+	if (agenda.stage == DONE) {
+		agenda.stage = WAITING;
+		agenda.due_ns = 0;
+	}
+}
+
+bool agenda_done(void)
+{
+	return agenda.stage == DONE;
+}
+
+bool agenda_counts_accepts(void)
+{
+	return triggers && !agenda.accepts_fired && trigger_find(triggers, TRIGGER_ACCEPTS);
+}
+
+void agenda_accepted(void)
+{
+	const struct trigger *trigger = trigger_find(triggers, TRIGGER_ACCEPTS);
+
+	if (agenda.accepts_fired ||
+	    __atomic_add_fetch(&agenda.accepted, 1, __ATOMIC_RELAXED) < trigger->number)
+		return;
+	agenda.accepts_fired = true;
+	agenda_reopen();
+	agenda_fire(TRIGGER_ACCEPTS, "accepts");
+}
+
+/* Triggers that nobody calls about. The GIL is held, or may be taken. */
+static void look(uint64_t now)
+{
+	const struct trigger *trigger;
+
+	if (signalled) {
+		signalled = 0;
+		agenda_reopen();
+		agenda_fire(TRIGGER_SIGNAL, "signal");
+	}
+	if (agenda.stage != WAITING || !triggers)
+		return;
+	trigger = trigger_find(triggers, TRIGGER_DELAY);
+	if (trigger && now - started_ns >= trigger->number)
+		agenda_fire(TRIGGER_DELAY, "delay");
+	trigger = trigger_find(triggers, TRIGGER_IMPORT);
+	if (trigger && !agenda.due_ns && now - agenda.looked_ns >= LOOK_EVERY_NS) {
+		agenda.looked_ns = now;
+		if (gcpreload_inject_imported(trigger->module))
+			agenda_fire(TRIGGER_IMPORT, "import");
+	}
+}
+
+static bool is_due(uint64_t now)
+{
+	return agenda.due_ns && now >= agenda.due_ns && agenda.stage != DONE;
+}
+
+static enum gcpreload_acted act(uint64_t now)
+{
+	enum gcpreload_acted acted;
+
+	if (agenda.stage == WAITING && baseline_ns) {
+		acted = gcpreload_inject_baseline(agenda.fired, now + baseline_ns);
+		if (acted != GCPRELOAD_ACTED_NOT) {
+			agenda.stage = BASELINE;
+			agenda.due_ns = now + baseline_ns;
+			agenda.anywhere = true;
+		}
+		return acted;
+	}
+	acted = gcpreload_inject_ready(agenda.fired);
+	if (acted != GCPRELOAD_ACTED_NOT) {
+		agenda.stage = DONE;
+		agenda.due_ns = 0;
+	}
+	return acted;
+}
+
+/* A command may have come, through the file beside the ring. */
+static enum gcpreload_acted take_command(uint64_t now)
+{
+	struct control_command command;
+
+	if (!control_read(now, &command))
+		return GCPRELOAD_ACTED_LOOKED;
+	agenda.stage = DONE;
+	agenda.due_ns = 0;
+	return gcpreload_inject_command(command.verb, command.serial);
+}
+
+enum gcpreload_acted agenda_at_wait(void)
+{
+	uint64_t now = gcpreload_ring_now();
+	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
+
+	look(now);
+	if (is_due(now))
+		acted = act(now);
+	return acted == GCPRELOAD_ACTED_LOOKED ? take_command(now) : acted;
+}
+
+void agenda_tick(uint64_t now)
+{
+	look(now);
+	if (agenda.soon || !((is_due(now) && agenda.anywhere) || control_pending(now)))
+		return;
+	agenda.soon = gcpreload_inject_soon();
+}
+
+void agenda_act(void)
+{
+	agenda.soon = false;
+	agenda_at_wait();
+}
+
+void agenda_before_fork(void)
+{
+	bool asked = triggers && trigger_find(triggers, TRIGGER_FORK);
+
+	if (!asked && !(agenda.listened && triggers && trigger_find(triggers, TRIGGER_AUTO)))
+		return;
+	gcpreload_inject_prefork(asked ? "fork" : "auto: fork");
+	preforked = preforked || asked;
+	agenda.is_parent = true;
+}
+
+void agenda_before_c_fork(void)
+{
+	if (agenda.listened && triggers && trigger_find(triggers, TRIGGER_AUTO))
+		gcpreload_inject_prefork_from_c("auto: fork");
+}
+
+void agenda_listened(void)
+{
+	agenda.listened = true;
+}
+
+bool agenda_is_parent(void)
+{
+	return agenda.is_parent;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is to be done to this process, and when. Nothing here ticks: time is looked at when a
+ * server waits (agenda_at_wait) and after collections (agenda_tick). What neither happens in is
+ * not reached.
+ *
+ *	WAITING --trigger fired, +SECONDS passed--> BASELINE --GCPRELOAD_BASELINE passed--> DONE
+ *	   ^                                                                                 |
+ *	   `------- another listening socket is armed, or accepts:N is reached --------------'
+ */
+#ifndef GCPRELOAD_PRELOAD_AGENDA_H
+#define GCPRELOAD_PRELOAD_AGENDA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "inject/inject.h"
+#include "preload/trigger.h"
+
+/* triggers must live for ever. Installs the handler of a signal trigger. */
+void agenda_start(const struct trigger_list *triggers, uint64_t baseline_ns);
+
+/* In a forked child. */
+void agenda_begin_process(void);
+
+/* Something happened that may be a trigger; text says what, and stays. */
+void agenda_fire(enum trigger_kind kind, const char *text);
+
+/* The process may become ready once more. */
+void agenda_reopen(void);
+
+/* At a server's wait: does what is due, takes commands. */
+enum gcpreload_acted agenda_at_wait(void);
+
+/* Whether everything is done but commands, so that a look once a second is enough. */
+bool agenda_done(void);
+
+/* Counts an accepted connection, while one is of interest. */
+bool agenda_counts_accepts(void);
+void agenda_accepted(void);
+
+/* For struct gcpreload_policy. */
+void agenda_tick(uint64_t now_ns);
+void agenda_act(void);
+void agenda_before_fork(void);
+
+/* fork() in C, of a host whose workers are not made by os.fork(). */
+void agenda_before_c_fork(void);
+
+/* This process has called listen(): os.fork() makes its workers. */
+void agenda_listened(void);
+
+/* Whether it has forked since it listened: a parent, which serves nothing itself. */
+bool agenda_is_parent(void);
+
+#endif

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "preload/config.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define FILE_MAX    16384
+#define COMMAND_MAX 4096
+#define GLOB_MAX    512
+
+/* Reads at most size - 1 bytes and terminates them. Returns the length or -errno. */
+static ssize_t slurp(const char *path, char *buffer, size_t size)
+{
+	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	size_t length = 0;
+	ssize_t n = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (length < size - 1) {
+		n = read(fd, buffer + length, size - 1 - length);
+		if (n <= 0)
+			break;
+		length += (size_t)n;
+	}
+	n = n < 0 ? -errno : (ssize_t)length;
+	close(fd);
+	buffer[length] = '\0';
+	return n;
+}
+
+static const char *command_line(void)
+{
+	static char command[COMMAND_MAX];
+	ssize_t length, i;
+
+	if (command[0])
+		return command;
+	length = slurp("/proc/self/cmdline", command, sizeof command);
+	while (length > 0 && !command[length - 1])
+		length--;
+	for (i = 0; i < length; i++)
+		if (!command[i])
+			command[i] = ' ';
+	return command;
+}
+
+bool config_matches(const char *globs)
+{
+	char glob[GLOB_MAX];
+	size_t length;
+
+	for (;; globs += length + 1) {
+		length = strcspn(globs, ",");
+		if (length && length < sizeof glob) {
+			memcpy(glob, globs, length);
+			glob[length] = '\0';
+			if (fnmatch(glob, command_line(), 0) == 0)
+				return true;
+		}
+		if (!globs[length])
+			return false;
+	}
+}
+
+/* A position for people, and whom to tell. */
+struct place {
+	const char *path;
+	int line;
+	settings_complain *complain;
+};
+
+static void refuse(const struct place *place, const char *what)
+{
+	char sentence[512];
+
+	snprintf(sentence, sizeof sentence, "line %d of %.300s: %s, ignored", place->line,
+		 place->path, what);
+	place->complain(sentence);
+}
+
+static char *trim(char *text)
+{
+	char *end = text + strlen(text);
+
+	while (*text == ' ' || *text == '\t')
+		text++;
+	while (end > text && strchr(" \t\r", end[-1]))
+		*--end = '\0';
+	return text;
+}
+
+/* "[glob]": whether the lines that follow are for this process. */
+static bool section(char *text, const struct place *place)
+{
+	size_t length = strlen(text);
+
+	if (text[length - 1] != ']' || length < 3) {
+		refuse(place, "a section must be [glob], with a glob that can match");
+		return false;
+	}
+	text[length - 1] = '\0';
+	return config_matches(text + 1);
+}
+
+static void assign(struct settings *settings, char *text, const struct place *place)
+{
+	char *equals = strchr(text, '='), where[400], *p;
+	char *name;
+
+	if (!equals) {
+		refuse(place, "neither [glob] nor name = value");
+		return;
+	}
+	*equals = '\0';
+	name = trim(text);
+	for (p = name; *p; p++)
+		*p = (char)toupper((unsigned char)*p);
+	snprintf(where, sizeof where, "line %d of %.300s: ", place->line, place->path);
+	settings_set(settings, name, strlen(name), trim(equals + 1), where, place->complain);
+}
+
+static void apply(struct settings *settings, char *text, struct place *place)
+{
+	bool ours = true;
+	char *next;
+
+	if (strncmp(text, "\xef\xbb\xbf", 3) == 0) /* a byte order mark */
+		text += 3;
+	for (; text; text = next) {
+		next = strchr(text, '\n');
+		if (next)
+			*next++ = '\0';
+		place->line++;
+		text = trim(text);
+		if (*text == '[')
+			ours = section(text, place);
+		else if (ours && *text && *text != '#' && *text != ';')
+			assign(settings, text, place);
+	}
+}
+
+void config_read(struct settings *settings, const char *path, bool explicit_path,
+		 settings_complain *complain)
+{
+	static char text[FILE_MAX]; /* settings point into it */
+	struct place place = { path, 0, complain };
+	ssize_t length = slurp(path, text, sizeof text);
+	char sentence[512];
+	const char *what = NULL;
+
+	if (length == -ENOENT && !explicit_path)
+		return;
+	if (length < 0)
+		what = strerror((int)-length);
+	else if (length == FILE_MAX - 1)
+		what = "longer than 16383 bytes";
+	else if (strlen(text) != (size_t)length)
+		what = "not a text";
+	if (what) {
+		snprintf(sentence, sizeof sentence, "the settings in %.300s are ignored: %s", path,
+			 what);
+		complain(sentence);
+		return;
+	}
+	apply(settings, text, &place);
+}

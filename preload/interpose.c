@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The closed set of libc functions that we stand in front of. Each passes through: same result,
+ * same errno, no measurable cost in a process that has nothing to look for. They are
+ * async-signal-safe in POSIX, and so are these.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "preload/ready.h"
+#include "preload/real.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* bits/poll2.h declares these only where it uses them. */
+int __poll_chk(struct pollfd *, nfds_t, int, size_t);
+int __ppoll_chk(struct pollfd *, nfds_t, const struct timespec *, const sigset_t *, size_t);
+
+#ifndef __clang__
+/* glibc's headers say that poll only writes to its argument. */
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
+
+/* listen() alone does not make a process ready: most servers call it before the app is loaded. */
+EXPORT int listen(int fd, int backlog)
+{
+	int ret = REAL(listen)(fd, backlog);
+
+	if (ret == 0)
+		ready_listened(fd);
+	return ret;
+}
+
+EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
+{
+	int ret = REAL(epoll_ctl)(epfd, op, fd, event);
+
+	if (ready_looking() && ret == 0 && op == EPOLL_CTL_ADD)
+		ready_epoll_add(epfd, fd);
+	return ret;
+}
+
+EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
+{
+	if (ready_wait_looking() && ready_at_epoll(epfd, false))
+		timeout = 0;
+	return REAL(epoll_wait)(epfd, events, max, timeout);
+}
+
+EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
+		       const sigset_t *mask)
+{
+	/* libuv asserts that a wait without a time-out does not time out. */
+	if (ready_wait_looking() && ready_at_epoll(epfd, true) && timeout != -1)
+		timeout = 0;
+	return REAL(epoll_pwait)(epfd, events, max, timeout, mask);
+}
+
+EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
+{
+	if (ready_wait_looking() && ready_at_poll(fds, n))
+		timeout = 0;
+	return REAL(poll)(fds, n, timeout);
+}
+
+EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
+{
+	if (ready_wait_looking() && ready_at_poll(fds, n))
+		timeout = 0;
+	return REAL(__poll_chk)(fds, n, timeout, size);
+}
+
+static const struct timespec now = { 0, 0 };
+
+EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
+{
+	if (ready_wait_looking() && ready_at_poll(fds, n))
+		timeout = &now;
+	return REAL(ppoll)(fds, n, timeout, mask);
+}
+
+EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+		       const sigset_t *mask, size_t size)
+{
+	if (ready_wait_looking() && ready_at_poll(fds, n))
+		timeout = &now;
+	return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
+}
+
+EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
+{
+	struct timeval none = { 0, 0 };
+
+	if (ready_wait_looking() && ready_at_select(nfds, reads))
+		timeout = &none;
+	return REAL(select)(nfds, reads, writes, excepts, timeout);
+}
+
+/* A blocking accept cannot return "nothing yet"; "interrupted" makes the interpreter look at
+ * its signals, which may have come during the collection, and call again (PEP 475). */
+static int accepted(int fd)
+{
+	if (fd >= 0 && ready_counts_accepts())
+		ready_accepted();
+	return fd;
+}
+
+static int accept_anew(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
+{
+	if (ready_wait_looking() && ready_at_accept(fd) && accept_anew(fd)) {
+		errno = EINTR;
+		return -1;
+	}
+	return accepted(REAL(accept)(fd, address, length));
+}
+
+EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+	if (ready_wait_looking() && ready_at_accept(fd) && accept_anew(fd)) {
+		errno = EINTR;
+		return -1;
+	}
+	return accepted(REAL(accept4)(fd, address, length, flags));
+}
+
+EXPORT pid_t fork(void)
+{
+	ready_before_fork();
+	return REAL(fork)();
+}

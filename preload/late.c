@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "preload/late.h"
+
+#include <link.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "inject/dl.h"
+#include "inject/inject.h"
+#include "preload/ready.h"
+#include "preload/start.h"
+
+#define EXPORT	 __attribute__((visibility("default")))
+#define TRIES	 60
+#define EVERY_NS 1000000000ull
+
+static unsigned tries;
+static uint64_t tried_ns;
+static bool attached;
+
+void late_start(void)
+{
+	if (gcpreload_self->settled == READY_NEVER && !attached && start_late())
+		ready_start();
+}
+
+bool late_given_up(void)
+{
+	return !attached && tries >= TRIES && !start_python_found();
+}
+
+/* ------------------------------------------------------------------ where libpython is */
+
+struct search {
+	char path[4096];
+};
+
+static int is_libpython(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	const char *base = strrchr(info->dlpi_name, '/');
+	struct search *search = arg;
+
+	(void)size;
+	base = base ? base + 1 : info->dlpi_name;
+	if (strncmp(base, "libpython", 9) != 0 || strncmp(base, "libpython3.so", 13) == 0)
+		return 0;
+	snprintf(search->path, sizeof search->path, "%s", info->dlpi_name);
+	return 1;
+}
+
+/* A handle of the loaded libpython, or NULL. No reference is kept that would pin it. */
+static void *loaded_libpython(void)
+{
+	struct search search;
+
+	if (!dl_iterate_phdr(is_libpython, &search))
+		return NULL;
+	return dlopen(search.path, RTLD_LAZY | RTLD_NOLOAD);
+}
+
+bool late_attach(void)
+{
+	uint64_t now = ready_coarse_now();
+	void *handle;
+
+	if (attached || start_python_found() || tries >= TRIES || now - tried_ns < EVERY_NS)
+		return attached;
+	tried_ns = now;
+	tries++;
+	handle = loaded_libpython();
+	if (handle)
+		attached = gcpreload_inject_late(start_policy(), handle);
+	if (attached)
+		start_complain();
+	return attached;
+}
+
+/* ------------------------------------------------------------------ Py_Initialize and its kin */
+
+/*
+ * The real function, in this order (measured: a host that dlopens its plugin RTLD_LOCAL is
+ * killed by a NULL from RTLD_NEXT): the next object of the global scope; the caller's own object
+ * and what that needs; the loaded libpython. *handle is where the rest of it is.
+ */
+static void *find_real(const char *name, void *ours, void *caller, void **handle)
+{
+	void *real = dlsym(RTLD_NEXT, name);
+	Dl_info info;
+
+	*handle = RTLD_NEXT;
+	if (!real && dladdr(caller, &info) && info.dli_fname) {
+		*handle = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+		real = *handle ? dlsym(*handle, name) : NULL;
+	}
+	if (!real || real == ours) {
+		*handle = loaded_libpython();
+		real = *handle ? dlsym(*handle, name) : NULL;
+	}
+	dlerror();
+	return real == ours ? NULL : real;
+}
+
+static void *before_initialize(const char *name, void *ours, void *caller)
+{
+	void *handle, *real = find_real(name, ours, caller, &handle);
+
+	if (real && start_late() &&
+	    gcpreload_inject_starting(start_policy(),
+				      handle == RTLD_NEXT ? RTLD_DEFAULT : handle) ==
+		GCPRELOAD_PYTHON_FOUND) {
+		attached = true;
+		start_complain();
+		if (gcpreload_self->settled == READY_NEVER)
+			ready_start();
+	}
+	return real;
+}
+
+#define CALLER __builtin_return_address(0)
+
+struct PyStatus {
+	int type;
+	const char *func;
+	const char *err_msg;
+	int exitcode;
+};
+
+void Py_Initialize(void);
+void Py_InitializeEx(int);
+struct PyStatus Py_InitializeFromConfig(const void *);
+int Py_InitializeFromInitConfig(void *);
+
+EXPORT void Py_Initialize(void)
+{
+	void *real = before_initialize("Py_Initialize", (void *)Py_Initialize, CALLER);
+
+	if (real)
+		((void (*)(void))real)();
+}
+
+EXPORT void Py_InitializeEx(int signals)
+{
+	void *real = before_initialize("Py_InitializeEx", (void *)Py_InitializeEx, CALLER);
+
+	if (real)
+		((void (*)(int))real)(signals);
+}
+
+EXPORT struct PyStatus Py_InitializeFromConfig(const void *config)
+{
+	void *real =
+	    before_initialize("Py_InitializeFromConfig", (void *)Py_InitializeFromConfig, CALLER);
+	struct PyStatus missing = { 1, "Py_InitializeFromConfig", "libpython is not loaded", 1 };
+
+	return real ? ((struct PyStatus(*)(const void *))real)(config) : missing;
+}
+
+EXPORT int Py_InitializeFromInitConfig(void *config)
+{
+	void *real = before_initialize("Py_InitializeFromInitConfig",
+				       (void *)Py_InitializeFromInitConfig, CALLER);
+
+	return real ? ((int (*)(void *))real)(config) : -1;
+}

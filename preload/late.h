@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Hosts that load libpython after their start: uWSGI's plugin, mod_wsgi, embedding programs.
+ * Some call Py_Initialize through our export; others (dlsym on the handle) pass it by, and are
+ * found when they serve.
+ */
+#ifndef GCPRELOAD_PRELOAD_LATE_H
+#define GCPRELOAD_PRELOAD_LATE_H
+
+#include <stdbool.h>
+
+/* A process without CPython calls listen(): it may turn out to be such a host. */
+void late_start(void);
+
+/* At a server's wait in which nothing could be done: is there an interpreter by now? Attaches
+ * to it. Any process; at most once a second, and a few times only. */
+bool late_attach(void);
+
+/* Whether it is not asked any more. */
+bool late_given_up(void);
+
+#endif

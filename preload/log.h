@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Lines on the program's standard error or into a file. The reader of that pipe may be slow or
+ * gone, and a write that blocks under the GIL stops the whole server: a line is written only if
+ * poll(2) says that it will not block, else it is dropped and counted. One write(2) a line.
+ */
+#ifndef GCPRELOAD_PRELOAD_LOG_H
+#define GCPRELOAD_PRELOAD_LOG_H
+
+#include <stdint.h>
+
+#include "inject/inject.h"
+
+/* path: NULL or empty for standard error, which is the default; else appended to. */
+void log_configure(enum gcpreload_log_level level, const char *path);
+
+/* Keeps errno. Any thread. */
+void log_say(enum gcpreload_log_level level, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* Lines dropped so far. */
+uint64_t log_dropped(void);
+
+#endif

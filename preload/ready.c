@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: MIT */
+#include "preload/ready.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "inject/inject.h"
+#include "preload/agenda.h"
+#include "preload/late.h"
+#include "ring/barrier.h"
+
+/* Until a process is ready, each descriptor of a poll costs a system call: look at few, and not
+ * at every call. */
+#define LOOK_AT		  8
+#define LOOK_EVERY_NS	  1000000ull
+#define COMMANDS_EVERY_NS 1000000000ull
+#define HELPER_SETTLES_NS 10000000000ull
+
+uint64_t ready_next_look_ns;
+
+/* A socket that a thread waits on, alone or through an epoll set. */
+struct armed {
+	bool set;
+	int epoll; /* -1: waited on directly */
+	int fd;
+	pthread_t thread;
+};
+
+/* Of this process. */
+static struct {
+	bool main_known;
+	pthread_t main_thread;
+	bool listened; /* and nothing was armed since */
+	struct armed server;
+	/* A listener in another thread counts later, if nothing else happens: see helper(). */
+	struct armed helper;
+	uint64_t helper_since_ns;
+	int64_t helper_modules;
+	uint64_t looked_ns[2]; /* by the main thread, by the others */
+} here;
+
+/* The thread that forked is its child's main thread. */
+static void begin_process(void)
+{
+	memset(&here, 0, sizeof here);
+	ring_store(&gcpreload_self->settled, READY_LOOK);
+	ring_store(&gcpreload_self->preload, 1);
+	agenda_begin_process();
+}
+
+void ready_start(void)
+{
+	begin_process();
+	here.main_thread = pthread_self();
+	here.main_known = true;
+}
+
+static bool on_main_thread(void)
+{
+	if (!ring_load(&gcpreload_self->preload))
+		begin_process();
+	if (!here.main_known && syscall(SYS_gettid) == syscall(SYS_getpid)) {
+		here.main_thread = pthread_self();
+		here.main_known = true;
+	}
+	return here.main_known && pthread_equal(here.main_thread, pthread_self());
+}
+
+static bool too_soon(bool main_thread)
+{
+	uint64_t now = ready_coarse_now(), *looked_ns = &here.looked_ns[!main_thread];
+
+	if (now - *looked_ns < LOOK_EVERY_NS)
+		return true;
+	*looked_ns = now;
+	return false;
+}
+
+/* multiprocessing listens for its own children: on a socket of the abstract namespace or in a
+ * directory pymp-XXXX, named listener-XXXX. */
+static bool multiprocessings_own(int fd)
+{
+	struct sockaddr_un address;
+	socklen_t length = sizeof address - 1;
+	const char *path = address.sun_path;
+
+	memset(&address, 0, sizeof address);
+	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0 ||
+	    address.sun_family != AF_UNIX)
+		return false;
+	path += !*path;
+	return strstr(path, "pymp-") || strstr(path, "listener-");
+}
+
+static bool serves(int fd)
+{
+	int listening = 0;
+	socklen_t length = sizeof listening;
+
+	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening &&
+	       !multiprocessings_own(fd);
+}
+
+static bool waits_on(const struct armed *armed, int epoll, int fd)
+{
+	return armed->set && pthread_equal(armed->thread, pthread_self()) &&
+	       armed->epoll == epoll && (epoll >= 0 || armed->fd == fd);
+}
+
+static void arm(struct armed *armed, int epoll, int fd)
+{
+	*armed = (struct armed){ .set = true, .epoll = epoll, .fd = fd, .thread = pthread_self() };
+}
+
+static void arm_server(int epoll, int fd, const char *how)
+{
+	arm(&here.server, epoll, fd);
+	here.listened = false;
+	agenda_fire(TRIGGER_AUTO, how);
+}
+
+/* This is a wait of the server: the place to act. */
+static bool server_waits(void)
+{
+	enum gcpreload_acted acted = agenda_at_wait();
+
+	if (acted == GCPRELOAD_ACTED_NOT && !late_attach())
+		ring_store(&gcpreload_self->settled, late_given_up() ? READY_NEVER : READY_LOOK);
+	else if (agenda_done())
+		ring_store(&gcpreload_self->settled, READY_DONE);
+	ready_next_look_ns = ready_coarse_now() + COMMANDS_EVERY_NS;
+	return acted == GCPRELOAD_ACTED_COLLECTED;
+}
+
+/* A metrics server that the application starts in a thread while it still imports is not its
+ * readiness. A server that runs in a thread for good is: it waits for ten seconds, the main
+ * thread has armed nothing, and no module came in between. */
+static bool helper_waits(int epoll, int fd, const char *how)
+{
+	uint64_t now = ready_coarse_now();
+	int64_t modules;
+
+	if (here.server.set || agenda_is_parent())
+		return false;
+	if (!waits_on(&here.helper, epoll, fd)) {
+		if (here.helper.set || epoll >= 0 || !serves(fd))
+			return false;
+		arm(&here.helper, -1, fd);
+		here.helper_since_ns = now;
+		here.helper_modules = -1;
+	}
+	if (here.helper_modules >= 0 && now - here.helper_since_ns < HELPER_SETTLES_NS)
+		return false;
+	modules = gcpreload_inject_modules();
+	if (modules < 0)
+		return false;
+	if (modules != here.helper_modules) {
+		here.helper_modules = modules;
+		here.helper_since_ns = now;
+		return false;
+	}
+	arm_server(epoll, fd, how);
+	return server_waits();
+}
+
+void ready_listened(int fd)
+{
+	int saved_errno = errno;
+
+	late_start();
+	if (gcpreload_self->settled != READY_NEVER) {
+		agenda_listened();
+		if (on_main_thread() && serves(fd)) {
+			here.listened = true;
+			agenda_reopen();
+			ring_store(&gcpreload_self->settled, READY_LOOK);
+		}
+	}
+	errno = saved_errno;
+}
+
+void ready_epoll_add(int epfd, int fd)
+{
+	int saved_errno = errno;
+
+	if (on_main_thread()) {
+		if (serves(fd))
+			arm_server(epfd, fd, "auto: epoll");
+	} else if (!here.helper.set && serves(fd)) {
+		arm(&here.helper, epfd, fd);
+		here.helper_since_ns = ready_coarse_now();
+		here.helper_modules = -1;
+	}
+	errno = saved_errno;
+}
+
+bool ready_at_epoll(int epfd, bool libuv)
+{
+	int saved_errno = errno;
+	bool collected = false;
+
+	if (on_main_thread()) {
+		/* libuv gives its sets to the kernel by io_uring: no epoll_ctl is seen. */
+		if (libuv && here.listened && !here.server.set)
+			arm_server(epfd, -1, "auto: listen, then epoll_pwait");
+		if (waits_on(&here.server, epfd, -1))
+			collected = server_waits();
+	} else if (waits_on(&here.helper, epfd, -1) || waits_on(&here.server, epfd, -1)) {
+		collected = here.server.set ? server_waits()
+					    : helper_waits(epfd, -1, "auto: epoll in a thread");
+	}
+	errno = saved_errno;
+	return collected;
+}
+
+/* A direct wait on fd, one of several. *done: no other descriptor needs a look. */
+static bool at_direct(int fd, bool first_looks, const char *how, bool *done)
+{
+	if (waits_on(&here.server, -1, fd)) {
+		*done = true;
+		return server_waits();
+	}
+	/* A server that waits by epoll accepts directly, too: that arms nothing. */
+	if (!first_looks || (here.server.set && !here.listened))
+		return false;
+	if (!on_main_thread())
+		return helper_waits(-1, fd, "auto: in a thread");
+	if (!serves(fd))
+		return false;
+	*done = true;
+	arm_server(-1, fd, how);
+	return server_waits();
+}
+
+bool ready_at_poll(const struct pollfd *fds, nfds_t n)
+{
+	int saved_errno = errno;
+	bool collected = false, done = false, first_looks, main_thread;
+	nfds_t i;
+
+	main_thread = on_main_thread();
+	first_looks = ready_looking() && !too_soon(main_thread);
+	for (i = 0; i < n && i < LOOK_AT && !done && !collected; i++)
+		if (fds[i].fd >= 0 && (fds[i].events & POLLIN))
+			collected = at_direct(fds[i].fd, first_looks, "auto: poll", &done);
+	errno = saved_errno;
+	return collected;
+}
+
+bool ready_at_select(int nfds, const fd_set *reads)
+{
+	int saved_errno = errno, fd, looked = 0;
+	bool collected = false, done = false, first_looks, main_thread;
+
+	main_thread = on_main_thread();
+	first_looks = ready_looking() && !too_soon(main_thread);
+	for (fd = 0; reads && fd < nfds && nfds <= FD_SETSIZE && !done && !collected; fd++)
+		if (FD_ISSET(fd, reads) && looked++ < LOOK_AT)
+			collected = at_direct(fd, first_looks, "auto: select", &done);
+	errno = saved_errno;
+	return collected;
+}
+
+bool ready_at_accept(int fd)
+{
+	int saved_errno = errno;
+	bool done = false, collected;
+
+	on_main_thread();
+	collected = at_direct(fd, ready_looking(), "auto: accept", &done);
+	errno = saved_errno;
+	return collected;
+}
+
+bool ready_counts_accepts(void)
+{
+	return gcpreload_self->settled != READY_NEVER && agenda_counts_accepts();
+}
+
+void ready_accepted(void)
+{
+	int saved_errno = errno;
+
+	on_main_thread();
+	agenda_accepted();
+	if (!agenda_done())
+		ring_store(&gcpreload_self->settled, READY_LOOK);
+	errno = saved_errno;
+}
+
+void ready_before_fork(void)
+{
+	int saved_errno = errno;
+
+	if (gcpreload_self->settled != READY_NEVER) {
+		on_main_thread();
+		agenda_before_c_fork();
+	}
+	errno = saved_errno;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Which waits are a server's own: the state machine behind the trigger "auto".
+ *
+ * Ready: the main thread arms a listening socket (adds it to an epoll set, polls, selects or
+ * accepts on it), and then waits. From then on, only waits of that thread on a set that holds
+ * that socket are places where something may be done; every other wait (a driver's poll in a
+ * request, time.sleep, native threads) passes through untouched.
+ *
+ * Every function here keeps errno.
+ */
+#ifndef GCPRELOAD_PRELOAD_READY_H
+#define GCPRELOAD_PRELOAD_READY_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/select.h>
+#include <time.h>
+
+#include "ring/self.h"
+
+/* gcpreload_self->settled: how closely the interposed calls look. */
+enum {
+	READY_LOOK,  /* at everything (what a forked child finds) */
+	READY_NEVER, /* a process without Python, or with nothing to do */
+	READY_DONE,  /* once a second, at waits */
+};
+
+extern uint64_t ready_next_look_ns;
+
+static inline uint64_t ready_coarse_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* Whether a call other than a wait deserves a look. */
+static inline bool ready_looking(void)
+{
+	return __atomic_load_n(&gcpreload_self->settled, __ATOMIC_RELAXED) == READY_LOOK;
+}
+
+/* Whether a wait deserves one. */
+static inline bool ready_wait_looking(void)
+{
+	uint32_t settled = __atomic_load_n(&gcpreload_self->settled, __ATOMIC_RELAXED);
+
+	if (__builtin_expect(settled == READY_NEVER, 1))
+		return false;
+	return settled == READY_LOOK || ready_coarse_now() >= ready_next_look_ns;
+}
+
+/* Starts to look. After gcpreload_self_init. */
+void ready_start(void);
+
+/* listen(fd) succeeded. */
+void ready_listened(int fd);
+
+/* fd was added to the epoll set epfd. */
+void ready_epoll_add(int epfd, int fd);
+
+/* accept on fd gave a connection. */
+void ready_accepted(void);
+bool ready_counts_accepts(void);
+
+/* Before a wait. True: a collection ran, and the caller must return as if the time-out had
+ * passed (a blocking accept: as if a signal had come), so that the program's loop looks at what
+ * finalizers and signals have given it to do. libuv: the caller is epoll_pwait. */
+bool ready_at_epoll(int epfd, bool libuv);
+bool ready_at_poll(const struct pollfd *fds, nfds_t n);
+bool ready_at_select(int nfds, const fd_set *reads);
+bool ready_at_accept(int fd);
+
+/* fork() is called from C. */
+void ready_before_fork(void);
+
+#endif

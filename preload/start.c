@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What ld.so runs in every process that is started under the library: programs of all kinds,
+ * most of them not Python. One look, and out.
+ */
+#include "preload/start.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/auxv.h>
+
+#include "preload/agenda.h"
+#include "preload/log.h"
+#include "preload/ready.h"
+#include "preload/real.h"
+#include "preload/settings.h"
+#include "ring/self.h"
+
+extern char **environ;
+
+static struct settings settings;
+static enum { UNREAD, IN_USE, OUT_OF_USE } use;
+static bool python_found, complained;
+
+static void complain(const char *sentence)
+{
+	log_say(GCPRELOAD_LOG_WARNING, "%s", sentence);
+}
+
+/* quiet: nobody knows yet whether this will be a Python process. */
+static bool begin(bool quiet)
+{
+	complained = !quiet;
+	settings_read(&settings, environ, quiet ? NULL : complain);
+	settings.policy.log = log_say;
+	settings.policy.log_dropped = log_dropped;
+	settings.policy.tick = agenda_tick;
+	settings.policy.act = agenda_act;
+	settings.policy.before_fork = agenda_before_fork;
+	if (settings.excluded || settings.policy.mode == GCPRELOAD_MODE_OFF ||
+	    gcpreload_self_init() < 0)
+		return false;
+	agenda_start(&settings.triggers, settings.baseline_ns);
+	return true;
+}
+
+static bool start_reading(bool quiet)
+{
+	if (use == UNREAD)
+		use = !settings_disabled(environ) && !getauxval(AT_SECURE) && begin(quiet)
+			  ? IN_USE
+			  : OUT_OF_USE;
+	return use == IN_USE;
+}
+
+bool start_late(void)
+{
+	return start_reading(true);
+}
+
+void start_complain(void)
+{
+	struct settings again;
+	if (!complained)
+		settings_read(&again, environ, complain);
+	complained = true;
+}
+
+bool start_python_found(void)
+{
+	return python_found;
+}
+
+const struct gcpreload_policy *start_policy(void)
+{
+	return &settings.policy;
+}
+
+extern const char PyImport_Inittab __attribute__((weak));
+
+__attribute__((constructor)) static void start(void)
+{
+	int saved_errno = errno;
+
+	if (settings_disabled(environ))
+		use = OUT_OF_USE;
+	real_resolve();
+	if (&PyImport_Inittab && start_reading(false)) {
+		python_found = gcpreload_inject_install(&settings.policy) == GCPRELOAD_PYTHON_FOUND;
+		if (python_found) {
+			ready_start();
+		} else {
+			gcpreload_self_drop();
+			use = OUT_OF_USE;
+		}
+	}
+	errno = saved_errno;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* The beginning, in a process with Python and in one that gets it later. */
+#ifndef GCPRELOAD_PRELOAD_START_H
+#define GCPRELOAD_PRELOAD_START_H
+
+#include <stdbool.h>
+
+#include "inject/inject.h"
+
+/* Reads the settings, once, in a process where the constructor found no Python. Returns false
+ * where nothing is to be done (disabled, off, another command). Says nothing. */
+bool start_late(void);
+
+/* Says what is wrong with the settings, now that there is a Python; once. */
+void start_complain(void);
+
+/* Whether the constructor found an interpreter. */
+bool start_python_found(void);
+
+/* Valid after the settings were read. */
+const struct gcpreload_policy *start_policy(void);
+
+#endif

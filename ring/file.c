@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "ring/sweep.h"
+
+#define TMPFS_MAGIC 0x01021994
+#define RAMFS_MAGIC 0x858458f6
+
+/* glibc's fstat is a symbol of 2.33; the system call fills the same struct on 64 bits. */
+static int stat_fd(int fd, struct stat *st)
+{
+	return syscall(SYS_newfstatat, fd, "", st, 0x1000 /* AT_EMPTY_PATH */) < 0 ? -errno : 0;
+}
+
+static int fail(const char **why, const char *text)
+{
+	*why = text;
+	return errno ? -errno : -EIO;
+}
+
+/* A ring on a disk would stop the host whenever the kernel writes its pages back. */
+static int check_memory_backed(int fd, const char **why)
+{
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return fail(why, "statfs of the directory failed");
+	if ((uint64_t)fs.f_type == TMPFS_MAGIC || (uint64_t)fs.f_type == RAMFS_MAGIC)
+		return 0;
+	*why = "the directory is not on tmpfs";
+	return -EMEDIUMTYPE;
+}
+
+static int check_owner(int fd, const char **why)
+{
+	struct stat st;
+
+	if (stat_fd(fd, &st) < 0)
+		return fail(why, "stat of the directory failed");
+	if (st.st_uid != geteuid()) {
+		*why = "the directory belongs to another user";
+		return -EPERM;
+	}
+	if (st.st_mode & (S_IWGRP | S_IWOTH)) {
+		*why = "others may write to the directory";
+		return -EPERM;
+	}
+	return 0;
+}
+
+static int share_dir(int fd, int64_t group, const char **why)
+{
+	struct stat st;
+
+	if (group < 0)
+		return 0;
+	if (stat_fd(fd, &st) == 0 && st.st_gid == (gid_t)group && (st.st_mode & 07777) == 02750)
+		return 0;
+	if (fchown(fd, (uid_t)-1, (gid_t)group) < 0 || fchmod(fd, 02750) < 0)
+		return fail(why, "the directory cannot be given to the group");
+	return 0;
+}
+
+int ring_dir_open(const struct gcpreload_place *place, const char **why)
+{
+	char name[32];
+	int base, fd, ret;
+
+	base = open(place->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0)
+		return fail(why, "the directory cannot be opened");
+	snprintf(name, sizeof name, "gcpreload-%u", (unsigned)geteuid());
+	ret = check_memory_backed(base, why);
+	if (ret < 0)
+		goto out;
+	if (mkdirat(base, name, 0700) < 0 && errno != EEXIST) {
+		ret = fail(why, "gcpreload-<uid> cannot be made in the directory");
+		goto out;
+	}
+	fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0) {
+		ret = fail(why, "gcpreload-<uid> in the directory is no directory of ours");
+		goto out;
+	}
+	ret = check_owner(fd, why);
+	if (ret == 0)
+		ret = share_dir(fd, place->group, why);
+	if (ret < 0)
+		close(fd);
+	else
+		ret = fd;
+out:
+	close(base);
+	return ret;
+}
+
+static uint32_t random_word(void)
+{
+	uint32_t word;
+
+	if (syscall(SYS_getrandom, &word, sizeof word, 1 /* GRND_NONBLOCK */) != sizeof word)
+		word = (uint32_t)gcpreload_ring_now();
+	return word;
+}
+
+/* posix_fallocate past RLIMIT_FSIZE would raise SIGXFSZ in the host. */
+static int allocate(int fd, const char **why)
+{
+	struct rlimit limit;
+	int ret;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < GCPRELOAD_FILE_SIZE) {
+		*why = "RLIMIT_FSIZE is too low";
+		return -EFBIG;
+	}
+	do {
+		ret = posix_fallocate(fd, 0, GCPRELOAD_FILE_SIZE);
+	} while (ret == EINTR);
+	if (ret)
+		*why = ret == ENOSPC ? "no space is left in the directory"
+				     : "space cannot be reserved in the directory";
+	return -ret;
+}
+
+static int lock_and_map(struct ring_file *file, const char **why)
+{
+	if (flock(file->fd, LOCK_EX | LOCK_NB) < 0)
+		return fail(why, "the new file cannot be locked");
+	file->map =
+	    mmap(NULL, GCPRELOAD_FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
+	if (file->map == MAP_FAILED)
+		return fail(why, "the new file cannot be mapped");
+	/* A child that inherited the mapping would keep the lock, and its parent alive. */
+	if (madvise(file->map, GCPRELOAD_FILE_SIZE, MADV_DONTFORK) < 0) {
+		munmap(file->map, GCPRELOAD_FILE_SIZE);
+		return fail(why, "the mapping cannot be kept from children");
+	}
+	return 0;
+}
+
+int ring_file_create(struct ring_file *file, const struct gcpreload_place *place, int32_t pid,
+		     uint64_t start_time, const char **why)
+{
+	int ret;
+
+	file->dir = ring_dir_open(place, why);
+	if (file->dir < 0)
+		return file->dir;
+	snprintf(file->name, sizeof file->name, "%d.%llu.%08x", pid, (unsigned long long)start_time,
+		 random_word());
+	snprintf(file->hidden, sizeof file->hidden, ".%.70s.new", file->name);
+	file->fd = openat(file->dir, file->hidden,
+			  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (file->fd < 0) {
+		ret = fail(why, "no file can be made in the directory");
+		goto out_dir;
+	}
+	ret = allocate(file->fd, why);
+	if (ret == 0)
+		ret = lock_and_map(file, why);
+	if (ret == 0)
+		return 0;
+	unlinkat(file->dir, file->hidden, 0);
+	close(file->fd);
+out_dir:
+	close(file->dir);
+	return ret;
+}
+
+/* Enough to look at after a crash loop, and no more. */
+static const struct gcpreload_sweep_limits leave_of_the_dead = {
+	.max_files = 32,
+	.max_bytes = 8 << 20,
+	.max_age_s = 7 * 24 * 3600,
+	.max_look = 256,
+};
+
+/* By path, because no descriptor stays open: servers close those that they do not know. */
+static char control_path[PATH_MAX + 128];
+
+static void remember_control(const struct ring_file *file, const struct gcpreload_place *place)
+{
+	snprintf(control_path, sizeof control_path, "%s/gcpreload-%u/%s.ctl", place->dir,
+		 (unsigned)geteuid(), file->name);
+}
+
+int ring_file_publish(struct ring_file *file, const struct gcpreload_place *place, const char **why)
+{
+	int ret = 0;
+
+	if (place->group >= 0 && fchown(file->fd, (uid_t)-1, (gid_t)place->group) < 0)
+		ret = fail(why, "the file cannot be given to the group");
+	/* Read-only: a mistaken truncate would kill the host by SIGBUS. */
+	else if (fchmod(file->fd, place->group >= 0 ? 0440 : 0400) < 0 ||
+		 renameat(file->dir, file->hidden, file->dir, file->name) < 0)
+		ret = fail(why, "the file cannot be given its name");
+	if (ret < 0) {
+		unlinkat(file->dir, file->hidden, 0);
+		munmap(file->map, GCPRELOAD_FILE_SIZE);
+	}
+	if (ret == 0) {
+		remember_control(file, place);
+		gcpreload_sweep(file->dir, &leave_of_the_dead, NULL, NULL);
+	}
+	close(file->fd);
+	close(file->dir);
+	return ret;
+}
+
+/* Reads a small file that only its owner and root may have written. */
+static int read_command(int fd, char *text, size_t size, const char **why)
+{
+	struct stat st;
+	ssize_t n;
+
+	if (stat_fd(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    (st.st_uid != geteuid() && st.st_uid != 0)) {
+		*why = "it is not a file of this user or of root";
+		return -EPERM;
+	}
+	if (st.st_size >= (off_t)size) {
+		*why = "it is too long";
+		return -EFBIG;
+	}
+	n = read(fd, text, size - 1);
+	if (n < 0)
+		return fail(why, "it cannot be read");
+	text[n] = '\0';
+	return (int)n;
+}
+
+int ring_file_control(char *text, size_t size, const char **why)
+{
+	int fd, ret;
+
+	fd = open(control_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT ? 0 : fail(why, "it cannot be opened");
+	ret = read_command(fd, text, size, why);
+	close(fd);
+	return ret;
+}

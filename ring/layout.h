@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The file between a process and its readers: layout 1.0.
+ *
+ *   0            4096                 +n_series * series_size        total_size
+ *   +------------+--------------------+------------------------------+
+ *   | header     | series             | slots                        |
+ *   | one page   | [period][gen][cause] | 64 bytes each, overwritten |
+ *   +------------+--------------------+------------------------------+
+ *
+ * Who may include this: ring/ and cli/; inject/ for the enumerations. Everything is fixed
+ * width, native endian (the header says which), and without pointers. A reader takes sizes and
+ * offsets from the header, never from its own sizeof: a minor version may grow header, series
+ * and slot at their ends. A major version changes the magic, and readers refuse it.
+ *
+ * All times are CLOCK_MONOTONIC nanoseconds, but realtime_ns. A text is NUL-terminated within
+ * its field, any bytes: it comes from the process's environment and is not to be trusted.
+ */
+#ifndef GCPRELOAD_RING_LAYOUT_H
+#define GCPRELOAD_RING_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GCPRELOAD_RING_MAGIC  "GCPRING1"
+#define GCPRELOAD_RING_ENDIAN 0x01020304u
+#define GCPRELOAD_RING_MAJOR  1
+#define GCPRELOAD_RING_MINOR  0
+
+#define GCPRELOAD_HEADER_SIZE 4096
+#define GCPRELOAD_GENERATIONS 3
+#define GCPRELOAD_FILE_SLOTS  2048 /* a power of two */
+#define GCPRELOAD_SLOT_SIZE   64
+
+/* Base-2 exponential histogram of seconds, as OpenTelemetry's: bucket j holds durations in
+ * (2^((j+first)/2^scale), 2^((j+1+first)/2^scale)] seconds. 192 buckets of scale 3 reach from
+ * 0.95 microseconds to 16 seconds, each 9 % wide. */
+#define GCPRELOAD_HISTOGRAM_SCALE 3
+#define GCPRELOAD_HISTOGRAM_FIRST (-160)
+#define GCPRELOAD_BUCKETS	  192
+
+/* What the process was doing when the collection ran. Start-up is never shown as a gain. */
+enum gcpreload_period {
+	GCPRELOAD_PERIOD_STARTUP,
+	GCPRELOAD_PERIOD_BASELINE, /* ready, and still the interpreter's own collector */
+	GCPRELOAD_PERIOD_TUNED,
+	GCPRELOAD_PERIODS
+};
+
+enum gcpreload_cause {
+	GCPRELOAD_CAUSE_AUTOMATIC,
+	GCPRELOAD_CAUSE_EXPLICIT, /* gc.collect() by the application */
+	GCPRELOAD_CAUSE_READY,	  /* ours, at readiness */
+	GCPRELOAD_CAUSE_PREFORK,  /* ours, before the process forks its workers */
+	GCPRELOAD_CAUSE_IDLE,
+	GCPRELOAD_CAUSE_GUARD,
+	GCPRELOAD_CAUSE_FINAL, /* the interpreter's last, while it finalizes */
+	GCPRELOAD_CAUSE_RESERVED,
+	GCPRELOAD_CAUSES
+};
+
+enum gcpreload_state {
+	GCPRELOAD_STATE_STARTING,
+	GCPRELOAD_STATE_PARENT, /* froze before it forked; serves nothing itself */
+	GCPRELOAD_STATE_BASELINE,
+	GCPRELOAD_STATE_OBSERVING,
+	GCPRELOAD_STATE_READY,
+	GCPRELOAD_STATE_STANDING_BACK,
+	GCPRELOAD_STATE_OFF,
+	GCPRELOAD_STATES
+};
+
+enum gcpreload_mode {
+	GCPRELOAD_MODE_OFF,
+	GCPRELOAD_MODE_OBSERVE,
+	GCPRELOAD_MODE_FREEZE,
+	GCPRELOAD_MODES
+};
+
+/* Bits of gcpreload_header.flags. */
+#define GCPRELOAD_FLAG_LATE	       0x1u /* attached after start: counts are "since attach" */
+#define GCPRELOAD_FLAG_SUBINTERPRETERS 0x4u /* collections of sub-interpreters are not seen */
+
+/* Cumulative, so totals stay exact when the slots were overrun. collections is added last: a
+ * reader that finds it equal before and after a copy has a consistent one. */
+struct gcpreload_series {
+	uint64_t collections;
+	uint64_t collected;
+	uint64_t uncollectable;
+	uint64_t sum_ns;
+	uint64_t max_ns;
+	uint64_t below; /* durations up to the first bucket's lower bound */
+	uint64_t above; /* and beyond the last bucket's upper bound */
+	uint64_t reserved;
+	uint64_t buckets[GCPRELOAD_BUCKETS];
+};
+
+/*
+ * Commands to the process: a file NAME.ctl beside the ring NAME, replaced whole by rename(2),
+ * of at most GCPRELOAD_CONTROL_SIZE bytes of text:
+ *
+ *	gcpreload-control 1 SERIAL VERB\n
+ *
+ * SERIAL is a decimal number that grows (CLOCK_REALTIME nanoseconds will do); a process takes
+ * each once, looks at most once a second, and answers in control_serial. VERB is one of
+ * "mode=off", "mode=observe", "mode=freeze", "thaw", "ready".
+ */
+#define GCPRELOAD_CONTROL_MAGIC "gcpreload-control 1 "
+#define GCPRELOAD_CONTROL_SIZE	128
+
+#define GCPRELOAD_SERIES (GCPRELOAD_PERIODS * GCPRELOAD_GENERATIONS * GCPRELOAD_CAUSES)
+
+/* What gc.get_stats() counts, one per generation. */
+struct gcpreload_totals {
+	uint64_t collections;
+	uint64_t collected;
+	uint64_t uncollectable;
+};
+
+/* One collection. seq is its number + 1 when the slot is whole, 0 while it is written. */
+struct gcpreload_slot {
+	uint64_t seq;
+	uint64_t start_ns;
+	uint64_t duration_ns;
+	uint64_t collected;
+	uint64_t uncollectable;
+	uint32_t thread; /* kernel thread id */
+	uint8_t generation;
+	uint8_t cause;
+	uint8_t period;
+	uint8_t flags;
+	uint64_t reserved[2];
+};
+
+struct gcpreload_header {
+	uint8_t magic[8]; /* written last */
+	uint32_t endian;
+	uint16_t major;
+	uint16_t minor;
+	uint32_t header_size;
+	uint32_t total_size;
+	uint32_t series_offset;
+	uint32_t series_size;
+	uint32_t n_periods;
+	uint32_t n_generations;
+	uint32_t n_causes;
+	uint32_t n_buckets;
+	int32_t histogram_scale;
+	int32_t histogram_first;
+	uint32_t slots_offset;
+	uint32_t slot_size;
+	uint32_t n_slots;
+	uint32_t reserved0;
+
+	/* progress */
+	uint64_t head;	   /* collections written since the process began (or forked) */
+	uint64_t sequence; /* odd while state, reason and the like are being changed */
+	struct gcpreload_totals inherited[GCPRELOAD_GENERATIONS]; /* of the parent, or unseen */
+
+	/* identity */
+	int32_t pid; /* in its own pid namespace */
+	int32_t ppid;
+	uint32_t uid;
+	uint32_t flags;
+	uint64_t pid_namespace; /* inode of /proc/self/ns/pid, 0 if unknown */
+	uint64_t start_time;	/* clock ticks since boot: field 22 of /proc/self/stat */
+	uint64_t attached_ns;	/* the collector is seen from here on; a child: its fork */
+	uint64_t published_ns;
+	uint64_t realtime_ns; /* CLOCK_REALTIME at published_ns */
+
+	/* state */
+	uint32_t state;
+	uint32_t mode;
+	uint64_t period_ns[GCPRELOAD_PERIODS]; /* when each began, 0: not yet */
+	int32_t thresholds[GCPRELOAD_GENERATIONS];
+	int32_t thresholds_before[GCPRELOAD_GENERATIONS];
+	int64_t frozen_objects;	 /* counted once, right after the freeze; -1: never counted */
+	uint64_t changed_ns;	 /* last change of anything in this part */
+	uint64_t log_dropped;	 /* lines of the log that would have blocked */
+	uint64_t control_serial; /* of the last command taken from NAME.ctl */
+	uint64_t due_ns; /* when the next action is due, 0: none. Past: nothing reached it */
+	uint32_t period; /* the current one; it may go back (tuned, thawed, tuned) */
+	uint32_t reserved1;
+	uint64_t period_since_ns;		     /* when the current stretch of it began */
+	uint64_t period_spent_ns[GCPRELOAD_PERIODS]; /* in earlier stretches of each */
+
+	char library[32];
+	char python[32];
+	char hostname[64];
+	char command[256]; /* arguments separated by a space */
+	char cgroup[256];
+	char service_name[64];
+	char service_version[64];
+	char service_environment[64];
+	char reason[128];
+	char trigger[64]; /* the setting */
+	char fired[64];	  /* what fired */
+};
+
+_Static_assert(sizeof(struct gcpreload_series) == 64 + 8 * GCPRELOAD_BUCKETS, "series");
+_Static_assert(sizeof(struct gcpreload_slot) == GCPRELOAD_SLOT_SIZE, "slot");
+_Static_assert(offsetof(struct gcpreload_slot, thread) == 40, "slot.thread");
+_Static_assert(offsetof(struct gcpreload_header, head) == 72, "header.head");
+_Static_assert(offsetof(struct gcpreload_header, pid) == 160, "header.pid");
+_Static_assert(offsetof(struct gcpreload_header, state) == 216, "header.state");
+_Static_assert(offsetof(struct gcpreload_header, library) == 352, "header.library");
+_Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_HEADER_SIZE, "header");
+_Static_assert(GCPRELOAD_HEADER_SIZE % GCPRELOAD_SLOT_SIZE == 0, "header alignment");
+_Static_assert(sizeof(struct gcpreload_series) % GCPRELOAD_SLOT_SIZE == 0, "series alignment");
+
+#define GCPRELOAD_SERIES_OFFSET GCPRELOAD_HEADER_SIZE
+#define GCPRELOAD_SLOTS_OFFSET                                                                     \
+	(GCPRELOAD_SERIES_OFFSET + GCPRELOAD_SERIES * sizeof(struct gcpreload_series))
+#define GCPRELOAD_FILE_SIZE                                                                        \
+	((GCPRELOAD_SLOTS_OFFSET + GCPRELOAD_FILE_SLOTS * GCPRELOAD_SLOT_SIZE + 4095) & ~4095ul)
+
+_Static_assert(GCPRELOAD_FILE_SIZE <= 256 * 1024, "64 workers in the 64 MiB of a container");
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring/reader.h"
+
+static const char *const cause_names[GCPRELOAD_CAUSES] = {
+	[GCPRELOAD_CAUSE_AUTOMATIC] = "automatic", [GCPRELOAD_CAUSE_EXPLICIT] = "explicit",
+	[GCPRELOAD_CAUSE_READY] = "ready",	   [GCPRELOAD_CAUSE_PREFORK] = "prefork",
+	[GCPRELOAD_CAUSE_IDLE] = "idle",	   [GCPRELOAD_CAUSE_GUARD] = "guard",
+	[GCPRELOAD_CAUSE_FINAL] = "final",
+};
+
+static const char *const state_names[GCPRELOAD_STATES] = {
+	[GCPRELOAD_STATE_STARTING] = "starting", [GCPRELOAD_STATE_PARENT] = "parent",
+	[GCPRELOAD_STATE_BASELINE] = "baseline", [GCPRELOAD_STATE_OBSERVING] = "observing",
+	[GCPRELOAD_STATE_READY] = "ready",	 [GCPRELOAD_STATE_STANDING_BACK] = "standing-back",
+	[GCPRELOAD_STATE_OFF] = "off",
+};
+
+static const char *const mode_names[GCPRELOAD_MODES] = {
+	[GCPRELOAD_MODE_OFF] = "off",
+	[GCPRELOAD_MODE_OBSERVE] = "observe",
+	[GCPRELOAD_MODE_FREEZE] = "freeze",
+};
+
+static const char *const period_names[GCPRELOAD_PERIODS] = {
+	[GCPRELOAD_PERIOD_STARTUP] = "startup",
+	[GCPRELOAD_PERIOD_BASELINE] = "baseline",
+	[GCPRELOAD_PERIOD_TUNED] = "tuned",
+};
+
+static const char *name(const char *const *names, unsigned n, unsigned i)
+{
+	return i < n && names[i] ? names[i] : "unknown";
+}
+
+const char *gcpreload_cause_name(unsigned cause)
+{
+	return name(cause_names, GCPRELOAD_CAUSES, cause);
+}
+
+const char *gcpreload_state_name(unsigned state)
+{
+	return name(state_names, GCPRELOAD_STATES, state);
+}
+
+const char *gcpreload_mode_name(unsigned mode)
+{
+	return name(mode_names, GCPRELOAD_MODES, mode);
+}
+
+const char *gcpreload_period_name(unsigned period)
+{
+	return name(period_names, GCPRELOAD_PERIODS, period);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The reading side of a ring, in another process. A file is another program's memory: it may be
+ * cut short, written over, or hostile. Everything is copied by pread(2) (a mapping would raise
+ * SIGBUS after a truncate), every size is checked, every text is terminated.
+ */
+#ifndef GCPRELOAD_RING_READER_H
+#define GCPRELOAD_RING_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring/layout.h"
+
+struct gcpreload_reader {
+	int fd;
+	struct gcpreload_header header; /* as of the last refresh */
+	uint64_t next;			/* number of the next event to read */
+	uint64_t lost;			/* events that were overwritten before they were read */
+};
+
+/* Opens and checks a ring. The file is name below the directory dir (AT_FDCWD works), never
+ * through a symbolic link. Returns 0, or -errno with *why set to a static text a person can
+ * read: "not a ring", "cut short", "of a later version" ... close with gcpreload_reader_close. */
+int gcpreload_reader_open(struct gcpreload_reader *reader, int dir, const char *name,
+			  const char **why);
+
+void gcpreload_reader_close(struct gcpreload_reader *reader);
+
+/* Reads the header anew. Returns 0 or -errno with *why. */
+int gcpreload_reader_refresh(struct gcpreload_reader *reader, const char **why);
+
+/* Reads one series. A period, generation or cause that the file does not have is all zero.
+ * Returns 0 or -errno. */
+int gcpreload_reader_series(struct gcpreload_reader *reader, unsigned period, unsigned generation,
+			    unsigned cause, struct gcpreload_series *series);
+
+/* Reads the next event. Returns 1 with *slot filled, 0 when there is none yet (call
+ * gcpreload_reader_refresh to learn of new ones), or -errno. Overwritten events are skipped and
+ * added to reader->lost. */
+int gcpreload_reader_next(struct gcpreload_reader *reader, struct gcpreload_slot *slot);
+
+/* Whether the writer still lives: its lock is asked for, never kept (flock(2)). */
+bool gcpreload_reader_alive(const struct gcpreload_reader *reader);
+
+/* Names as shown to people: "automatic", "ready", "standing-back" ...; "unknown" beyond. */
+const char *gcpreload_cause_name(unsigned cause);
+const char *gcpreload_state_name(unsigned state);
+const char *gcpreload_mode_name(unsigned mode);
+const char *gcpreload_period_name(unsigned period);
+
+#endif

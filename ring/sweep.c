@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring/sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ring/layout.h"
+
+#define NAME_SIZE   64 /* 10 digits, 20 digits, 8 of hex, and what stands around them */
+#define HALF_MADE_S 60
+#define SECOND	    1000000000ull
+
+/* getdents64(2)'s own, which glibc calls dirent only since it began to hide the call. */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+/* A dead ring that may stay, if the limits allow. */
+struct kept {
+	uint64_t seen_ns; /* the last sign of life */
+	uint64_t bytes;
+	char name[NAME_SIZE];
+};
+
+struct sweep {
+	const struct gcpreload_sweep_limits *limits;
+	void (*removed)(void *arg, const char *name);
+	void *arg;
+	int dir;
+	int n_removed;
+	uint64_t now_ns;
+	time_t now_s; /* of the clock that files have */
+	uint32_t most;
+	uint32_t n_kept; /* oldest first */
+	uint64_t kept_bytes;
+	struct kept kept[GCPRELOAD_SWEEP_MOST + 1];
+};
+
+static const char *skip_digits(const char *p, size_t most)
+{
+	const char *begin = p;
+
+	while (*p >= '0' && *p <= '9' && (size_t)(p - begin) < most)
+		p++;
+	return p == begin ? NULL : p;
+}
+
+/* Behind PID.START.RANDOM, or NULL where it does not stand there. */
+static const char *skip_ring_name(const char *p)
+{
+	int i;
+
+	p = skip_digits(p, 10);
+	if (!p || *p++ != '.')
+		return NULL;
+	p = skip_digits(p, 20);
+	if (!p || *p++ != '.')
+		return NULL;
+	for (i = 0; i < 8; i++, p++)
+		if ((*p < '0' || *p > '9') && (*p < 'a' || *p > 'f'))
+			return NULL;
+	return p;
+}
+
+enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name)
+{
+	bool hidden = *name == '.';
+	const char *end = skip_ring_name(name + hidden);
+
+	if (!end)
+		return GCPRELOAD_SWEEP_OTHER;
+	if (hidden)
+		return strcmp(end, ".new") == 0 || strcmp(end, ".ctl.new") == 0
+			   ? GCPRELOAD_SWEEP_HALF
+			   : GCPRELOAD_SWEEP_OTHER;
+	if (!*end)
+		return GCPRELOAD_SWEEP_RING;
+	return strcmp(end, ".ctl") == 0 ? GCPRELOAD_SWEEP_CONTROL : GCPRELOAD_SWEEP_OTHER;
+}
+
+/* glibc's fstat is a symbol of 2.33; the system call fills the same struct on 64 bits. */
+static int stat_name(int dir, const char *name, struct stat *st)
+{
+	return (int)syscall(SYS_newfstatat, dir, name, st, AT_SYMLINK_NOFOLLOW);
+}
+
+static int stat_fd(int fd, struct stat *st)
+{
+	return (int)syscall(SYS_newfstatat, fd, "", st, 0x1000 /* AT_EMPTY_PATH */);
+}
+
+static void unlink_and_tell(struct sweep *s, const char *name)
+{
+	if (!s->limits->dry_run && unlinkat(s->dir, name, 0) < 0)
+		return;
+	s->n_removed++;
+	if (s->removed)
+		s->removed(s->arg, name);
+}
+
+/* The one place where a file is removed. A name is looked at again under the lock, because it
+ * may meanwhile be another file's: a pid comes again. */
+static void remove_file(struct sweep *s, const char *name)
+{
+	struct stat by_fd, by_name;
+	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && stat_fd(fd, &by_fd) == 0 &&
+	    stat_name(s->dir, name, &by_name) == 0 && S_ISREG(by_fd.st_mode) &&
+	    by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev)
+		unlink_and_tell(s, name);
+	close(fd);
+}
+
+static void remove_ring(struct sweep *s, const char *name)
+{
+	char control[NAME_SIZE + 4];
+	size_t n = strlen(name);
+	struct stat st;
+	int before = s->n_removed;
+
+	remove_file(s, name);
+	if (s->n_removed == before)
+		return;
+	memcpy(control, name, n);
+	memcpy(control + n, ".ctl", 5);
+	if (stat_name(s->dir, control, &st) == 0)
+		remove_file(s, control);
+}
+
+static bool read_at(int fd, void *buffer, size_t size, uint64_t offset)
+{
+	return pread(fd, buffer, size, (off_t)offset) == (ssize_t)size;
+}
+
+/* By the file's own time, which is that of its last renaming. */
+static uint64_t file_time(const struct sweep *s, const struct stat *st)
+{
+	uint64_t age_s = s->now_s > st->st_ctime ? (uint64_t)(s->now_s - st->st_ctime) : 0;
+
+	return age_s < s->now_ns / SECOND ? s->now_ns - age_s * SECOND : 0;
+}
+
+/* When a ring's process was last heard of, on CLOCK_MONOTONIC: by its own word, as far as that
+ * makes sense. */
+static uint64_t last_sign_of_life(const struct sweep *s, int fd, const struct stat *st)
+{
+	struct gcpreload_header h;
+	struct gcpreload_slot slot;
+
+	if (!read_at(fd, &h, sizeof h, 0) || memcmp(h.magic, GCPRELOAD_RING_MAGIC, 8) != 0 ||
+	    !h.changed_ns || h.changed_ns > s->now_ns)
+		return file_time(s, st);
+	if (!h.head || !h.n_slots || h.slot_size < sizeof slot ||
+	    !read_at(fd, &slot, sizeof slot,
+		     h.slots_offset + (h.head - 1) % h.n_slots * h.slot_size))
+		return h.changed_ns;
+	if (slot.start_ns > h.changed_ns && slot.start_ns <= s->now_ns)
+		return slot.start_ns;
+	return h.changed_ns;
+}
+
+/* Puts a dead ring into the list, and the oldest of a full list out of it and of the world. */
+static void keep(struct sweep *s, const char *name, uint64_t seen_ns, uint64_t bytes)
+{
+	uint32_t i;
+
+	for (i = s->n_kept; i > 0 && s->kept[i - 1].seen_ns > seen_ns; i--)
+		s->kept[i] = s->kept[i - 1];
+	s->kept[i].seen_ns = seen_ns;
+	s->kept[i].bytes = bytes;
+	memcpy(s->kept[i].name, name, strlen(name) + 1);
+	s->n_kept++;
+	s->kept_bytes += bytes;
+	while (s->n_kept && (s->n_kept > s->most || s->kept_bytes > s->limits->max_bytes)) {
+		remove_ring(s, s->kept[0].name);
+		s->kept_bytes -= s->kept[0].bytes;
+		s->n_kept--;
+		memmove(&s->kept[0], &s->kept[1], s->n_kept * sizeof s->kept[0]);
+	}
+}
+
+static void look_at_ring(struct sweep *s, const char *name)
+{
+	struct stat st;
+	uint64_t seen_ns;
+	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	/* Shared, so that a reader that asks at this moment is not told that it lives. */
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 || stat_fd(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return;
+	}
+	seen_ns = last_sign_of_life(s, fd, &st);
+	close(fd);
+	if ((s->now_ns - seen_ns) / SECOND >= s->limits->max_age_s)
+		remove_ring(s, name);
+	else
+		keep(s, name, seen_ns, (uint64_t)st.st_blocks * 512);
+}
+
+static bool older_than_a_minute(const struct sweep *s, const char *name)
+{
+	struct stat st;
+
+	return stat_name(s->dir, name, &st) == 0 && S_ISREG(st.st_mode) &&
+	       s->now_s - st.st_ctime > HALF_MADE_S;
+}
+
+/* A control file whose ring is gone. */
+static bool is_orphan(const struct sweep *s, const char *name)
+{
+	char ring[NAME_SIZE];
+	size_t n = strlen(name) - strlen(".ctl");
+	struct stat st;
+
+	memcpy(ring, name, n);
+	ring[n] = '\0';
+	return stat_name(s->dir, ring, &st) < 0 && errno == ENOENT;
+}
+
+static void look_at(struct sweep *s, const char *name)
+{
+	switch (gcpreload_sweep_kind(name)) {
+	case GCPRELOAD_SWEEP_RING:
+		look_at_ring(s, name);
+		break;
+	case GCPRELOAD_SWEEP_HALF: /* H7: a younger one may be between its making and its lock */
+		if (older_than_a_minute(s, name))
+			remove_file(s, name);
+		break;
+	case GCPRELOAD_SWEEP_CONTROL:
+		if (older_than_a_minute(s, name) && is_orphan(s, name))
+			remove_file(s, name);
+		break;
+	case GCPRELOAD_SWEEP_OTHER:
+		break;
+	}
+}
+
+static void begin(struct sweep *s, int dir, const struct gcpreload_sweep_limits *limits)
+{
+	struct timespec ts;
+
+	s->limits = limits;
+	s->dir = dir;
+	s->n_removed = 0;
+	s->n_kept = 0;
+	s->kept_bytes = 0;
+	s->most =
+	    limits->max_files < GCPRELOAD_SWEEP_MOST ? limits->max_files : GCPRELOAD_SWEEP_MOST;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	s->now_ns = (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
+	clock_gettime(CLOCK_REALTIME, &ts);
+	s->now_s = ts.tv_sec;
+}
+
+int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
+		    void (*removed)(void *arg, const char *name), void *arg)
+{
+	struct sweep s;
+	char buffer[4096] __attribute__((aligned(8)));
+	uint32_t looked = 0;
+	long n = 0, at;
+	int list;
+
+	/* A descriptor of its own: the place in a directory belongs to the open file. */
+	list = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (list < 0)
+		return -errno;
+	begin(&s, dirfd, limits);
+	s.removed = removed;
+	s.arg = arg;
+	while ((!limits->max_look || looked < limits->max_look) &&
+	       (n = syscall(SYS_getdents64, list, buffer, sizeof buffer)) > 0) {
+		for (at = 0; at < n; at += ((struct entry *)(buffer + at))->length) {
+			if (limits->max_look && looked >= limits->max_look)
+				break;
+			looked++;
+			look_at(&s, ((struct entry *)(buffer + at))->name);
+		}
+	}
+	n = n < 0 ? -errno : 0;
+	close(list);
+	return n < 0 ? (int)n : s.n_removed;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Removing what dead processes left in a directory of rings. Shared by the command and by the
+ * library, which sweeps when it makes a file: so no allocation, no lock that is waited for, and
+ * never more work than asked for.
+ */
+#ifndef GCPRELOAD_RING_SWEEP_H
+#define GCPRELOAD_RING_SWEEP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What may stay of dead processes; all zero: nothing. UINT32_MAX and UINT64_MAX: any. */
+struct gcpreload_sweep_limits {
+	uint32_t max_files; /* above GCPRELOAD_SWEEP_MOST it means that */
+	uint64_t max_bytes;
+	uint64_t max_age_s; /* since the last sign of life */
+	uint32_t max_look;  /* entries of the directory to look at; 0: all */
+	bool dry_run;	    /* only tell what would be removed */
+};
+
+/* The order of age is known of so many files at once. */
+#define GCPRELOAD_SWEEP_MOST 64
+
+/* Removes the rings of dead processes beyond the limits, oldest first, with their control
+ * files, and what was left half made more than a minute ago. removed (may be NULL) is told each
+ * name. Returns how many files were removed, or -errno. */
+int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
+		    void (*removed)(void *arg, const char *name), void *arg);
+
+/* What a name in the directory is; nothing else is ever touched. */
+enum gcpreload_sweep_kind {
+	GCPRELOAD_SWEEP_OTHER,
+	GCPRELOAD_SWEEP_RING,	 /* PID.START.RANDOM */
+	GCPRELOAD_SWEEP_CONTROL, /* PID.START.RANDOM.ctl */
+	GCPRELOAD_SWEEP_HALF,	 /* .PID.START.RANDOM.new or .PID.START.RANDOM.ctl.new */
+};
+
+enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name);
+
+#endif

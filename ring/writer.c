@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring/writer.h"
+
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ring/barrier.h"
+#include "ring/file.h"
+#include "ring/histogram.h"
+#include "ring/identity.h"
+#include "ring/self.h"
+
+#define EARLY_SLOTS 256 /* a power of two */
+
+/* What a file holds, without the padding of the header's page. */
+struct early {
+	struct gcpreload_header header;
+	struct gcpreload_series series[GCPRELOAD_SERIES];
+	struct gcpreload_slot slots[EARLY_SLOTS];
+};
+
+/* Where events go now: the early area in .bss, or the mapped file. */
+struct target {
+	struct gcpreload_header *header;
+	struct gcpreload_series *series;
+	struct gcpreload_slot *slots;
+	uint64_t mask;
+};
+
+static struct early early;
+static const struct target early_target = { &early.header, early.series, early.slots,
+					    EARLY_SLOTS - 1 };
+static struct target file_target;
+static const struct target *current = &early_target;
+
+/* All that this process and its ancestors since the start of Python have counted: what
+ * gc.get_stats() says, because fork() copies that too. */
+static struct gcpreload_totals lineage[GCPRELOAD_GENERATIONS];
+
+static bool concurrent;
+static uint32_t period;
+
+/* A thread id costs a system call, so each thread keeps its own. epoch tells a forked child
+ * that the one it inherited is its parent's. initial-exec: no allocation at first use. */
+static uint32_t epoch = 1;
+static __thread struct {
+	uint32_t epoch;
+	uint32_t tid;
+} thread_id __attribute__((tls_model("initial-exec")));
+
+uint64_t gcpreload_ring_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/* A child counts from zero; what it inherited is kept apart, so that sums over processes are
+ * right and gc.get_stats() = inherited + counted still holds. */
+static void begin_process(void)
+{
+	struct gcpreload_header *header = &early.header;
+	int i;
+
+	epoch++;
+	current = &early_target;
+	for (i = 0; i < GCPRELOAD_SERIES; i++)
+		if (early.series[i].collections)
+			memset(&early.series[i], 0, sizeof early.series[i]);
+	if (header->head)
+		memset(early.slots, 0, sizeof early.slots);
+	memset(header, 0, sizeof *header);
+	memcpy(header->inherited, lineage, sizeof lineage);
+	header->frozen_objects = -1;
+	header->attached_ns = gcpreload_ring_now();
+	header->period_ns[GCPRELOAD_PERIOD_STARTUP] = header->attached_ns;
+	header->period_since_ns = header->attached_ns;
+	period = GCPRELOAD_PERIOD_STARTUP;
+	ring_publish(&gcpreload_self->ring, 1);
+}
+
+static inline void begin_if_new(void)
+{
+	if (__builtin_expect(!ring_load(&gcpreload_self->ring), 0))
+		begin_process();
+}
+
+static inline void add(uint64_t *counter, uint64_t n)
+{
+	if (__builtin_expect(concurrent, 0))
+		ring_fetch_add(counter, n);
+	else
+		ring_store(counter, ring_load(counter) + n);
+}
+
+static inline void raise_to(uint64_t *counter, uint64_t n)
+{
+	uint64_t seen = ring_load(counter);
+
+	while (seen < n && !__atomic_compare_exchange_n(counter, &seen, n, true, __ATOMIC_RELAXED,
+							__ATOMIC_RELAXED))
+		;
+}
+
+static inline uint32_t this_thread(void)
+{
+	if (__builtin_expect(thread_id.epoch != epoch, 0)) {
+		thread_id.tid = (uint32_t)syscall(SYS_gettid);
+		thread_id.epoch = epoch;
+	}
+	return thread_id.tid;
+}
+
+static void count(struct gcpreload_series *series, const struct gcpreload_event *event)
+{
+	int bucket = gcpreload_histogram_bucket(event->duration_ns);
+
+	if (bucket == GCPRELOAD_BUCKET_BELOW)
+		add(&series->below, 1);
+	else if (bucket == GCPRELOAD_BUCKET_ABOVE)
+		add(&series->above, 1);
+	else
+		add(&series->buckets[bucket], 1);
+	add(&series->collected, event->collected);
+	if (event->uncollectable)
+		add(&series->uncollectable, event->uncollectable);
+	add(&series->sum_ns, event->duration_ns);
+	raise_to(&series->max_ns, event->duration_ns);
+	ring_fence_release();
+	add(&series->collections, 1);
+}
+
+static void write_slot(const struct target *to, const struct gcpreload_event *event)
+{
+	uint64_t i = ring_fetch_add(&to->header->head, 1);
+	struct gcpreload_slot *slot = &to->slots[i & to->mask];
+
+	ring_store(&slot->seq, 0);
+	ring_fence_release();
+	ring_store(&slot->start_ns, event->start_ns);
+	ring_store(&slot->duration_ns, event->duration_ns);
+	ring_store(&slot->collected, event->collected);
+	ring_store(&slot->uncollectable, event->uncollectable);
+	ring_store(&slot->thread, this_thread());
+	ring_store(&slot->generation, event->generation);
+	ring_store(&slot->cause, event->cause);
+	ring_store(&slot->period, (uint8_t)ring_load(&period));
+	ring_store(&slot->flags, event->flags);
+	ring_publish(&slot->seq, i + 1);
+}
+
+static inline unsigned series_index(uint32_t in_period, uint8_t generation, uint8_t cause)
+{
+	return (in_period * GCPRELOAD_GENERATIONS + generation) * GCPRELOAD_CAUSES + cause;
+}
+
+void gcpreload_ring_record(const struct gcpreload_event *event)
+{
+	const struct target *to;
+	struct gcpreload_totals *totals;
+
+	begin_if_new();
+	to = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+	totals = &lineage[event->generation];
+	add(&totals->collections, 1);
+	add(&totals->collected, event->collected);
+	if (event->uncollectable)
+		add(&totals->uncollectable, event->uncollectable);
+	count(&to->series[series_index(ring_load(&period), event->generation, event->cause)],
+	      event);
+	write_slot(to, event);
+}
+
+void gcpreload_ring_concurrent(void)
+{
+	__atomic_store_n(&concurrent, true, __ATOMIC_RELEASE);
+}
+
+void gcpreload_ring_totals(struct gcpreload_totals totals[GCPRELOAD_GENERATIONS])
+{
+	memcpy(totals, lineage, sizeof lineage);
+}
+
+static void add_totals(struct gcpreload_totals *to, const struct gcpreload_totals *from)
+{
+	add(&to->collections, from->collections);
+	add(&to->collected, from->collected);
+	add(&to->uncollectable, from->uncollectable);
+}
+
+void gcpreload_ring_inherit(const struct gcpreload_totals unseen[GCPRELOAD_GENERATIONS])
+{
+	int i;
+
+	begin_if_new();
+	for (i = 0; i < GCPRELOAD_GENERATIONS; i++) {
+		add_totals(&lineage[i], &unseen[i]);
+		add_totals(&current->header->inherited[i], &unseen[i]);
+	}
+}
+
+bool gcpreload_ring_published(void)
+{
+	begin_if_new();
+	return current != &early_target;
+}
+
+uint64_t gcpreload_ring_attached_ns(void)
+{
+	begin_if_new();
+	return early.header.attached_ns;
+}
+
+static void move_word(uint64_t *to, uint64_t *from)
+{
+	if (ring_load(from))
+		ring_fetch_add(to, ring_exchange(from, 0));
+}
+
+static void move_series(struct gcpreload_series *to, struct gcpreload_series *from)
+{
+	int i;
+
+	raise_to(&to->max_ns, ring_exchange(&from->max_ns, 0));
+	move_word(&to->collected, &from->collected);
+	move_word(&to->uncollectable, &from->uncollectable);
+	move_word(&to->sum_ns, &from->sum_ns);
+	move_word(&to->below, &from->below);
+	move_word(&to->above, &from->above);
+	for (i = 0; i < GCPRELOAD_BUCKETS; i++)
+		move_word(&to->buckets[i], &from->buckets[i]);
+	ring_fence_release();
+	move_word(&to->collections, &from->collections);
+}
+
+/* Moves what was counted early into the file. Exchange and add, so that an event of another
+ * interpreter's thread is counted once, here or there; one that had already chosen the early
+ * area when the file came is moved by the next status. */
+static void drain_early(struct gcpreload_series *into)
+{
+	int i;
+
+	for (i = 0; i < GCPRELOAD_SERIES; i++)
+		if (ring_load(&early.series[i].collections))
+			move_series(&into[i], &early.series[i]);
+}
+
+static void enter_period(struct gcpreload_header *h, uint32_t next, uint64_t now)
+{
+	if (next == h->period)
+		return;
+	h->period_spent_ns[h->period] += now - h->period_since_ns;
+	h->period = next;
+	h->period_since_ns = now;
+	if (!h->period_ns[next])
+		h->period_ns[next] = now;
+}
+
+void gcpreload_ring_status(const struct gcpreload_status *status)
+{
+	struct gcpreload_header *h;
+	uint64_t now = gcpreload_ring_now();
+
+	begin_if_new();
+	h = current->header;
+	ring_store(&h->sequence, h->sequence + 1);
+	ring_fence_release();
+	h->state = status->state;
+	h->mode = status->mode;
+	h->flags = status->flags;
+	h->frozen_objects = status->frozen_objects;
+	h->log_dropped = status->log_dropped;
+	h->control_serial = status->control_serial;
+	h->due_ns = status->due_ns;
+	enter_period(h, status->period, now);
+	h->changed_ns = now;
+	memcpy(h->thresholds, status->thresholds, sizeof h->thresholds);
+	memcpy(h->thresholds_before, status->thresholds_before, sizeof h->thresholds_before);
+	memcpy(h->python, status->python, sizeof h->python);
+	memcpy(h->reason, status->reason, sizeof h->reason);
+	memcpy(h->trigger, status->trigger, sizeof h->trigger);
+	memcpy(h->fired, status->fired, sizeof h->fired);
+	memcpy(h->service_name, status->service_name, sizeof h->service_name);
+	memcpy(h->service_version, status->service_version, sizeof h->service_version);
+	memcpy(h->service_environment, status->service_environment, sizeof h->service_environment);
+	ring_publish(&h->sequence, h->sequence + 1);
+	ring_store(&period, status->period);
+	if (current != &early_target)
+		drain_early(current->series);
+}
+
+static void move_slots(struct gcpreload_slot *into, uint64_t head)
+{
+	uint64_t i;
+
+	for (i = head > EARLY_SLOTS ? head - EARLY_SLOTS : 0; i < head; i++)
+		into[i & (GCPRELOAD_FILE_SLOTS - 1)] = early.slots[i & (EARLY_SLOTS - 1)];
+}
+
+static void fill_header(struct gcpreload_header *h)
+{
+	struct timespec real;
+
+	*h = early.header;
+	h->endian = GCPRELOAD_RING_ENDIAN;
+	h->major = GCPRELOAD_RING_MAJOR;
+	h->minor = GCPRELOAD_RING_MINOR;
+	h->header_size = GCPRELOAD_HEADER_SIZE;
+	h->total_size = GCPRELOAD_FILE_SIZE;
+	h->series_offset = GCPRELOAD_SERIES_OFFSET;
+	h->series_size = sizeof(struct gcpreload_series);
+	h->n_periods = GCPRELOAD_PERIODS;
+	h->n_generations = GCPRELOAD_GENERATIONS;
+	h->n_causes = GCPRELOAD_CAUSES;
+	h->n_buckets = GCPRELOAD_BUCKETS;
+	h->histogram_scale = GCPRELOAD_HISTOGRAM_SCALE;
+	h->histogram_first = GCPRELOAD_HISTOGRAM_FIRST;
+	h->slots_offset = GCPRELOAD_SLOTS_OFFSET;
+	h->slot_size = GCPRELOAD_SLOT_SIZE;
+	h->n_slots = GCPRELOAD_FILE_SLOTS;
+	strncpy(h->library, GCPRELOAD_VERSION, sizeof h->library - 1);
+	clock_gettime(CLOCK_REALTIME, &real);
+	h->realtime_ns = (uint64_t)real.tv_sec * 1000000000u + (uint64_t)real.tv_nsec;
+	h->published_ns = gcpreload_ring_now();
+}
+
+int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why)
+{
+	struct ring_file file;
+	uint64_t head;
+	int ret;
+
+	if (gcpreload_ring_published())
+		return 0;
+	ring_identity_fill(&early.header);
+	ret = ring_file_create(&file, place, early.header.pid, early.header.start_time, why);
+	if (ret < 0)
+		return ret;
+	file_target.header = file.map;
+	file_target.series = (void *)((char *)file.map + GCPRELOAD_SERIES_OFFSET);
+	file_target.slots = (void *)((char *)file.map + GCPRELOAD_SLOTS_OFFSET);
+	file_target.mask = GCPRELOAD_FILE_SLOTS - 1;
+	fill_header(file_target.header);
+	head = file_target.header->head;
+	move_slots(file_target.slots, head);
+	memcpy(file_target.header->magic, GCPRELOAD_RING_MAGIC, 8);
+	ret = ring_file_publish(&file, place, why);
+	if (ret < 0)
+		return ret;
+	__atomic_store_n(&current, &file_target, __ATOMIC_RELEASE);
+	drain_early(file_target.series);
+	/* Slots that were written meanwhile have no copy: a reader finds and counts them lost. */
+	ring_fetch_add(&file_target.header->head, ring_load(&early.header.head) - head);
+	return 0;
+}
+
+int gcpreload_ring_control(char *text, size_t size, const char **why)
+{
+	return gcpreload_ring_published() ? ring_file_control(text, size, why) : 0;
+}
