@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <sys/file.h>
+
+#include "ring/sweep.h"
+#include "test_rings.h"
+
+static char place[64];
+static int dir;
+static char told[8192];
+
+static int setup(void **state)
+{
+	(void)state;
+	place_make(place);
+	dir = open(place, O_RDONLY | O_DIRECTORY);
+	told[0] = '\0';
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	close(dir);
+	place_remove(place);
+	return 0;
+}
+
+static void tell(void *arg, const char *name)
+{
+	assert_ptr_equal(arg, told);
+	strcat(told, name);
+	strcat(told, "\n");
+}
+
+/* A dead ring: a file that nobody has locked. Its header says when it last lived. */
+static void dead(const char *name, uint64_t ago_s)
+{
+	struct gcpreload_header h = { .magic = { 0 } };
+	int fd = openat(dir, name, O_CREAT | O_WRONLY, 0400);
+
+	memcpy(h.magic, GCPRELOAD_RING_MAGIC, 8);
+	h.changed_ns = gcpreload_ring_now() - ago_s * 1000000000;
+	assert_int_equal(write(fd, &h, sizeof h), sizeof h);
+	close(fd);
+}
+
+static bool there(const char *name)
+{
+	return faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int sweep(uint32_t files, uint64_t bytes, uint64_t age, uint32_t look, bool dry)
+{
+	const struct gcpreload_sweep_limits limits = { files, bytes, age, look, dry };
+
+	return gcpreload_sweep(dir, &limits, tell, told);
+}
+
+static void kinds(void **state)
+{
+	static const struct {
+		const char *name;
+		enum gcpreload_sweep_kind kind;
+	} names[] = {
+		{ "1.2.deadbeef", GCPRELOAD_SWEEP_RING },
+		{ "4194304.18446744073709551615.00000000", GCPRELOAD_SWEEP_RING },
+		{ "1.2.deadbeef.ctl", GCPRELOAD_SWEEP_CONTROL },
+		{ ".1.2.deadbeef.new", GCPRELOAD_SWEEP_HALF },
+		{ ".1.2.deadbeef.ctl.new", GCPRELOAD_SWEEP_HALF },
+		{ "", GCPRELOAD_SWEEP_OTHER },
+		{ ".", GCPRELOAD_SWEEP_OTHER },
+		{ "..", GCPRELOAD_SWEEP_OTHER },
+		{ "1.2.deadbee", GCPRELOAD_SWEEP_OTHER },
+		{ "1.2.deadbeef0", GCPRELOAD_SWEEP_OTHER },
+		{ "1.2.DEADBEEF", GCPRELOAD_SWEEP_OTHER },
+		{ "1..deadbeef", GCPRELOAD_SWEEP_OTHER },
+		{ "x.2.deadbeef", GCPRELOAD_SWEEP_OTHER },
+		{ "-1.2.deadbeef", GCPRELOAD_SWEEP_OTHER },
+		{ "11111111111.2.deadbeef", GCPRELOAD_SWEEP_OTHER },
+		{ "1.2.deadbeef.txt", GCPRELOAD_SWEEP_OTHER },
+		{ ".1.2.deadbeef", GCPRELOAD_SWEEP_OTHER },
+		{ "1.2.deadbeef.ctl.new", GCPRELOAD_SWEEP_OTHER },
+		{ "important.txt", GCPRELOAD_SWEEP_OTHER },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof names / sizeof names[0]; i++)
+		if (gcpreload_sweep_kind(names[i].name) != names[i].kind)
+			fail_msg("%s is not of kind %d", names[i].name, names[i].kind);
+}
+
+static void removes_the_dead_only(void **state)
+{
+	int fd;
+
+	(void)state;
+	dead("1.1.00000001", 0);
+	dead("2.1.00000002", 1000);
+	dead("2.1.00000002.ctl", 0);
+	dead("3.1.00000003", 1000);
+	dead("3.1.00000003.ctl", 0);
+	dead("important.txt", 1000);
+	dead(".4.1.00000004.new", 1000);
+	fd = openat(dir, "3.1.00000003", O_RDONLY);
+	assert_int_equal(flock(fd, LOCK_EX | LOCK_NB), 0);
+	assert_int_equal(sweep(0, 0, 0, 0, true), 3);
+	assert_true(there("1.1.00000001") && there("2.1.00000002") && there("2.1.00000002.ctl"));
+	told[0] = '\0';
+	assert_int_equal(sweep(0, 0, 0, 0, false), 3);
+	assert_non_null(strstr(told, "1.1.00000001\n"));
+	assert_non_null(strstr(told, "2.1.00000002\n"));
+	assert_non_null(strstr(told, "2.1.00000002.ctl\n"));
+	assert_false(there("1.1.00000001") || there("2.1.00000002") || there("2.1.00000002.ctl"));
+	assert_true(there("3.1.00000003") && there("3.1.00000003.ctl"));
+	/* Younger than a minute by the file's own time, whatever its content says (H7). */
+	assert_true(there("important.txt") && there(".4.1.00000004.new"));
+	close(fd);
+	assert_int_equal(sweep(0, 0, 0, 0, false), 2);
+}
+
+static void links_and_directories_stay(void **state)
+{
+	(void)state;
+	dead("important", 1000);
+	assert_int_equal(symlinkat("important", dir, "1.1.00000001"), 0);
+	assert_int_equal(mkdirat(dir, "1.1.00000002", 0700), 0);
+	assert_int_equal(mkfifoat(dir, "1.1.00000003", 0600), 0);
+	assert_int_equal(sweep(0, 0, 0, 0, false), 0);
+	assert_true(there("1.1.00000001") && there("1.1.00000002") && there("1.1.00000003"));
+	assert_true(there("important"));
+}
+
+static void by_number_oldest_first(void **state)
+{
+	(void)state;
+	dead("1.1.00000001", 300);
+	dead("2.1.00000002", 100);
+	dead("3.1.00000003", 400);
+	dead("4.1.00000004", 200);
+	assert_int_equal(sweep(4, UINT64_MAX, UINT64_MAX, 0, false), 0);
+	assert_int_equal(sweep(2, UINT64_MAX, UINT64_MAX, 0, false), 2);
+	assert_true(there("2.1.00000002") && there("4.1.00000004"));
+	/* Which of the two oldest went first depends on the directory's order. */
+	assert_false(there("1.1.00000001") || there("3.1.00000003"));
+	assert_int_equal(sweep(1, UINT64_MAX, UINT64_MAX, 0, false), 1);
+	assert_true(there("2.1.00000002"));
+	assert_int_equal(sweep(0, UINT64_MAX, UINT64_MAX, 0, false), 1);
+}
+
+static void by_bytes(void **state)
+{
+	(void)state;
+	dead("1.1.00000001", 0);
+	dead("2.1.00000002", 0);
+	dead("3.1.00000003", 0);
+	assert_int_equal(sweep(UINT32_MAX, 3 * 4096, UINT64_MAX, 0, false), 0);
+	assert_int_equal(sweep(UINT32_MAX, 2 * 4096 + 1, UINT64_MAX, 0, false), 1);
+	assert_int_equal(sweep(UINT32_MAX, 4095, UINT64_MAX, 0, false), 2);
+}
+
+static void by_age(void **state)
+{
+	(void)state;
+	dead("1.1.00000001", 5);
+	dead("2.1.00000002", 100);
+	assert_int_equal(sweep(UINT32_MAX, UINT64_MAX, 200, 0, false), 0);
+	assert_int_equal(sweep(UINT32_MAX, UINT64_MAX, 60, 0, false), 1);
+	assert_true(there("1.1.00000001"));
+	assert_int_equal(sweep(UINT32_MAX, UINT64_MAX, 0, 0, false), 1);
+}
+
+static void more_than_it_can_sort(void **state)
+{
+	char name[64];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "%d.1.%08x", i + 1, (unsigned)i);
+		dead(name, 0);
+	}
+	assert_int_equal(sweep(UINT32_MAX, UINT64_MAX, UINT64_MAX, 0, false),
+			 200 - GCPRELOAD_SWEEP_MOST);
+	assert_int_equal(sweep(0, 0, 0, 0, false), GCPRELOAD_SWEEP_MOST);
+	assert_int_equal(sweep(0, 0, 0, 0, false), 0);
+}
+
+static void work_is_bounded(void **state)
+{
+	char name[64];
+	int i, n;
+
+	(void)state;
+	for (i = 0; i < 50; i++) {
+		snprintf(name, sizeof name, "%d.1.%08x", i + 1, (unsigned)i);
+		dead(name, 0);
+	}
+	n = sweep(0, 0, 0, 10, false);
+	assert_true(n >= 8 && n <= 10); /* "." and ".." count too */
+}
+
+static void bad_descriptor(void **state)
+{
+	const struct gcpreload_sweep_limits all = { 0 };
+
+	(void)state;
+	assert_int_equal(gcpreload_sweep(-1, &all, NULL, NULL), -EBADF);
+	assert_int_equal(gcpreload_sweep(dir, &all, NULL, NULL), 0);
+}
+
+static void living_process(const char *unused)
+{
+	(void)unused;
+	record(0, GCPRELOAD_CAUSE_AUTOMATIC, 1000, 1);
+}
+
+/* A real ring of a process that lives, then of one that died. */
+static void a_real_process(void **state)
+{
+	struct writer writer = writer_begin(living_process, place);
+	int rings = open(place_rings(place), O_RDONLY | O_DIRECTORY);
+	const struct gcpreload_sweep_limits all = { 0 };
+
+	(void)state;
+	assert_int_equal(gcpreload_sweep(rings, &all, NULL, NULL), 0);
+	assert_int_equal(place_count(place, NULL), 1);
+	writer_end(&writer);
+	assert_int_equal(gcpreload_sweep(rings, &all, NULL, NULL), 1);
+	assert_int_equal(place_count(place, NULL), 0);
+	close(rings);
+}
+
+#define ROUNDS 200
+
+static void publish_often(const char *there_)
+{
+	const char *why = "";
+	int i, status;
+	pid_t pid;
+
+	for (i = 0; i < ROUNDS; i++) {
+		pid = fork();
+		if (pid == 0) {
+			char name[256];
+
+			record(0, GCPRELOAD_CAUSE_AUTOMATIC, 1000, 1);
+			CHECK(publish(there_, &why) == 0);
+			snprintf(name, sizeof name, "%d.", (int)getpid());
+			usleep(200);
+			_exit(0);
+		}
+		CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status));
+		CHECK(WEXITSTATUS(status) == 0);
+	}
+}
+
+/* H7: a sweeper that never rests against processes that make their files. */
+static void never_steals_from_the_living(void **state)
+{
+	const struct gcpreload_sweep_limits all = { 0 };
+	int status, rings, removed = 0, n;
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0) {
+		gcpreload_self_init();
+		publish_often(place);
+		_exit(0);
+	}
+	while (waitpid(pid, &status, WNOHANG) == 0) {
+		rings = open(place_rings(place), O_RDONLY | O_DIRECTORY);
+		if (rings < 0)
+			continue;
+		n = gcpreload_sweep(rings, &all, NULL, NULL);
+		assert_true(n >= 0);
+		removed += n;
+		close(rings);
+	}
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+	rings = open(place_rings(place), O_RDONLY | O_DIRECTORY);
+	removed += gcpreload_sweep(rings, &all, NULL, NULL);
+	close(rings);
+	assert_int_equal(removed, ROUNDS);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(kinds),
+		TEST(removes_the_dead_only),
+		TEST(links_and_directories_stay),
+		TEST(by_number_oldest_first),
+		TEST(by_bytes),
+		TEST(by_age),
+		TEST(more_than_it_can_sort),
+		TEST(work_is_bounded),
+		TEST(bad_descriptor),
+		TEST(a_real_process),
+		TEST(never_steals_from_the_living),
+	};
+
+	return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
+}
