@@ -1,0 +1,86 @@
+"""Options and fixtures of the integration tests."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import venvs
+from lib.paths import BUILD, COMMAND, LIBRARY, ROOT
+from lib.run import memory_dir
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all", action="store_true", help="servers on every interpreter found, not on three"
+    )
+
+
+def _parametrize(
+    metafunc: pytest.Metafunc, name: str, pythons: list[venvs.Interpreter], missing: str
+) -> None:
+    if name not in metafunc.fixturenames:
+        return
+    values = [pytest.param(python, id=str(python)) for python in pythons]
+    skip = pytest.mark.skip(reason=missing)
+    values = values or [pytest.param(None, id="none", marks=skip)]
+    metafunc.parametrize(name, values, scope="module")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    supported = venvs.supported_interpreters()
+    old = [p for p in venvs.every_interpreter() if p.minor < (3, 7)]
+    servers = supported if metafunc.config.getoption("--all") else venvs.server_interpreters()
+    _parametrize(metafunc, "python", supported, "no Python 3.7 or later was found")
+    _parametrize(metafunc, "old_python", old, "no Python 2.7 or 3.6 was found")
+    _parametrize(metafunc, "server_python", servers, "no Python 3.7 or later was found")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _built() -> None:
+    if not (LIBRARY.exists() and COMMAND.exists()):
+        pytest.exit("build/libgcpreload.so and build/gcpreload are missing: type make", 2)
+
+
+@pytest.fixture
+def ring_dir() -> Iterator[Path]:
+    """A fresh GCPRELOAD_DIR, on tmpfs."""
+    with memory_dir() as path:
+        yield path
+
+
+@pytest.fixture
+def disk_dir() -> Iterator[Path]:
+    """A fresh directory that is not on tmpfs, at least where the checkout is not."""
+    path = BUILD / "test" / "disk"
+    path.mkdir(parents=True, exist_ok=True)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def system_python() -> venvs.Interpreter:
+    return venvs.system_interpreter()
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """tests/apps/native.c: an ordinary C program."""
+    program = tmp_path_factory.mktemp("native") / "native"
+    source = ROOT / "tests" / "apps" / "native.c"
+    subprocess.run(
+        ["cc", "-Wall", "-fexceptions", "-pthread", "-o", program, source, "-ldl"], check=True
+    )
+    return program
+
+
+@pytest.fixture(scope="session")
+def empty_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shared library with nothing in it."""
+    library = tmp_path_factory.mktemp("empty") / "empty.so"
+    command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "/dev/null"]
+    subprocess.run(command, check=True)
+    return library

@@ -1,0 +1,77 @@
+"""Programs, run under the library and without it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from venvs import clean_environment
+
+from lib.paths import DEADLINE, LIBRARY
+
+T = TypeVar("T")
+Completed = subprocess.CompletedProcess
+
+
+def environment(ring_dir: Path | str | None = None, **settings: str) -> dict[str, str]:
+    """A plain environment; with ring_dir also the library, its measurements below ring_dir."""
+    env = {**clean_environment(), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    env["GIT_CONFIG_GLOBAL"] = env["GIT_CONFIG_SYSTEM"] = os.devnull
+    if ring_dir is not None:
+        env.update(LD_PRELOAD=str(LIBRARY), GCPRELOAD_DIR=str(ring_dir), GCPRELOAD_CONF="")
+    env.update(settings)
+    return env
+
+
+def run(
+    command: Sequence[str | Path],
+    env: Mapping[str, str],
+    stdin: bytes = b"",
+    cwd: Path | None = None,
+) -> Completed[bytes]:
+    """Runs to the end; what hangs is an error."""
+    return subprocess.run(
+        [str(word) for word in command],
+        env=dict(env),
+        input=stdin,
+        cwd=cwd,
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+
+
+def wait_for(what: str, look: Callable[[], T | None]) -> T:
+    """Looks until there is something; generous, since the machine is shared."""
+    deadline = time.monotonic() + DEADLINE
+    while True:
+        found = look()
+        if found:
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(
+                f"waited {DEADLINE:.0f} s in vain for {what}; last seen: {found!r}"
+            )
+        time.sleep(0.03)
+
+
+@contextmanager
+def memory_dir() -> Iterator[Path]:
+    """A fresh directory on tmpfs."""
+    path = Path(tempfile.mkdtemp(prefix="gcpreload-test-", dir="/dev/shm"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def files_below(path: Path) -> list[str]:
+    """Every file in it, dot files too."""
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*") if not p.is_dir())

@@ -1,0 +1,104 @@
+"""What `make` makes, looked at from outside."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from lib.paths import GOLDEN, LIBRARY, ROOT
+from lib.run import environment, run
+
+NEWEST_GLIBC = (2, 17)
+
+
+def readelf(*options: str, library: Path = LIBRARY) -> str:
+    done = subprocess.run(
+        ["readelf", "--wide", *options, library],
+        env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+def make(*arguments: str | Path) -> None:
+    done = run(["make", "-C", ROOT, *arguments], environment())
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def clang_library() -> Path:
+    make("CC=clang", "B=build/clang")
+    return ROOT / "build" / "clang" / LIBRARY.name
+
+
+@pytest.fixture(params=["gcc", "clang"])
+def library(request: pytest.FixtureRequest) -> Path:
+    return LIBRARY if request.param == "gcc" else request.getfixturevalue("clang_library")
+
+
+def test_needs_two_libraries_only(library: Path) -> None:
+    needed = re.findall(r"\(NEEDED\).*\[(.*)\]", readelf("--dynamic", library=library))
+    assert sorted(needed) == ["libc.so.6", "libdl.so.2"]
+
+
+def test_exports_are_the_golden_list(library: Path) -> None:
+    exported = set()
+    for line in readelf("--dyn-syms", library=library).splitlines():
+        words = line.split()
+        if len(words) >= 8 and words[4] in ("GLOBAL", "WEAK") and words[6] != "UND":
+            exported.add(words[7])
+    assert sorted(exported) == (GOLDEN / "exports.txt").read_text().split()
+
+
+def test_no_symbol_is_newer_than_glibc_2_17(library: Path) -> None:
+    symbols = readelf("--version-info", library=library)
+    versions = {tuple(map(int, v.split("."))) for v in re.findall(r"GLIBC_([0-9.]+)", symbols)}
+    assert versions
+    assert max(versions) <= NEWEST_GLIBC
+    assert "GLIBC_PRIVATE" not in symbols
+
+
+def test_version_script_is_anonymous(library: Path) -> None:
+    """A named node gives our functions a version that no program asks for."""
+    assert "Version definition section" not in readelf("--version-info", library=library)
+    symbols = readelf("--dyn-syms", library=library)
+    assert re.search(r" epoll_wait$", symbols, re.MULTILINE)
+
+
+def test_make_is_quiet_unless_asked(tmp_path: Path) -> None:
+    """And warnings are errors."""
+
+    def build(*options: str) -> str:
+        target = tmp_path / str(len(options))
+        words = ["make", "-C", ROOT, f"B={target}", f"{target}/lib/ring/histogram.o", *options]
+        done = run(words, environment())
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout.decode()
+
+    assert "-Werror" not in build()
+    assert "-Werror" in build("V=1")
+
+
+def test_dependencies_are_automatic() -> None:
+    """A changed header makes what includes it anew, and nothing else is made anew."""
+    changed = run(["make", "-C", ROOT, "-n", "V=1", "-W", "ring/layout.h"], environment())
+    assert changed.returncode == 0
+    for source in ("ring/writer.c", "ring/reader.c", "inject/observer.c"):
+        assert source in changed.stdout.decode()
+    assert run(["make", "-C", ROOT, "-q"], environment()).returncode == 0
+
+
+@pytest.mark.parametrize("prefix", ["/usr/local", "/opt/gc"])
+def test_install_honours_prefix_and_destdir(prefix: str, tmp_path: Path) -> None:
+    options = [f"DESTDIR={tmp_path}"]
+    if prefix != "/usr/local":
+        options.append(f"PREFIX={prefix}")
+    make("install", *options)
+    root = Path(f"{tmp_path}{prefix}")
+    assert (root / "lib" / "libgcpreload.so").read_bytes() == LIBRARY.read_bytes()
+    version = run([root / "bin" / "gcpreload", "--version"], environment())
+    assert version.returncode == 0
+    assert re.search(rb"\d+\.\d+\.\d+", version.stdout)
+    make("uninstall", *options)
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
