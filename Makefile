@@ -28,7 +28,8 @@ lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronou
 # dlsym lived in libdl before glibc 2.34, and today's -ldl is an empty archive: link the
 # run-time file itself, or every program on an older glibc dies of an undefined symbol.
 libdl    := $(shell $(CC) -print-file-name=libdl.so.2)
-lib_link := -shared -Wl,-soname,libgcpreload.so -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
+# Few segments: each costs every program under the library page faults at its start (measured).
+lib_link := -shared -Wl,-z,noseparate-code -Wl,-soname,libgcpreload.so -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
 	-Wl,--gc-sections -Wl,--version-script=preload/exports.map \
 	-Wl,--no-as-needed $(libdl)
 

@@ -60,8 +60,10 @@ static bool may_tune(PyObject *gc)
 		return false;
 	}
 	word = tuner_applications_word(gc);
-	if (word)
+	if (word) {
+		tuner_give_back(gc);
 		tuner_stand_back(word);
+	}
 	return !word;
 }
 

@@ -37,6 +37,12 @@ static bool attach(bool late)
 	PyObject *gc;
 	bool ok;
 
+	/* While a runtime starts, it is not initialized yet; with a sub-interpreter it is. */
+	if (noted && !py.Py_IsInitialized()) {
+		observer_forget();
+		tuner_forget();
+		noted = false;
+	}
 	gil_keep(&guard);
 	/* From 3.13 on this runs in the main interpreter, also for a new one. */
 	if (noted && python_version.minor >= 13)

@@ -12,6 +12,10 @@
  * its gc module. Returns 0 or -errno, with no exception left. GIL held. */
 int observer_attach(PyObject *gc);
 
+/* A new runtime begins in this process (Py_Initialize after Py_Finalize): what was of the old
+ * one is forgotten. */
+void observer_forget(void);
+
 /* Whether one of ours is on that list. GIL held. */
 bool observer_attached(PyObject *gc);
 

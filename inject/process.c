@@ -3,12 +3,14 @@
 
 #include <string.h>
 
+#include "inject/module.h"
 #include "inject/observer.h"
 #include "inject/tuner.h"
 #include "ring/barrier.h"
 #include "ring/self.h"
 
 #define OBSERVE_BEFORE_FILE_NS 2000000000ull
+#define LOOK_EVERY_NS	       1000000000ull
 
 struct process process;
 const struct gcpreload_policy *policy;
@@ -76,12 +78,30 @@ static void tick(uint64_t now_ns)
 	    process.status.state == GCPRELOAD_STATE_STARTING &&
 	    now_ns > gcpreload_ring_attached_ns() + OBSERVE_BEFORE_FILE_NS)
 		process.observed_enough = gcpreload_inject_soon();
+	if (process.status.state == GCPRELOAD_STATE_READY &&
+	    now_ns > process.looked_ns + LOOK_EVERY_NS && gcpreload_inject_soon())
+		process.looked_ns = now_ns;
 	policy->tick(now_ns);
+}
+
+/* An application may begin to tune its collector in its first request. */
+static void look_again(void)
+{
+	PyObject *gc = module_import_quietly("gc");
+	const char *word = gc ? tuner_applications_word(gc) : NULL;
+
+	py_drop(gc);
+	if (word) {
+		tuner_stand_back(word);
+		process_update();
+	}
 }
 
 void process_act(void)
 {
 	process_begin_if_new();
+	if (process.status.state == GCPRELOAD_STATE_READY)
+		look_again();
 	if (!process.observed_enough || process.status.state != GCPRELOAD_STATE_STARTING)
 		return;
 	process.status.state = GCPRELOAD_STATE_OBSERVING;

@@ -13,6 +13,7 @@ struct process {
 	enum gcpreload_mode mode; /* the policy's, until a command changes it */
 	bool no_ring;		  /* it was tried, and said */
 	bool observed_enough;	  /* asked to publish that it only observes */
+	uint64_t looked_ns;	  /* last look whether the application has begun to tune */
 	bool in_greenlet;	  /* readiness was given to the event loop and has not run yet */
 };
 

@@ -56,7 +56,8 @@ struct PyInittab {
 	F(PyObject *, PyDict_GetItemWithError, (PyObject *, PyObject *)) /* borrowed */            \
 	F(int, PyDict_DelItemString, (PyObject *, const char *))                                   \
 	F(Py_ssize_t, PyDict_Size, (PyObject *))                                                   \
-	F(PyObject *, PyObject_GetAttrString, (PyObject *, const char *)) /* new */                \
+	F(int, PyDict_Next, (PyObject *, Py_ssize_t *, PyObject **, PyObject **)) /* borrowed */   \
+	F(PyObject *, PyObject_GetAttrString, (PyObject *, const char *))	  /* new */        \
 	F(PyObject *, PyObject_CallMethod, (PyObject *, const char *, const char *, ...))          \
 	F(PyObject *, PyObject_Type, (PyObject *)) /* new */                                       \
 	F(int, PyObject_IsTrue, (PyObject *))                                                      \
@@ -68,6 +69,7 @@ struct PyInittab {
 	F(long, PyLong_AsLong, (PyObject *))                                                       \
 	F(PyObject *, PyUnicode_InternFromString, (const char *)) /* new */                        \
 	F(int, PyUnicode_CompareWithASCIIString, (PyObject *, const char *))                       \
+	F(Py_ssize_t, PyUnicode_GetLength, (PyObject *))                                           \
 	F(PyObject *, PyCapsule_New, (void *, const char *, void (*)(PyObject *)))                 \
 	F(void *, PyCapsule_GetPointer, (PyObject *, const char *))                                \
 	F(PyObject *, PyCFunction_NewEx, (struct PyMethodDef *, PyObject *, PyObject *))           \

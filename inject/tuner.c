@@ -12,6 +12,8 @@ static int32_t interpreters_own[GCPRELOAD_GENERATIONS];
 static int32_t set_by_us[GCPRELOAD_GENERATIONS];
 static int32_t before_us[GCPRELOAD_GENERATIONS];
 static bool thresholds_are_ours, frozen_by_us, at_exit_registered;
+static int64_t frozen_at_most; /* by us and the interpreter: more is the application's */
+static int64_t frozen_by_interpreter;
 
 enum tuner_recipe tuner_recipe_for(const struct pyversion *version)
 {
@@ -26,9 +28,18 @@ enum tuner_recipe tuner_recipe_for(const struct pyversion *version)
 	return TUNER_FREEZE;
 }
 
+void tuner_forget(void)
+{
+	thresholds_are_ours = frozen_by_us = at_exit_registered = false;
+	frozen_at_most = 0;
+}
+
 bool tuner_note_defaults(PyObject *gc)
 {
-	return collector_thresholds(gc, interpreters_own);
+	/* 3.12 freezes some hundred objects of its own while it starts. */
+	frozen_at_most = collector_ask(gc, "get_freeze_count");
+	frozen_by_interpreter = frozen_at_most;
+	return frozen_at_most >= 0 && collector_thresholds(gc, interpreters_own);
 }
 
 void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELOAD_GENERATIONS])
@@ -55,7 +66,7 @@ static const char *look(PyObject *gc)
 	if (memcmp(now, expected, sizeof now) != 0)
 		return thresholds_are_ours ? "the application changed gc thresholds after us"
 					   : "the application set its own gc thresholds";
-	if (!frozen_by_us && collector_ask(gc, "get_freeze_count") > 0)
+	if (collector_ask(gc, "get_freeze_count") > frozen_at_most)
 		return "the application froze objects itself";
 	return NULL;
 }
@@ -65,6 +76,16 @@ const char *tuner_applications_word(PyObject *gc)
 	const char *word = look(gc);
 
 	return policy->force ? NULL : word;
+}
+
+void tuner_give_back(PyObject *gc)
+{
+	if (!frozen_by_us || process.status.state != GCPRELOAD_STATE_STARTING ||
+	    collector_ask(gc, "get_freeze_count") > frozen_at_most)
+		return;
+	collector_ask(gc, "unfreeze");
+	frozen_by_us = false;
+	frozen_at_most = frozen_by_interpreter;
 }
 
 void tuner_stand_back(const char *reason)
@@ -103,7 +124,8 @@ static bool freeze(PyObject *gc)
 	if (!at_exit_registered || collector_ask(gc, "freeze") < 0)
 		return false;
 	frozen_by_us = true;
-	process.status.frozen_objects = collector_ask(gc, "get_freeze_count");
+	frozen_at_most = collector_ask(gc, "get_freeze_count");
+	process.status.frozen_objects = frozen_at_most;
 	return true;
 }
 
@@ -195,6 +217,7 @@ void tuner_thaw(PyObject *gc)
 	if (thresholds_are_ours)
 		collector_set_thresholds(gc, before_us);
 	frozen_by_us = false;
+	frozen_at_most = frozen_by_interpreter;
 	thresholds_are_ours = false;
 	if (process.status.frozen_objects >= 0)
 		process.status.frozen_objects = 0;

@@ -19,6 +19,9 @@ enum tuner_recipe {
 
 enum tuner_recipe tuner_recipe_for(const struct pyversion *version);
 
+/* A new runtime begins in this process: nothing of it is ours. */
+void tuner_forget(void);
+
 /* Notes what the interpreter's own thresholds are; they tell later whether the application has
  * tuned. Returns false if they cannot be read. */
 bool tuner_note_defaults(PyObject *gc);
@@ -29,6 +32,10 @@ void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELO
 /* Why the application's own word must win, or NULL: gc disabled or debugged, thresholds that
  * are neither the interpreter's nor ours, objects frozen by others. GCPRELOAD_FORCE overrides. */
 const char *tuner_applications_word(PyObject *gc);
+
+/* Before a worker stands back that has decided nothing yet: what its parent froze for it goes
+ * back to the collector, unless the application has frozen more. */
+void tuner_give_back(PyObject *gc);
 
 /* Leaves the collector alone for good; restores nothing. reason: see above. */
 void tuner_stand_back(const char *reason);

@@ -145,6 +145,11 @@ static bool is_due(uint64_t now)
 	return agenda.due_ns && now >= agenda.due_ns && agenda.stage != DONE;
 }
 
+bool agenda_is_due(uint64_t now)
+{
+	return signalled || is_due(now);
+}
+
 static enum gcpreload_acted act(uint64_t now)
 {
 	enum gcpreload_acted acted;

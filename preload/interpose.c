@@ -3,6 +3,10 @@
  * The closed set of libc functions that we stand in front of. Each passes through: same result,
  * same errno, no measurable cost in a process that has nothing to look for. They are
  * async-signal-safe in POSIX, and so are these.
+ *
+ * Where nothing is looked for, the real function is called last and with our caller's return
+ * address: a return of our own after a system call is one that the processor mispredicts (its
+ * return stack is emptied in the kernel), measured 9 ns.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,9 +38,12 @@ EXPORT int listen(int fd, int backlog)
 
 EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
-	int ret = REAL(epoll_ctl)(epfd, op, fd, event);
+	int ret;
 
-	if (ready_looking() && ret == 0 && op == EPOLL_CTL_ADD)
+	if (op != EPOLL_CTL_ADD || !ready_looking())
+		return REAL(epoll_ctl)(epfd, op, fd, event);
+	ret = REAL(epoll_ctl)(epfd, op, fd, event);
+	if (ret == 0)
 		ready_epoll_add(epfd, fd);
 	return ret;
 }
@@ -90,7 +97,8 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *time
 
 EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
 {
-	struct timeval none = { 0, 0 };
+	/* The kernel writes what is left of it: nothing. */
+	static struct timeval none;
 
 	if (ready_wait_looking() && ready_at_select(nfds, reads))
 		timeout = &none;
@@ -101,7 +109,7 @@ EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, stru
  * its signals, which may have come during the collection, and call again (PEP 475). */
 static int accepted(int fd)
 {
-	if (fd >= 0 && ready_counts_accepts())
+	if (fd >= 0)
 		ready_accepted();
 	return fd;
 }
@@ -119,6 +127,8 @@ EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
 		errno = EINTR;
 		return -1;
 	}
+	if (!ready_counts_accepts())
+		return REAL(accept)(fd, address, length);
 	return accepted(REAL(accept)(fd, address, length));
 }
 
@@ -128,6 +138,8 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 		errno = EINTR;
 		return -1;
 	}
+	if (!ready_counts_accepts())
+		return REAL(accept4)(fd, address, length, flags);
 	return accepted(REAL(accept4)(fd, address, length, flags));
 }
 

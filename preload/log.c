@@ -51,7 +51,7 @@ static void write_line(const char *line, size_t length)
 
 void log_say(enum gcpreload_log_level level, const char *format, ...)
 {
-	int saved_errno = errno, n;
+	int saved_errno = errno, i, n;
 	char line[LINE_MAX_BYTES];
 	va_list args;
 
@@ -63,6 +63,9 @@ void log_say(enum gcpreload_log_level level, const char *format, ...)
 	va_end(args);
 	if (n > LINE_MAX_BYTES - 2)
 		n = LINE_MAX_BYTES - 2;
+	for (i = 0; i < n; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?'; /* a value is shown; it may not write to a terminal */
 	line[n++] = '\n';
 	write_line(line, (size_t)n);
 	errno = saved_errno;

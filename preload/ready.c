@@ -32,10 +32,15 @@ struct armed {
 	pthread_t thread;
 };
 
+/* Asked once in each thread of each process: gettid() costs more than the rest of a look. */
+static uint32_t epoch;
+static __thread struct {
+	uint32_t epoch;
+	bool main;
+} this_thread __attribute__((tls_model("initial-exec")));
+
 /* Of this process. */
 static struct {
-	bool main_known;
-	pthread_t main_thread;
 	bool listened; /* and nothing was armed since */
 	struct armed server;
 	/* A listener in another thread counts later, if nothing else happens: see helper(). */
@@ -43,12 +48,15 @@ static struct {
 	uint64_t helper_since_ns;
 	int64_t helper_modules;
 	uint64_t looked_ns[2]; /* by the main thread, by the others */
+	uint64_t waited_ns;    /* at a wait of the server */
+	bool no_python;	       /* there, so that nothing can be done yet */
 } here;
 
 /* The thread that forked is its child's main thread. */
 static void begin_process(void)
 {
 	memset(&here, 0, sizeof here);
+	epoch++;
 	ring_store(&gcpreload_self->settled, READY_LOOK);
 	ring_store(&gcpreload_self->preload, 1);
 	agenda_begin_process();
@@ -57,19 +65,19 @@ static void begin_process(void)
 void ready_start(void)
 {
 	begin_process();
-	here.main_thread = pthread_self();
-	here.main_known = true;
+	this_thread.epoch = epoch;
+	this_thread.main = true;
 }
 
 static bool on_main_thread(void)
 {
-	if (!ring_load(&gcpreload_self->preload))
+	if (__builtin_expect(!ring_load(&gcpreload_self->preload), 0))
 		begin_process();
-	if (!here.main_known && syscall(SYS_gettid) == syscall(SYS_getpid)) {
-		here.main_thread = pthread_self();
-		here.main_known = true;
+	if (__builtin_expect(this_thread.epoch != epoch, 0)) {
+		this_thread.main = syscall(SYS_gettid) == syscall(SYS_getpid);
+		this_thread.epoch = epoch;
 	}
-	return here.main_known && pthread_equal(here.main_thread, pthread_self());
+	return this_thread.main;
 }
 
 static bool too_soon(bool main_thread)
@@ -122,15 +130,23 @@ static void arm_server(int epoll, int fd, const char *how)
 {
 	arm(&here.server, epoll, fd);
 	here.listened = false;
+	here.waited_ns = 0;
 	agenda_fire(TRIGGER_AUTO, how);
 }
 
-/* This is a wait of the server: the place to act. */
+/* This is a wait of the server: the place to act. Before there is something to do (a trigger that
+ * is to come, a baseline), not at every one. */
 static bool server_waits(void)
 {
-	enum gcpreload_acted acted = agenda_at_wait();
+	uint64_t now = ready_coarse_now();
+	enum gcpreload_acted acted;
 
-	if (acted == GCPRELOAD_ACTED_NOT && !late_attach())
+	if (now - here.waited_ns < LOOK_EVERY_NS && (here.no_python || !agenda_is_due(now)))
+		return false;
+	here.waited_ns = now;
+	acted = agenda_at_wait();
+	here.no_python = acted == GCPRELOAD_ACTED_NOT && !late_attach();
+	if (here.no_python)
 		ring_store(&gcpreload_self->settled, late_given_up() ? READY_NEVER : READY_LOOK);
 	else if (agenda_done())
 		ring_store(&gcpreload_self->settled, READY_DONE);
@@ -289,8 +305,10 @@ void ready_accepted(void)
 
 	on_main_thread();
 	agenda_accepted();
-	if (!agenda_done())
+	if (!agenda_done()) {
+		here.waited_ns = 0;
 		ring_store(&gcpreload_self->settled, READY_LOOK);
+	}
 	errno = saved_errno;
 }
 

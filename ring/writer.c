@@ -88,12 +88,16 @@ static inline void begin_if_new(void)
 		begin_process();
 }
 
-static inline void add(uint64_t *counter, uint64_t n)
+/* Returns what it was. */
+static inline uint64_t add(uint64_t *counter, uint64_t n)
 {
+	uint64_t before;
+
 	if (__builtin_expect(concurrent, 0))
-		ring_fetch_add(counter, n);
-	else
-		ring_store(counter, ring_load(counter) + n);
+		return ring_fetch_add(counter, n);
+	before = ring_load(counter);
+	ring_store(counter, before + n);
+	return before;
 }
 
 static inline void raise_to(uint64_t *counter, uint64_t n)
@@ -135,7 +139,7 @@ static void count(struct gcpreload_series *series, const struct gcpreload_event 
 
 static void write_slot(const struct target *to, const struct gcpreload_event *event)
 {
-	uint64_t i = ring_fetch_add(&to->header->head, 1);
+	uint64_t i = add(&to->header->head, 1);
 	struct gcpreload_slot *slot = &to->slots[i & to->mask];
 
 	ring_store(&slot->seq, 0);

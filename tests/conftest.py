@@ -35,6 +35,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     old = [p for p in venvs.every_interpreter() if p.minor < (3, 7)]
     servers = supported if metafunc.config.getoption("--all") else venvs.server_interpreters()
     _parametrize(metafunc, "python", supported, "no Python 3.7 or later was found")
+    few = [p for p in supported if p.is_system or p.minor == (3, 8)]
+    _parametrize(metafunc, "one_of_two_pythons", few, "no Python 3.8 was found")
     _parametrize(metafunc, "old_python", old, "no Python 2.7 or 3.6 was found")
     _parametrize(metafunc, "server_python", servers, "no Python 3.7 or later was found")
 

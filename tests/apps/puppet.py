@@ -84,7 +84,8 @@ def answer(source):
 
 
 def main():
-    talk = os.fdopen(os.dup(1), "w")
+    global TALK
+    TALK = talk = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what anybody else prints is no answer
     for line in sys.stdin.buffer:
         value = answer(json.loads(line.decode()))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from lib.paths import APPS
 from lib.puppet import Puppet, collections_of
 from lib.rings import by_pid, ring_files, wait_for_state
-from lib.run import environment, memory_dir, run
+from lib.run import environment, memory_dir, run, wait_for
 from lib.server import gunicorn
 from venvs import Interpreter
 
@@ -36,6 +38,20 @@ def test_fork_after_listen(python: Interpreter, ring_dir: Path) -> None:
         assert state["frozen"]
         assert state["thresholds"] == shown.thresholds == shown.thresholds_before
         assert puppet.do("repr(os.fork)") == "<built-in function fork>"
+
+
+def test_listen_and_fork_in_a_child(python: Interpreter, ring_dir: Path) -> None:
+    """As a daemon does, whose first call in its new process is listen()."""
+    program = f"import sys; sys.path.insert(0, {str(APPS)!r})\nfrom puppet import *\n{FORK}"
+    program += (
+        "pid = os.fork()\n"
+        "if not pid:\n"
+        "    one = listen(); fork()\n"
+        "    os._exit(0 if gc.get_freeze_count() >= HEAP_SIZE else 3)\n"
+        "sys.exit(os.waitpid(pid, 0)[1] >> 8)\n"
+    )
+    done = run([python.path, "-c", program], environment(ring_dir))
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 NO_WORKERS = {
@@ -139,7 +155,7 @@ def memory_of_children(python: Interpreter, **settings: str) -> list[int]:
         assert puppet.do("[task(child) for child in children]") == [1, 1]
         pids: Any = puppet.do("[child[0] for child in children]")
         found = [private_kilobytes(pid) for pid in pids]
-        puppet.do("[(child[1].close(), os.waitpid(child[0], 0)) for child in children] and None")
+        puppet.do("for child in children: end(child)")
     return found
 
 
@@ -151,7 +167,7 @@ def worker():
         its.close()
         return pid, mine
     mine.close()
-    while its.recv(1):
+    while its.recv(1) == b"t":
         gc.collect()
         its.sendall(b"x")
     os._exit(0)
@@ -159,6 +175,10 @@ def worker():
 def task(child):
     child[1].sendall(b"t")
     return len(child[1].recv(1))
+
+def end(child):
+    child[1].sendall(b"e")
+    os.waitpid(child[0], 0)
 """
 
 
@@ -203,11 +223,6 @@ def test_gunicorn_that_becomes_a_daemon(
 
 
 def end_daemon(pidfile: Path) -> None:
-    import os
-    import signal
-
-    from lib.run import wait_for
-
     pid = int(pidfile.read_text())
     os.kill(pid, signal.SIGTERM)
     wait_for("the daemon's end", lambda: not Path(f"/proc/{pid}").exists())

@@ -236,7 +236,7 @@ def worker():
         its.close()
         return pid, mine
     mine.close()
-    while its.recv(1):
+    while its.recv(1) == b"t":
         garbage(2000)
         its.sendall(b"x")
     os._exit(0)
@@ -244,8 +244,12 @@ def worker():
 def task(child):
     child[1].sendall(b"t")
     return len(child[1].recv(1))
+
+def end(child):
+    child[1].sendall(b"e")
+    os.waitpid(child[0], 0)
 """
-END = "[(child[1].close(), os.waitpid(child[0], 0)) for child in children] and None"
+END = "for child in children: end(child)"
 
 
 def test_fork(server_python: Interpreter, ring_dir: Path) -> None:

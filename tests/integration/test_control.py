@@ -1,0 +1,221 @@
+"""Commands to running processes: set, thaw, ready; and control files that are none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lib.puppet import Puppet, collections_of
+from lib.rings import by_pid, command, ring_files, wait_for_state
+from lib.run import wait_for
+from lib.server import gunicorn
+from lib.servers import asking, own_thresholds
+from venvs import Interpreter
+
+TUNED = 50000
+ARMED = ("one = listen()", "arm(one)")
+WAIT = "90"  # for an answer; reached only by a test that fails
+
+
+def tell(ring_dir: Path, *words: str) -> None:
+    done = command(words[0], "--dir", ring_dir, "--timeout", WAIT, *words[1:])
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_off_and_on_under_load(server_python: Interpreter, ring_dir: Path) -> None:
+    """Four loaded workers; no request fails, and off is stock."""
+    own = own_thresholds(server_python)
+    with gunicorn(server_python, ring_dir, workers=4) as server:
+        pids = {p.pid for p in wait_for_state(ring_dir, "ready", 4)}
+        before = by_pid(ring_dir)
+        with asking(server, "/garbage?n=100") as errors:
+            tell(ring_dir, "set", *map(str, pids), "mode=off")
+            off = {pid: p for pid, p in by_pid(ring_dir).items() if pid in pids}
+            tell(ring_dir, "set", *map(str, pids), "mode=freeze")
+            on = {pid: p for pid, p in by_pid(ring_dir).items() if pid in pids}
+            tell(ring_dir, "set", *map(str, pids), "mode=off")
+        assert errors == []
+        for pid in pids:
+            assert (off[pid].mode, off[pid].state, off[pid].frozen_objects) == ("off", "off", 0)
+            assert off[pid].thresholds == own
+            assert (on[pid].mode, on[pid].state) == ("freeze", "ready")
+            assert on[pid].thresholds == [TUNED, *own[1:]]
+            assert on[pid].frozen_objects > 20000
+            assert collections_of(on[pid], "ready") == collections_of(before[pid], "ready") + 1
+            state = server.ask(pid, "/state")
+            assert state["thresholds"] == own
+            assert state["frozen"] < 20000
+            assert state["enabled"] is True
+
+
+CHANGES: dict[str, tuple[list[str], str, str]] = {
+    "mode=off": (["set", "mode=off"], "off", "off"),
+    "mode=observe": (["set", "mode=observe"], "observe", "observing"),
+    "thaw": (["thaw"], "freeze", "observing"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_change_and_back(system_python: Interpreter, what: str, ring_dir: Path) -> None:
+    words, mode, state = CHANGES[what]
+    with Puppet(system_python, ring_dir) as puppet:
+        stock = puppet.do("gc.get_threshold()")
+        puppet.do(*ARMED)
+        puppet.wait_for("ready")
+        done = command(*words, str(puppet.pid), "--dir", ring_dir, "--timeout", "0")
+        assert done.returncode == 1, "nothing can have reached it"
+        shown = puppet.wait_for(state, "garbage(60000)", "arm(one)")
+        assert (shown.mode, shown.thresholds, shown.frozen_objects) == (mode, stock, 0)
+        now = puppet.collector()
+        assert now["thresholds"] == stock
+        assert not now["frozen"]
+        puppet.do("garbage(60000)", "arm(one)")
+        assert not puppet.frozen(), "it stays as it was told"
+        command("ready", str(puppet.pid), "--dir", ring_dir, "--timeout", "0")
+        shown = puppet.wait_for("ready", "garbage(60000)", "arm(one)")
+        assert (shown.mode, shown.fired) == ("freeze", "by gcpreload ready")
+        assert puppet.frozen()
+
+
+def test_ready_before_the_trigger(system_python: Interpreter, ring_dir: Path) -> None:
+    """An observing process has a file, and so can be told."""
+    settings = {"GCPRELOAD_MODE": "observe"}
+    with gunicorn(system_python, ring_dir, **settings) as server:
+        pids = {p.pid for p in wait_for_state(ring_dir, "observing", 2)}
+        with asking(server):
+            tell(ring_dir, "ready", *map(str, pids))
+        assert {p.pid for p in wait_for_state(ring_dir, "ready", 2)} == pids
+
+
+def test_service_and_all(system_python: Interpreter, ring_dir: Path) -> None:
+    shop, other = {"GCPRELOAD_SERVICE": "shop"}, {"GCPRELOAD_SERVICE": "other"}
+    with (
+        gunicorn(system_python, ring_dir, workers=1, **shop) as one,
+        gunicorn(system_python, ring_dir, workers=1, **other) as two,
+    ):
+        wait_for_state(ring_dir, "ready", 2)
+        done = command("thaw", "--dir", ring_dir, "--service", "shop", "--timeout", "3")
+        assert done.returncode in (0, 1)  # a parent may have nothing to wait for
+        wait_for("the shop", lambda: one.json("/state")["thresholds"][0] != TUNED)
+        assert two.json("/state")["thresholds"][0] == TUNED
+        command("thaw", "--dir", ring_dir, "--all", "--timeout", "3")
+        wait_for("the other", lambda: two.json("/state")["thresholds"][0] != TUNED)
+
+
+OWN = {
+    "thresholds": "gc.set_threshold(1234, 5, 6)",
+    "disabled": "gc.disable()",
+    "debug": "gc.set_debug(gc.DEBUG_UNCOLLECTABLE)",
+}
+
+
+@pytest.mark.parametrize("how", OWN)
+@pytest.mark.parametrize("verb", ["thaw", "ready"])
+def test_the_applications_word_wins(
+    system_python: Interpreter, how: str, verb: str, ring_dir: Path
+) -> None:
+    """What it changed after us is left alone, also by a command; nothing is restored."""
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do(*ARMED)
+        puppet.wait_for("ready")
+        puppet.do(OWN[how])
+        changed = puppet.collector()
+        command(verb, str(puppet.pid), "--dir", ring_dir, "--timeout", "0")
+        shown = puppet.wait_for("standing-back", "arm(one)")
+        assert ("disabled" if how == "disabled" else how.rstrip("s")) in shown.reason
+        assert puppet.collector() == changed
+
+
+# ---- control files that are none ----
+
+
+def noise(path: Path) -> None:
+    path.write_bytes(bytes(range(256))[:100])
+
+
+def nothing(path: Path) -> None:
+    path.write_text("")
+
+
+def huge(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(1 << 30)
+
+
+def unknown_verb(path: Path) -> None:
+    path.write_text("gcpreload-control 1 1 mode=nonsense\n")
+
+
+def other_version(path: Path) -> None:
+    path.write_text("gcpreload-control 2 1 mode=off\n")
+
+
+def half(path: Path) -> None:
+    path.write_text("gcpreload-control 1 1 mode=off")
+
+
+def directory(path: Path) -> None:
+    path.mkdir()
+
+
+def fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def link(path: Path) -> None:
+    target = path.with_name("README")
+    target.write_text("gcpreload-control 1 1 mode=off\n")
+    path.symlink_to(target)
+
+
+def of_another_user(path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a file away")
+    path.write_text("gcpreload-control 1 1 mode=off\n")
+    os.chown(path, 65534, 65534)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [noise, nothing, huge, unknown_verb, other_version, half, directory, fifo, link,
+     of_another_user],
+    ids=lambda make: make.__name__,
+)  # fmt: skip
+def test_control_file_that_is_none(
+    system_python: Interpreter, make: Callable[[Path], None], ring_dir: Path
+) -> None:
+    """Ignored, and said, once."""
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do("import time", *ARMED)
+        shown = puppet.wait_for("ready")
+        (ring,) = ring_files(ring_dir)
+        make(ring.with_name(ring.name + ".ctl"))
+        looks = "time.sleep(1.1); garbage(60000); arm(one)"
+        if make is not nothing:
+            wait_for("a word", lambda: (puppet.do(looks), puppet.errors())[1])
+        puppet.do(looks, looks)
+        lines = puppet.errors().splitlines()
+        assert len(lines) == (make is not nothing)
+        assert all("control file" in line for line in lines)
+        now = puppet.shown()
+        assert (now.state, now.mode, now.thresholds) == ("ready", "freeze", shown.thresholds)
+        assert puppet.frozen()
+
+
+def test_a_command_is_taken_once(system_python: Interpreter, ring_dir: Path) -> None:
+    """An old control file that stays there does nothing again."""
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do("import time", *ARMED)
+        puppet.wait_for("ready")
+        (ring,) = ring_files(ring_dir)
+        control = ring.with_name(ring.name + ".ctl")
+        control.write_text("gcpreload-control 1 5 thaw\n")
+        puppet.wait_for("observing", "arm(one)")
+        control.write_text("gcpreload-control 1 7 ready\n")
+        puppet.wait_for("ready", "arm(one)")
+        control.write_text("gcpreload-control 1 6 mode=off\n")
+        puppet.do("time.sleep(1.1)", "arm(one)", "time.sleep(1.1)", "arm(one)")
+        assert puppet.shown().state == "ready"
+        assert puppet.errors() == ""

@@ -1,0 +1,219 @@
+"""gcpreload doctor: whether a command will be tuned, and if not, why, in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lib.paths import COMMAND, LIBRARY
+from lib.puppet import Puppet
+from lib.run import environment, run
+from venvs import Interpreter, venv
+
+
+def doctor(
+    *words: str | Path, ring_dir: Path, preload: bool = True, **settings: str
+) -> tuple[bool, str]:
+    """Whether it will be tuned, and all that was said; --json and the text must agree."""
+    env = environment(ring_dir, **settings)
+    if not preload:
+        del env["LD_PRELOAD"]
+    text = run([COMMAND, "doctor", *words], env)
+    data = run([COMMAND, "doctor", "--json", *words], env)
+    assert text.returncode == data.returncode in (0, 1), text.stderr
+    answer: dict[str, Any] = json.loads(data.stdout)
+    assert answer["tuned"] == (text.returncode == 0)
+    said = text.stdout.decode()
+    for finding in answer["findings"]:
+        assert finding["text"] in said
+    return answer["tuned"], said
+
+
+def test_a_python(python: Interpreter, ring_dir: Path) -> None:
+    tuned, said = doctor("--", python.path, "server.py", ring_dir=ring_dir)
+    assert tuned, said
+    assert ".".join(map(str, python.version)) in said
+    assert "attached" in said
+    assert list(ring_dir.iterdir()) == [], "it leaves nothing"
+
+
+def test_an_old_python(old_python: Interpreter, ring_dir: Path) -> None:
+    tuned, said = doctor("--", old_python.path, "server.py", ring_dir=ring_dir)
+    assert not tuned
+    assert "not supported" in said
+    assert "3.7" in said
+
+
+def test_a_script(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    """#! is followed; the application is never started."""
+    script, mark = tmp_path / "app", tmp_path / "mark"
+    script.write_text(f"#!{system_python.path} -E\nopen({str(mark)!r}, 'w')\n")
+    script.chmod(0o755)
+    assert doctor("--", script, ring_dir=ring_dir)[0]
+    assert not mark.exists()
+
+
+def test_gunicorn(system_python: Interpreter, ring_dir: Path) -> None:
+    script = Path(venv("gunicorn", system_python)).parent / "gunicorn"
+    assert doctor("--", script, "wsgi:app", ring_dir=ring_dir)[0]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["env", "A=1"],
+        ["/usr/bin/env", "-u", "HOME"],
+        ["nice", "-n", "5"],
+        ["timeout", "-k", "5", "10"],
+        ["env", "nice", "timeout", "10"],
+        ["sh", "-c"],
+    ],
+    ids=" ".join,
+)
+def test_wrappers_that_pass_it_on(
+    words: list[str], system_python: Interpreter, ring_dir: Path
+) -> None:
+    command = [system_python.path, "server.py"]
+    if words[0] == "sh":
+        command = [f"exec {system_python.path} server.py"]
+    tuned, said = doctor("--", *words, *command, ring_dir=ring_dir)
+    assert tuned, said
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        (["env", "-i"], "env -i"),
+        (["env", "-u", "LD_PRELOAD"], "LD_PRELOAD"),
+        (["docker", "run", "image"], "docker"),
+        (["ssh", "host"], "ssh"),
+    ],
+)
+def test_wrappers_that_drop_it(
+    words: list[str], word: str, system_python: Interpreter, ring_dir: Path
+) -> None:
+    tuned, said = doctor("--", *words, system_python.path, "server.py", ring_dir=ring_dir)
+    assert not tuned
+    assert word in said
+
+
+def test_sudo(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    """By its name, wherever it is; it cleans the environment."""
+    fake = tmp_path / "sudo"
+    shutil.copy("/bin/true", fake)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = ["sudo", "-u", "www-data", system_python.path, "server.py"]
+    tuned, said = doctor("--", *command, ring_dir=ring_dir, PATH=path)
+    assert not tuned
+    assert "sudo" in said
+
+
+SETTINGS = [
+    ({"GCPRELOAD_DISABLE": "1"}, "GCPRELOAD_DISABLE"),
+    ({"GCPRELOAD_MODE": "off"}, "GCPRELOAD_MODE"),
+    ({"GCPRELOAD_MODE": "observe"}, "observe"),
+    ({"GCPRELOAD_TRIGGER": "none"}, "GCPRELOAD_TRIGGER"),
+]
+
+
+@pytest.mark.parametrize(("settings", "word"), SETTINGS, ids=str)
+def test_settings(
+    settings: dict[str, str], word: str, system_python: Interpreter, ring_dir: Path
+) -> None:
+    tuned, said = doctor("--", system_python.path, ring_dir=ring_dir, **settings)
+    assert not tuned
+    assert word in said
+
+
+def test_before_it_is_run(system_python: Interpreter, ring_dir: Path) -> None:
+    """Without LD_PRELOAD it answers for `gcpreload run`, and says which library that is."""
+    tuned, said = doctor("--", system_python.path, ring_dir=ring_dir, preload=False)
+    assert tuned
+    assert str(LIBRARY) in said
+
+
+def test_no_python(ring_dir: Path) -> None:
+    tuned, said = doctor("--", "/bin/ls", ring_dir=ring_dir)
+    assert not tuned
+    assert "Python" in said
+
+
+def test_a_static_binary(ring_dir: Path, tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    build = ["cc", "-static", "-x", "c", "-o", program, "-"]
+    subprocess.run(build, input=b"int main(void) { return 0; }", check=True)
+    tuned, said = doctor("--", program, ring_dir=ring_dir)
+    assert not tuned
+    assert "static" in said
+
+
+def test_a_setuid_program(ring_dir: Path, tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make one of another user")
+    program = tmp_path / "program"
+    shutil.copy("/bin/true", program)
+    os.chown(program, 65534, 65534)
+    program.chmod(0o4755)
+    tuned, said = doctor("--", program, ring_dir=ring_dir)
+    assert not tuned
+    assert "setuid" in said
+
+
+@pytest.mark.parametrize("what", ["missing", "directory", "text", "empty", "noise", "fifo"])
+def test_things_that_are_no_programs(what: str, ring_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "thing"
+    if what == "directory":
+        path.mkdir()
+    elif what == "fifo":
+        os.mkfifo(path)
+    elif what != "missing":
+        path.write_bytes({"text": b"hello", "empty": b"", "noise": bytes(range(256))}[what])
+        path.chmod(0o755)
+    tuned, said = doctor("--", path, ring_dir=ring_dir)
+    assert not tuned
+    assert str(path) in said
+
+
+def test_no_tmpfs(system_python: Interpreter, disk_dir: Path) -> None:
+    where = run(["stat", "-f", "-c", "%T", disk_dir], environment()).stdout.strip()
+    if where == b"tmpfs":
+        pytest.skip("the checkout is on tmpfs")
+    _, said = doctor("--", system_python.path, ring_dir=disk_dir)
+    assert "tmpfs" in said
+
+
+def test_a_running_process(system_python: Interpreter, ring_dir: Path) -> None:
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do("1")
+        tuned, said = doctor("--pid", str(puppet.pid), ring_dir=ring_dir, preload=False)
+        assert not tuned
+        assert "listening socket" in said
+        puppet.do("one = listen()", "arm(one)")
+        tuned, said = doctor("--pid", str(puppet.pid), ring_dir=ring_dir, preload=False)
+        assert tuned, said
+        assert "ready" in said
+
+
+def test_a_running_process_without_it(system_python: Interpreter, ring_dir: Path) -> None:
+    with Puppet(system_python, None) as puppet:
+        puppet.do("1")
+        tuned, said = doctor("--pid", str(puppet.pid), ring_dir=ring_dir)
+        assert not tuned
+        assert "LD_PRELOAD" in said
+
+
+def test_no_such_process(ring_dir: Path) -> None:
+    tuned, said = doctor("--pid", "4194303", ring_dir=ring_dir)
+    assert not tuned
+    assert "no such process" in said
+
+
+def test_wrong_usage() -> None:
+    for words in ([], ["--pid", "x"], ["--pid", "1", "true"], ["--nonsense"]):
+        assert run([COMMAND, "doctor", *words], environment()).returncode == 2
+    assert LIBRARY.exists()

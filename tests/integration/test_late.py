@@ -1,0 +1,93 @@
+"""Programs that load libpython after their start, and run a server in it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+from lib.paths import APPS
+from lib.puppet import Puppet
+from lib.run import environment, run
+from venvs import Interpreter
+
+SOURCE = APPS / "late_host.c"
+WHERE = "import json, sys, sysconfig as s; get = s.get_config_var\n"
+WHERE += "print(json.dumps([sys.prefix, get('LIBDIR') + '/' + get('INSTSONAME')]))"
+HOWS = ["global", "local", "again", "handle"]
+
+
+@pytest.fixture(scope="session")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("late") / "host"
+    subprocess.run(["cc", "-Wall", "-o", program, SOURCE, "-ldl"], check=True)
+    return program
+
+
+def host_command(
+    python: Interpreter, host: Path, how: str, tmp_path: Path
+) -> tuple[list[str | Path], dict[str, str]]:
+    """What is to be run, and where that Python's own files are."""
+    if not python.shared:
+        pytest.skip("linked statically: it has no libpython.so to load")
+    prefix, library = json.loads(run([python.path, "-c", WHERE], environment()).stdout)
+    loaded = library
+    if how != "handle":
+        loaded = tmp_path / "plugin.so"
+        build = ["cc", "-Wall", "-shared", "-fPIC", "-DPLUGIN", "-o", loaded, SOURCE, library]
+        subprocess.run([*build, f"-Wl,-rpath,{Path(library).parent}"], check=True)
+    return [host, how, loaded, APPS / "puppet.py"], {"PYTHONHOME": prefix}
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_late_host(
+    python: Interpreter, how: str, host: Path, ring_dir: Path, tmp_path: Path
+) -> None:
+    program, extra = host_command(python, host, how, tmp_path)
+    with Puppet(python, ring_dir, program=program, extra=extra) as puppet:
+        puppet.do("one = listen()")
+        shown = puppet.wait_for("ready", "arm(one)")
+        assert ("late" in shown.flags) == (how == "handle")
+        assert shown.python == ".".join(map(str, python.version))
+        assert shown.thresholds[0] == puppet.collector()["thresholds"][0] == 50000
+        assert puppet.frozen()
+        before = shown.counts()
+        puppet.do("gc.disable()", "old = gc.get_stats()", "gc.collect(); gc.collect(1)")
+        new, old = puppet.do("[gc.get_stats(), old]")
+        seen = puppet.shown().counts()
+        for generation in range(3):
+            for name in ("collections", "collected", "uncollectable"):
+                grown = new[generation][name] - old[generation][name]
+                assert seen[generation][name] - before[generation][name] == grown
+        if how != "handle":
+            assert seen == new
+        assert puppet.errors() == ""
+        assert puppet.end() == 0
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_the_host_behaves_as_without(
+    python: Interpreter, how: str, host: Path, ring_dir: Path, tmp_path: Path
+) -> None:
+    program, extra = host_command(python, host, how, tmp_path)
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import gc, os, sys\n"
+        "print(len(sys.modules), 'gc' in sys.modules, gc.get_threshold())\n"
+        "print(sorted(os.listdir('/proc/self/fd')))\n"
+        "class Cycle:\n    def __del__(self): print('finalized')\n"
+        "one = Cycle(); one.me = one\n"
+        "sys.stderr.write('err')\n"
+    )
+    program[-1] = script
+    stock = run(program, {**environment(), **extra})
+    ours = run(program, {**environment(ring_dir), **extra})
+    assert (ours.stdout, ours.stderr, ours.returncode) == (
+        stock.stdout,
+        stock.stderr,
+        stock.returncode,
+    )
+    assert stock.returncode == 0
+    assert b"finalized" in stock.stdout
+    assert list(ring_dir.iterdir()) == []
