@@ -7,6 +7,8 @@
 #include "inject/module.h"
 #include "inject/process.h"
 
+#define IMMORTALS_AT_MOST 2000
+
 /* Of this process and its ancestors: fork() copies the collector too. */
 static int32_t interpreters_own[GCPRELOAD_GENERATIONS];
 static int32_t set_by_us[GCPRELOAD_GENERATIONS];
@@ -36,7 +38,6 @@ void tuner_forget(void)
 
 bool tuner_note_defaults(PyObject *gc)
 {
-	/* 3.12 freezes some hundred objects of its own while it starts. */
 	frozen_at_most = collector_ask(gc, "get_freeze_count");
 	frozen_by_interpreter = frozen_at_most;
 	return frozen_at_most >= 0 && collector_thresholds(gc, interpreters_own);
@@ -49,6 +50,13 @@ void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELO
 
 	memcpy(now, ours, GCPRELOAD_GENERATIONS * sizeof *now);
 	memcpy(before, own, GCPRELOAD_GENERATIONS * sizeof *before);
+}
+
+/* From 3.12 on a collection moves the immortal objects it meets to the permanent generation, a few
+ * at a time; an application's gc.freeze() moves thousands. */
+static bool frozen_by_others(PyObject *gc)
+{
+	return collector_ask(gc, "get_freeze_count") > frozen_at_most + IMMORTALS_AT_MOST;
 }
 
 static const char *look(PyObject *gc)
@@ -66,7 +74,7 @@ static const char *look(PyObject *gc)
 	if (memcmp(now, expected, sizeof now) != 0)
 		return thresholds_are_ours ? "the application changed gc thresholds after us"
 					   : "the application set its own gc thresholds";
-	if (collector_ask(gc, "get_freeze_count") > frozen_at_most)
+	if (frozen_by_others(gc))
 		return "the application froze objects itself";
 	return NULL;
 }
@@ -81,7 +89,7 @@ const char *tuner_applications_word(PyObject *gc)
 void tuner_give_back(PyObject *gc)
 {
 	if (!frozen_by_us || process.status.state != GCPRELOAD_STATE_STARTING ||
-	    collector_ask(gc, "get_freeze_count") > frozen_at_most)
+	    frozen_by_others(gc))
 		return;
 	collector_ask(gc, "unfreeze");
 	frozen_by_us = false;
@@ -158,6 +166,9 @@ enum gcpreload_acted tuner_tune(PyObject *gc)
 		tuner_stand_back("this free-threaded Python is slower with frozen objects");
 		return GCPRELOAD_ACTED_LOOKED;
 	}
+	/* Our own collection is not charged to the interpreter's. */
+	process.status.period = GCPRELOAD_PERIOD_TUNED;
+	process_update();
 	if (recipe == TUNER_FREEZE) {
 		garbage = collector_collect(gc, 2, GCPRELOAD_CAUSE_READY);
 		if (garbage < 0 || !freeze(gc)) {
@@ -170,7 +181,6 @@ enum gcpreload_acted tuner_tune(PyObject *gc)
 		return GCPRELOAD_ACTED_COLLECTED;
 	}
 	process.status.state = GCPRELOAD_STATE_READY;
-	process.status.period = GCPRELOAD_PERIOD_TUNED;
 	process.status.due_ns = 0;
 	process_text(reason, "");
 	policy->log(GCPRELOAD_LOG_INFO,

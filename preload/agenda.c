@@ -196,6 +196,7 @@ enum gcpreload_acted agenda_at_wait(void)
 
 void agenda_tick(uint64_t now)
 {
+	ready_begin_if_new();
 	look(now);
 	if (agenda.soon || !((is_due(now) && agenda.anywhere) || control_pending(now)))
 		return;
@@ -212,6 +213,7 @@ void agenda_before_fork(void)
 {
 	bool asked = triggers && trigger_find(triggers, TRIGGER_FORK);
 
+	ready_begin_if_new();
 	if (!asked && !(agenda.listened && triggers && trigger_find(triggers, TRIGGER_AUTO)))
 		return;
 	gcpreload_inject_prefork(asked ? "fork" : "auto: fork");

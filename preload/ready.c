@@ -69,10 +69,15 @@ void ready_start(void)
 	this_thread.main = true;
 }
 
-static bool on_main_thread(void)
+void ready_begin_if_new(void)
 {
 	if (__builtin_expect(!ring_load(&gcpreload_self->preload), 0))
 		begin_process();
+}
+
+static bool on_main_thread(void)
+{
+	ready_begin_if_new();
 	if (__builtin_expect(this_thread.epoch != epoch, 0)) {
 		this_thread.main = syscall(SYS_gettid) == syscall(SYS_getpid);
 		this_thread.epoch = epoch;
@@ -191,11 +196,15 @@ void ready_listened(int fd)
 
 	late_start();
 	if (gcpreload_self->settled != READY_NEVER) {
-		agenda_listened();
-		if (on_main_thread() && serves(fd)) {
-			here.listened = true;
-			agenda_reopen();
-			ring_store(&gcpreload_self->settled, READY_LOOK);
+		bool main_thread = on_main_thread();
+
+		if (serves(fd)) {
+			agenda_listened();
+			if (main_thread) {
+				here.listened = true;
+				agenda_reopen();
+				ring_store(&gcpreload_self->settled, READY_LOOK);
+			}
 		}
 	}
 	errno = saved_errno;

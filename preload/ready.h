@@ -56,6 +56,10 @@ static inline bool ready_wait_looking(void)
 /* Starts to look. After gcpreload_self_init. */
 void ready_start(void);
 
+/* Every entry that does not come through one of the functions below begins with this: in a
+ * forked child all starts anew. */
+void ready_begin_if_new(void);
+
 /* listen(fd) succeeded. */
 void ready_listened(int fd);
 

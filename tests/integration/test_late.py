@@ -60,8 +60,11 @@ def test_late_host(
             for name in ("collections", "collected", "uncollectable"):
                 grown = new[generation][name] - old[generation][name]
                 assert seen[generation][name] - before[generation][name] == grown
-        if how != "handle":
+        if how in ("global", "local"):
             assert seen == new
+        if how == "again":
+            # gc.get_stats() forgets the runtime that ended; the process has collected in both.
+            assert seen[0]["collections"] > new[0]["collections"]
         assert puppet.errors() == ""
         assert puppet.end() == 0
 

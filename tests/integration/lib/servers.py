@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -260,7 +259,3 @@ def fixed_part(pairs: Iterable[tuple[Kind, Interpreter]]) -> set[tuple[str, str]
             if uses[str(python)] < 2:
                 take(kind.name, [python], 1)
     return chosen
-
-
-def is_alive(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")
