@@ -88,7 +88,7 @@ static void tick(uint64_t now_ns)
 static void look_again(void)
 {
 	PyObject *gc = module_import_quietly("gc");
-	const char *word = gc ? tuner_applications_word(gc) : NULL;
+	const char *word = gc ? tuner_applications_word_later(gc) : NULL;
 
 	py_drop(gc);
 	if (word) {

@@ -74,12 +74,19 @@ static const char *look(PyObject *gc)
 	if (memcmp(now, expected, sizeof now) != 0)
 		return thresholds_are_ours ? "the application changed gc thresholds after us"
 					   : "the application set its own gc thresholds";
-	if (frozen_by_others(gc))
-		return "the application froze objects itself";
 	return NULL;
 }
 
 const char *tuner_applications_word(PyObject *gc)
+{
+	const char *word = look(gc);
+
+	if (!word && frozen_by_others(gc))
+		word = "the application froze objects itself";
+	return policy->force ? NULL : word;
+}
+
+const char *tuner_applications_word_later(PyObject *gc)
 {
 	const char *word = look(gc);
 

@@ -33,6 +33,10 @@ void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELO
  * are neither the interpreter's nor ours, objects frozen by others. GCPRELOAD_FORCE overrides. */
 const char *tuner_applications_word(PyObject *gc);
 
+/* The same for a look now and then: gc.get_freeze_count() walks all that is frozen, 9 ms for a
+ * million objects, so it is not asked. */
+const char *tuner_applications_word_later(PyObject *gc);
+
 /* Before a worker stands back that has decided nothing yet: what its parent froze for it goes
  * back to the collector, unless the application has frozen more. */
 void tuner_give_back(PyObject *gc);

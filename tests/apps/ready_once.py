@@ -43,6 +43,11 @@ def hold():
     return stats
 
 
+def embedder():
+    """A host of Python's that leaves SIGXFSZ as it is: it ends the process."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+
+
 def few_descriptors():
     """One socket more can be made, and then nothing can be opened."""
     import resource
@@ -181,6 +186,31 @@ def by_ctypes(library):
     ctypes.set_errno(errno.EDOM)
     said = libc.poll(ctypes.byref(one), ctypes.c_ulong(1), 0)
     seen = [said, ctypes.get_errno() == errno.EDOM, collector() != FIRST]
+    return lambda: seen
+
+
+def lasting_child():
+    """A child that outlives this process; it ends when its input does."""
+
+    def make():
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            os.read(int(os.environ["CHILD_WAITS_ON"]), 1)
+            os._exit(0)
+        return pid
+
+    return make
+
+
+def socket_called_listener():
+    """A server may name its socket as it likes."""
+    own = socket.socket(socket.AF_UNIX)
+    own.bind(os.path.join(os.environ["SOCKETS"], "listener-1.sock"))
+    own.listen(1)
+    for _ in range(50):
+        select.select([own], [], [], 0.002)
+    seen = collector() != FIRST
     return lambda: seen
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from lib.paths import APPS, DEADLINE, ROOT
-from lib.rings import GENERATIONS, ps, ring_files
+from lib.rings import GENERATIONS, by_pid, ps, ring_files
 from lib.run import environment, files_below, run, wait_for
 from lib.server import gunicorn
 from venvs import Interpreter
@@ -76,6 +76,38 @@ def test_children_that_atfork_does_not_see(python: Interpreter, ring_dir: Path) 
         (process,) = ps(ring_dir)
         assert process.counts() == said["hold"]
         assert len(files_below(ring_dir)) == 1
+
+
+def test_a_child_does_not_keep_its_parent_alive(
+    system_python: Interpreter, ring_dir: Path
+) -> None:
+    """What tells the living from the dead is not inherited."""
+    reading, writing = os.pipe()
+    with subprocess.Popen(
+        [system_python.path, READY_ONCE, "lasting_child", "hold"],
+        env=environment(ring_dir, CHILD_WAITS_ON=str(reading)),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        pass_fds=[reading],
+    ) as process:
+        assert process.stdout
+        child = json.loads(process.stdout.readline())["lasting_child"]
+        assert by_pid(ring_dir)[process.pid].alive
+        process.kill()
+        process.wait()
+        os.kill(child, 0)  # it lives
+        assert by_pid(ring_dir, "--all")[process.pid].state == "exited"
+        os.close(writing)
+        os.close(reading)
+
+
+def test_a_server_may_call_its_socket_listener(
+    system_python: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
+    """As multiprocessing calls its own."""
+    command = [system_python.path, READY_ONCE, "socket_called_listener"]
+    done = run(command, environment(ring_dir, SOCKETS=str(tmp_path)))
+    assert json.loads(done.stdout)["socket_called_listener"] is True
 
 
 def test_counts_with_subinterpreters(python: Interpreter, ring_dir: Path) -> None:
