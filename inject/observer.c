@@ -52,9 +52,16 @@ void observer_on_stop(void (*tick)(uint64_t))
 	on_stop = tick;
 }
 
-static uint64_t natural(PyObject *value)
+/* There is one object for 0, and nearly all that is ever read here is that. */
+static PyObject *zero;
+
+static inline uint64_t natural(PyObject *value)
 {
-	long n = value ? py.PyLong_AsLong(value) : 0;
+	long n;
+
+	if (__builtin_expect(value == zero, 1))
+		return 0;
+	n = value ? py.PyLong_AsLong(value) : 0;
 
 	return n > 0 ? (uint64_t)n : 0;
 }
@@ -64,26 +71,27 @@ static uint64_t number(PyObject *info, PyObject *key)
 	return natural(py.PyDict_GetItemWithError(info, key));
 }
 
-/* The next item, if its key is as long as the one that is expected there. */
-static bool next_number(PyObject *info, Py_ssize_t *at, Py_ssize_t length, uint64_t *n)
+/* The next item, if its key is as long as the one that is expected there; 0: any. */
+static inline bool next_number(PyObject *info, Py_ssize_t *at, Py_ssize_t length, uint64_t *n)
 {
 	PyObject *key, *value;
 
-	if (!py.PyDict_Next(info, at, &key, &value) || py.PyUnicode_GetLength(key) != length)
+	if (!py.PyDict_Next(info, at, &key, &value) ||
+	    (length && py.PyUnicode_GetLength(key) != length))
 		return false;
 	*n = natural(value);
 	return true;
 }
 
-/* The interpreter makes the dict with these three first, in this order; their lengths differ.
- * Another callback may have changed it. */
+/* The interpreter makes the dict with generation, collected and uncollectable first, in this
+ * order; another callback may have changed it. */
 static void read_info(PyObject *info, struct gcpreload_event *event)
 {
 	uint64_t generation = 0;
 	Py_ssize_t at = 0;
 
 	if (!next_number(info, &at, sizeof "generation" - 1, &generation) ||
-	    !next_number(info, &at, sizeof "collected" - 1, &event->collected) ||
+	    !next_number(info, &at, 0, &event->collected) ||
 	    !next_number(info, &at, sizeof "uncollectable" - 1, &event->uncollectable)) {
 		py.PyErr_Clear();
 		generation = number(info, key_generation);
@@ -195,6 +203,7 @@ void observer_forget(void)
 {
 	memset(observers, 0, sizeof observers);
 	new_runtime = true;
+	zero = NULL;
 	key_generation = key_collections = key_collected = key_uncollectable = NULL;
 }
 
@@ -245,7 +254,9 @@ static bool intern_keys(void)
 		key_collected = py.PyUnicode_InternFromString("collected");
 		key_uncollectable = py.PyUnicode_InternFromString("uncollectable");
 	}
-	return key_generation && key_collections && key_collected && key_uncollectable;
+	if (!zero)
+		zero = py.PyLong_FromLong(0);
+	return zero && key_generation && key_collections && key_collected && key_uncollectable;
 }
 
 static int append(PyObject *callbacks)

@@ -66,6 +66,7 @@ struct PyInittab {
 	F(Py_ssize_t, PyList_Size, (PyObject *))                                                   \
 	F(PyObject *, PyList_GetItem, (PyObject *, Py_ssize_t)) /* borrowed */                     \
 	F(int, PyList_Append, (PyObject *, PyObject *))                                            \
+	F(PyObject *, PyLong_FromLong, (long)) /* new */                                           \
 	F(long, PyLong_AsLong, (PyObject *))                                                       \
 	F(PyObject *, PyUnicode_InternFromString, (const char *)) /* new */                        \
 	F(int, PyUnicode_CompareWithASCIIString, (PyObject *, const char *))                       \

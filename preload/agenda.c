@@ -38,7 +38,7 @@ static void on_signal(int number)
 {
 	(void)number;
 	signalled = 1;
-	ready_next_look_ns = 0; /* the interrupted wait is tried again, and then looks */
+	ready_urgent = 1; /* the interrupted wait is tried again, and then looks */
 }
 
 /* Before the interpreter starts: a handler that the application sets later wins. */
@@ -115,6 +115,7 @@ void agenda_accepted(void)
 	agenda.accepts_fired = true;
 	agenda_reopen();
 	agenda_fire(TRIGGER_ACCEPTS, "accepts");
+	ready_urgent = 1;
 }
 
 /* Triggers that nobody calls about. The GIL is held, or may be taken. */
@@ -143,11 +144,6 @@ static void look(uint64_t now)
 static bool is_due(uint64_t now)
 {
 	return agenda.due_ns && now >= agenda.due_ns && agenda.stage != DONE;
-}
-
-bool agenda_is_due(uint64_t now)
-{
-	return signalled || is_due(now);
 }
 
 static enum gcpreload_acted act(uint64_t now)

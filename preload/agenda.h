@@ -32,9 +32,6 @@ void agenda_reopen(void);
 /* At a server's wait: does what is due, takes commands. */
 enum gcpreload_acted agenda_at_wait(void);
 
-/* Whether there is something to do at once. now_ns: the coarse clock will do. */
-bool agenda_is_due(uint64_t now_ns);
-
 /* Whether everything is done but commands, so that a look once a second is enough. */
 bool agenda_done(void);
 

@@ -123,7 +123,7 @@ static int accept_anew(int fd)
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
 {
-	if (ready_wait_looking() && ready_at_accept(fd) && accept_anew(fd)) {
+	if ((ready_looking() || ready_wait_looking()) && ready_at_accept(fd) && accept_anew(fd)) {
 		errno = EINTR;
 		return -1;
 	}
@@ -134,7 +134,7 @@ EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
 
 EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	if (ready_wait_looking() && ready_at_accept(fd) && accept_anew(fd)) {
+	if ((ready_looking() || ready_wait_looking()) && ready_at_accept(fd) && accept_anew(fd)) {
 		errno = EINTR;
 		return -1;
 	}

@@ -22,7 +22,8 @@
 #define COMMANDS_EVERY_NS 1000000000ull
 #define HELPER_SETTLES_NS 10000000000ull
 
-uint64_t ready_next_look_ns;
+volatile int ready_urgent;
+__thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-exec")));
 
 /* A socket that a thread waits on, alone or through an epoll set. */
 struct armed {
@@ -47,9 +48,6 @@ static struct {
 	struct armed helper;
 	uint64_t helper_since_ns;
 	int64_t helper_modules;
-	uint64_t looked_ns[2]; /* by the main thread, by the others */
-	uint64_t waited_ns;    /* at a wait of the server */
-	bool no_python;	       /* there, so that nothing can be done yet */
 } here;
 
 /* The thread that forked is its child's main thread. */
@@ -57,6 +55,8 @@ static void begin_process(void)
 {
 	memset(&here, 0, sizeof here);
 	epoch++;
+	ready_urgent = 0;
+	ready_next_look_ns = 0;
 	ring_store(&gcpreload_self->settled, READY_LOOK);
 	ring_store(&gcpreload_self->preload, 1);
 	agenda_begin_process();
@@ -85,18 +85,15 @@ static bool on_main_thread(void)
 	return this_thread.main;
 }
 
-static bool too_soon(bool main_thread)
+/* The calling thread looks now; when next? */
+static void looked(void)
 {
-	uint64_t now = ready_coarse_now(), *looked_ns = &here.looked_ns[!main_thread];
-
-	if (now - *looked_ns < LOOK_EVERY_NS)
-		return true;
-	*looked_ns = now;
-	return false;
+	ready_next_look_ns =
+	    ready_coarse_now() + (ready_looking() ? LOOK_EVERY_NS : COMMANDS_EVERY_NS);
 }
 
-/* multiprocessing listens for its own children: on a socket of the abstract namespace or in a
- * directory pymp-XXXX, named listener-XXXX. */
+/* multiprocessing listens for its own children: on "listener-PID-N" of the abstract namespace, or
+ * on a file pymp-XXXX/listener-XXXX. */
 static bool multiprocessings_own(int fd)
 {
 	struct sockaddr_un address;
@@ -107,8 +104,9 @@ static bool multiprocessings_own(int fd)
 	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0 ||
 	    address.sun_family != AF_UNIX)
 		return false;
-	path += !*path;
-	return strstr(path, "pymp-") || strstr(path, "listener-");
+	if (!*path)
+		return strncmp(path + 1, "listener-", 9) == 0;
+	return strstr(path, "/pymp-") && strstr(path, "/listener-");
 }
 
 static bool serves(int fd)
@@ -135,27 +133,22 @@ static void arm_server(int epoll, int fd, const char *how)
 {
 	arm(&here.server, epoll, fd);
 	here.listened = false;
-	here.waited_ns = 0;
+	ready_urgent = 1;
 	agenda_fire(TRIGGER_AUTO, how);
 }
 
-/* This is a wait of the server: the place to act. Before there is something to do (a trigger that
- * is to come, a baseline), not at every one. */
+/* This is a wait of the server: the place to act. */
 static bool server_waits(void)
 {
-	uint64_t now = ready_coarse_now();
 	enum gcpreload_acted acted;
 
-	if (now - here.waited_ns < LOOK_EVERY_NS && (here.no_python || !agenda_is_due(now)))
-		return false;
-	here.waited_ns = now;
+	ready_urgent = 0;
 	acted = agenda_at_wait();
-	here.no_python = acted == GCPRELOAD_ACTED_NOT && !late_attach();
-	if (here.no_python)
+	if (acted == GCPRELOAD_ACTED_NOT && !late_attach())
 		ring_store(&gcpreload_self->settled, late_given_up() ? READY_NEVER : READY_LOOK);
 	else if (agenda_done())
 		ring_store(&gcpreload_self->settled, READY_DONE);
-	ready_next_look_ns = ready_coarse_now() + COMMANDS_EVERY_NS;
+	looked();
 	return acted == GCPRELOAD_ACTED_COLLECTED;
 }
 
@@ -203,6 +196,7 @@ void ready_listened(int fd)
 			if (main_thread) {
 				here.listened = true;
 				agenda_reopen();
+				ready_next_look_ns = 0;
 				ring_store(&gcpreload_self->settled, READY_LOOK);
 			}
 		}
@@ -230,6 +224,7 @@ bool ready_at_epoll(int epfd, bool libuv)
 	int saved_errno = errno;
 	bool collected = false;
 
+	looked();
 	if (on_main_thread()) {
 		/* libuv gives its sets to the kernel by io_uring: no epoll_ctl is seen. */
 		if (libuv && here.listened && !here.server.set)
@@ -266,11 +261,12 @@ static bool at_direct(int fd, bool first_looks, const char *how, bool *done)
 bool ready_at_poll(const struct pollfd *fds, nfds_t n)
 {
 	int saved_errno = errno;
-	bool collected = false, done = false, first_looks, main_thread;
+	bool collected = false, done = false, first_looks;
 	nfds_t i;
 
-	main_thread = on_main_thread();
-	first_looks = ready_looking() && !too_soon(main_thread);
+	ready_begin_if_new();
+	looked();
+	first_looks = ready_looking();
 	for (i = 0; i < n && i < LOOK_AT && !done && !collected; i++)
 		if (fds[i].fd >= 0 && (fds[i].events & POLLIN))
 			collected = at_direct(fds[i].fd, first_looks, "auto: poll", &done);
@@ -280,13 +276,14 @@ bool ready_at_poll(const struct pollfd *fds, nfds_t n)
 
 bool ready_at_select(int nfds, const fd_set *reads)
 {
-	int saved_errno = errno, fd, looked = 0;
-	bool collected = false, done = false, first_looks, main_thread;
+	int saved_errno = errno, fd, n_looked = 0;
+	bool collected = false, done = false, first_looks;
 
-	main_thread = on_main_thread();
-	first_looks = ready_looking() && !too_soon(main_thread);
+	ready_begin_if_new();
+	looked();
+	first_looks = ready_looking();
 	for (fd = 0; reads && fd < nfds && nfds <= FD_SETSIZE && !done && !collected; fd++)
-		if (FD_ISSET(fd, reads) && looked++ < LOOK_AT)
+		if (FD_ISSET(fd, reads) && n_looked++ < LOOK_AT)
 			collected = at_direct(fd, first_looks, "auto: select", &done);
 	errno = saved_errno;
 	return collected;
@@ -314,10 +311,8 @@ void ready_accepted(void)
 
 	on_main_thread();
 	agenda_accepted();
-	if (!agenda_done()) {
-		here.waited_ns = 0;
+	if (!agenda_done())
 		ring_store(&gcpreload_self->settled, READY_LOOK);
-	}
 	errno = saved_errno;
 }
 

@@ -22,12 +22,18 @@
 
 /* gcpreload_self->settled: how closely the interposed calls look. */
 enum {
-	READY_LOOK,  /* at everything (what a forked child finds) */
+	READY_LOOK,  /* at everything, at waits once a millisecond (what a forked child finds) */
 	READY_NEVER, /* a process without Python, or with nothing to do */
 	READY_DONE,  /* once a second, at waits */
 };
 
-extern uint64_t ready_next_look_ns;
+/* There is something to do at the next wait, whenever that is. Set by anybody, signal handlers
+ * included. */
+extern volatile int ready_urgent;
+
+/* When the calling thread looks again. Each has its own, or busy threads would take the looks of
+ * the one that serves. */
+extern __thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-exec")));
 
 static inline uint64_t ready_coarse_now(void)
 {
@@ -43,14 +49,15 @@ static inline bool ready_looking(void)
 	return __atomic_load_n(&gcpreload_self->settled, __ATOMIC_RELAXED) == READY_LOOK;
 }
 
-/* Whether a wait deserves one. */
+/* Whether a wait deserves one: until a process is ready, once a millisecond; then once a second. */
 static inline bool ready_wait_looking(void)
 {
-	uint32_t settled = __atomic_load_n(&gcpreload_self->settled, __ATOMIC_RELAXED);
-
-	if (__builtin_expect(settled == READY_NEVER, 1))
+	if (__builtin_expect(
+		__atomic_load_n(&gcpreload_self->settled, __ATOMIC_RELAXED) == READY_NEVER, 1))
 		return false;
-	return settled == READY_LOOK || ready_coarse_now() >= ready_next_look_ns;
+	/* In a forked child the time of the next look is still its parent's. */
+	return ready_urgent || !__atomic_load_n(&gcpreload_self->preload, __ATOMIC_RELAXED) ||
+	       ready_coarse_now() >= ready_next_look_ns;
 }
 
 /* Starts to look. After gcpreload_self_init. */

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,15 @@ import pytest
 import venvs
 from lib.paths import BUILD, COMMAND, LIBRARY, ROOT
 from lib.run import memory_dir
+
+
+def pytest_configure() -> None:
+    """Ended by a signal, the tests still end the servers that they started."""
+
+    def stop(number: int, _: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    signal.signal(signal.SIGTERM, stop)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
