@@ -62,6 +62,7 @@ void agenda_start(const struct trigger_list *the_triggers, uint64_t the_baseline
 	started_ns = gcpreload_ring_now();
 	if (trigger)
 		watch_signal(trigger);
+	ready_counts_accepts = trigger_find(triggers, TRIGGER_ACCEPTS) != NULL;
 }
 
 void agenda_begin_process(void)
@@ -98,11 +99,6 @@ void agenda_reopen(void)
 bool agenda_done(void)
 {
 	return agenda.stage == DONE;
-}
-
-bool agenda_counts_accepts(void)
-{
-	return triggers && !agenda.accepts_fired && trigger_find(triggers, TRIGGER_ACCEPTS);
 }
 
 void agenda_accepted(void)

@@ -35,8 +35,7 @@ enum gcpreload_acted agenda_at_wait(void);
 /* Whether everything is done but commands, so that a look once a second is enough. */
 bool agenda_done(void);
 
-/* Counts an accepted connection, while one is of interest. */
-bool agenda_counts_accepts(void);
+/* Counts an accepted connection. */
 void agenda_accepted(void);
 
 /* For struct gcpreload_policy. */

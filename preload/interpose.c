@@ -127,7 +127,7 @@ EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
 		errno = EINTR;
 		return -1;
 	}
-	if (!ready_counts_accepts())
+	if (!ready_counts_accepts)
 		return REAL(accept)(fd, address, length);
 	return accepted(REAL(accept)(fd, address, length));
 }
@@ -138,7 +138,7 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
 		errno = EINTR;
 		return -1;
 	}
-	if (!ready_counts_accepts())
+	if (!ready_counts_accepts)
 		return REAL(accept4)(fd, address, length, flags);
 	return accepted(REAL(accept4)(fd, address, length, flags));
 }

@@ -23,6 +23,7 @@
 #define HELPER_SETTLES_NS 10000000000ull
 
 volatile int ready_urgent;
+bool ready_counts_accepts;
 __thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-exec")));
 
 /* A socket that a thread waits on, alone or through an epoll set. */
@@ -298,11 +299,6 @@ bool ready_at_accept(int fd)
 	collected = at_direct(fd, ready_looking(), "auto: accept", &done);
 	errno = saved_errno;
 	return collected;
-}
-
-bool ready_counts_accepts(void)
-{
-	return gcpreload_self->settled != READY_NEVER && agenda_counts_accepts();
 }
 
 void ready_accepted(void)

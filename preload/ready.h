@@ -73,9 +73,9 @@ void ready_listened(int fd);
 /* fd was added to the epoll set epfd. */
 void ready_epoll_add(int epfd, int fd);
 
-/* accept on fd gave a connection. */
+/* accept gave a connection; called only where ready_counts_accepts. */
 void ready_accepted(void);
-bool ready_counts_accepts(void);
+extern bool ready_counts_accepts; /* accepts:N is a trigger */
 
 /* Before a wait. True: a collection ran, and the caller must return as if the time-out had
  * passed (a blocking accept: as if a signal had come), so that the program's loop looks at what

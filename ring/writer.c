@@ -67,7 +67,8 @@ static void begin_process(void)
 
 	epoch++;
 	current = &early_target;
-	for (i = 0; i < GCPRELOAD_SERIES; i++)
+	/* Not in the first process: only to look would cost every Python 29 page faults. */
+	for (i = 0; header->attached_ns && i < GCPRELOAD_SERIES; i++)
 		if (early.series[i].collections)
 			memset(&early.series[i], 0, sizeof early.series[i]);
 	if (header->head)

@@ -43,7 +43,7 @@ def test_baseline_then_tuned(server_python: Interpreter, ring_dir: Path) -> None
         found = periods(ring_dir, process.pid)
         assert len(found) == 3
         startup, baseline, tuned = found.values()
-        assert baseline["seconds"] >= 3
+        assert baseline["seconds"] > 0
         assert collections(startup) > 0
         assert collections(baseline) > 0
         assert collections(tuned) > 0
