@@ -14,6 +14,7 @@
 #include "cli/options.h"
 #include "cli/place.h"
 #include "cli/probe.h"
+#include "cli/scope.h"
 #include "cli/text.h"
 #include "cli/wrappers.h"
 
@@ -50,7 +51,7 @@ static void check_preload(struct findings *findings)
 			who, who);
 }
 
-void doctor_check_settings(struct findings *findings)
+void doctor_check_settings(const char *command_line, struct findings *findings)
 {
 	const char *value = getenv("GCPRELOAD_DISABLE");
 	size_t i;
@@ -78,7 +79,9 @@ void doctor_check_settings(struct findings *findings)
 	value = getenv("GCPRELOAD_TRIGGER");
 	if (value && strcmp(value, "none") == 0)
 		finding(findings, FINDING_BAD,
-			"GCPRELOAD_TRIGGER=none: nothing is done until: gcpreload ready PID");
+			"GCPRELOAD_TRIGGER=none: nothing is ever ready; unset it, or name a "
+			"trigger");
+	scope_check(command_line, findings);
 }
 
 /* What the library does on each version. */
@@ -184,13 +187,18 @@ static int conclude(const struct doctor *doctor, char *const *argv, const struct
 
 static void examine_command(char *const *argv, struct findings *findings)
 {
+	char line[4096] = "";
 	struct chain chain;
+	size_t n = 0;
+	int i;
 
+	for (i = 0; argv[i] && n < sizeof line; i++)
+		n += (size_t)snprintf(line + n, sizeof line - n, "%s%s", i ? " " : "", argv[i]);
 	wrappers_reset();
 	check_library(findings);
 	chain_follow(&chain, argv, findings);
 	check_preload(findings);
-	doctor_check_settings(findings);
+	doctor_check_settings(line, findings);
 	if (*chain.python)
 		check_interpreter(chain.python, findings);
 	if (*chain.program)

@@ -10,7 +10,7 @@
 /* Why a running process is tuned, or not. */
 void doctor_examine_process(int32_t pid, struct findings *findings);
 
-/* The GCPRELOAD_ variables of this process's environment. */
-void doctor_check_settings(struct findings *findings);
+/* The GCPRELOAD_ variables of this process's environment, for a process with this command line. */
+void doctor_check_settings(const char *command_line, struct findings *findings);
 
 #endif

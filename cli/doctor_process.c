@@ -66,7 +66,7 @@ static void explain_no_ring(const struct procfs *p, struct findings *findings)
 	char ring[64];
 
 	take_settings(p->pid);
-	doctor_check_settings(findings);
+	doctor_check_settings(p->command, findings);
 	if (findings_are_bad(findings))
 		return;
 	if (procfs_environment(p->pid, "GCPRELOAD_RING", ring, sizeof ring) == 1 &&

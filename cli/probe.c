@@ -33,6 +33,9 @@ static void become_python(const char *python, int out)
 	dup2(out, 1);
 	dup2(out, 2);
 	signal(SIGPIPE, SIG_DFL);
+	/* These are about the command, and were looked at there. */
+	unsetenv("GCPRELOAD_ONLY");
+	unsetenv("GCPRELOAD_EXCEPT");
 	execv(python, argv);
 	dprintf(2, "%s\n", strerror(errno));
 	_exit(127);

@@ -217,3 +217,31 @@ def test_wrong_usage() -> None:
     for words in ([], ["--pid", "x"], ["--pid", "1", "true"], ["--nonsense"]):
         assert run([COMMAND, "doctor", *words], environment()).returncode == 2
     assert LIBRARY.exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "tuned", "word"),
+    [
+        ({"GCPRELOAD_ONLY": "*gunicorn*,*uvicorn*"}, False, "GCPRELOAD_ONLY"),
+        ({"GCPRELOAD_ONLY": "*celery*,*server.py*"}, True, ""),
+        ({"GCPRELOAD_EXCEPT": "*server.py*"}, False, "GCPRELOAD_EXCEPT"),
+        ({"GCPRELOAD_EXCEPT": "*migrate*"}, True, ""),
+    ],
+)
+def test_only_and_except(
+    settings: dict[str, str], tuned: bool, word: str, system_python: Interpreter, ring_dir: Path
+) -> None:
+    answer, said = doctor("--", system_python.path, "server.py", ring_dir=ring_dir, **settings)
+    assert answer == tuned, said
+    assert word in said
+
+
+def test_a_file_with_settings_is_named(
+    system_python: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
+    conf = tmp_path / "some.conf"
+    conf.write_text("log = info\n")
+    words = ("--", system_python.path, "server.py")
+    tuned, said = doctor(*words, ring_dir=ring_dir, GCPRELOAD_CONF=str(conf))
+    assert tuned, said
+    assert str(conf) in said
