@@ -133,5 +133,5 @@ def test_server(pair: Pair, ring_dir: Path) -> None:
         assert server.get("/")
         assert server.terminate() in kind.ends
         assert "Traceback" not in server.output()
-        assert "gcpreload" not in server.output()
+        assert "gcpreload[" not in server.output()
     wait_for("the end of all", lambda: not by_pid(ring_dir))
