@@ -2,6 +2,7 @@
 /* The entrances from preload/: each takes the GIL where it must, decides, and tells the ring. */
 #include <string.h>
 
+#include "inject/act.h"
 #include "inject/collector.h"
 #include "inject/defer.h"
 #include "inject/gil.h"
@@ -26,7 +27,7 @@ static bool open_action(struct gil_guard *guard, PyObject **gc)
 		return false;
 	}
 	process_begin_if_new();
-	*gc = module_import_quietly("gc");
+	*gc = module_gc();
 	if (*gc)
 		return true;
 	py.PyErr_Clear();
@@ -157,12 +158,23 @@ void gcpreload_inject_prefork(const char *fired)
 	close_action(&guard, gc);
 }
 
+static __thread bool in_os_fork __attribute__((tls_model("initial-exec")));
+
+void act_in_os_fork(bool yes)
+{
+	in_os_fork = yes;
+}
+
 void gcpreload_inject_prefork_from_c(const char *fired)
 {
 	struct gil_guard guard;
 	bool from_python;
 
-	if (!gil_enter(&guard))
+	/* The GIL may be another thread's that waits for a mutex of our caller's; where there is
+	 * no other thread (uWSGI's master), it is free. */
+	if (in_os_fork ||
+	    (gcpreload_inject_gil() != GCPRELOAD_GIL_HELD && !process_is_single_threaded()) ||
+	    !gil_enter(&guard))
 		return;
 	/* PyEval_GetFrame would allocate, and with the fork's locks held. */
 	from_python = py.PyEval_GetGlobals() != NULL;
@@ -173,13 +185,16 @@ void gcpreload_inject_prefork_from_c(const char *fired)
 
 static int run_act(void *unused)
 {
+	bool before = gil_is_held();
 	struct gil_guard guard;
 
 	(void)unused;
 	gil_keep(&guard);
-	process_act();
+	if (py_in_main_interpreter())
+		process_act();
 	policy->act();
 	gil_leave(&guard);
+	gil_was_held(before);
 	return 0;
 }
 
@@ -262,6 +277,9 @@ static enum gcpreload_acted command(PyObject *gc, const char *verb)
 	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "ready") == 0) {
 		process.mode = GCPRELOAD_MODE_FREEZE;
 		process_text(fired, strcmp(verb, "ready") ? told : "by gcpreload ready");
+		process.in_greenlet = defer_to_loop(&ready_def);
+		if (process.in_greenlet)
+			return GCPRELOAD_ACTED_COLLECTED;
 		return may_tune(gc) ? tuner_tune(gc) : GCPRELOAD_ACTED_LOOKED;
 	} else {
 		policy->log(GCPRELOAD_LOG_WARNING, "control file: '%s' is not a command, ignored",

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "inject/act.h"
 #include "inject/dl.h"
 #include "inject/gil.h"
 #include "inject/inject.h"
@@ -16,6 +17,7 @@
 #include "inject/observer.h"
 #include "inject/process.h"
 #include "inject/tuner.h"
+#include "ring/self.h"
 
 #define TABLE_MAX 512
 #define WRAPPED	  "posix"
@@ -41,6 +43,8 @@ static bool attach(bool late)
 	if (noted && !py.Py_IsInitialized()) {
 		observer_forget();
 		tuner_forget();
+		module_keep_gc(NULL);
+		gcpreload_self->inject = gcpreload_self->preload = 0;
 		noted = false;
 	}
 	gil_keep(&guard);
@@ -48,6 +52,8 @@ static bool attach(bool late)
 	if (noted && python_version.minor >= 13)
 		process_subinterpreter();
 	gc = module_import_quietly("gc");
+	if (gc && !noted)
+		module_keep_gc(gc);
 	ok = gc && (noted || tuner_note_defaults(gc)) && observer_attach(gc) == 0;
 	if (ok && !noted)
 		process_attached(late);
@@ -61,8 +67,15 @@ static bool attach(bool late)
 
 static PyObject *os_fork(PyObject *self, PyObject *unused)
 {
+	bool before = gil_is_held();
+	PyObject *pid;
+
 	policy->before_fork();
-	return real_fork(self, unused);
+	gil_was_held(before);
+	act_in_os_fork(true);
+	pid = real_fork(self, unused);
+	act_in_os_fork(false);
+	return pid;
 }
 
 /* Inside fork() the interpreter already holds locks that finalizers need, and subprocess calls

@@ -46,7 +46,11 @@ bool collector_set_thresholds(PyObject *gc, const int32_t thresholds[GCPRELOAD_G
 
 bool collector_at_exit(struct PyMethodDef *function)
 {
-	PyObject *atexit = module_import_quietly("atexit"), *callable = NULL, *result = NULL;
+	/* Before 3.10 the list belongs to the module object, and a later import would begin a new
+	 * one: there it stays in sys.modules. */
+	PyObject *atexit = python_version.minor < 10 ? py.PyImport_ImportModule("atexit")
+						     : module_import_quietly("atexit");
+	PyObject *callable = NULL, *result = NULL;
 	bool ok;
 
 	if (atexit)

@@ -5,12 +5,29 @@
 
 #include "inject/inject.h"
 
+static __thread bool held __attribute__((tls_model("initial-exec")));
+
+bool gil_is_held(void)
+{
+	bool before = held;
+
+	held = true;
+	return before;
+}
+
+void gil_was_held(bool before)
+{
+	held = before;
+}
+
 enum gcpreload_gil gcpreload_inject_gil(void)
 {
 	PyObject *own;
 
 	if (!py.Py_IsInitialized || !py.Py_IsInitialized() || py.Py_IsFinalizing())
 		return GCPRELOAD_GIL_FOREIGN;
+	if (held)
+		return GCPRELOAD_GIL_HELD;
 	own = py.PyGILState_GetThisThreadState();
 	if (!own)
 		return GCPRELOAD_GIL_FOREIGN;
@@ -21,6 +38,7 @@ void gil_keep(struct gil_guard *guard)
 {
 	guard->saved_errno = errno;
 	guard->taken = false;
+	guard->held_before = held;
 	py.PyErr_Fetch(&guard->exception[0], &guard->exception[1], &guard->exception[2]);
 }
 
@@ -37,6 +55,8 @@ bool gil_enter(struct gil_guard *guard)
 	guard->saved_errno = saved_errno;
 	guard->gilstate = gilstate;
 	guard->taken = gil == GCPRELOAD_GIL_RELEASED;
+	/* A finalizer that this action runs may release the GIL, and wait. */
+	held = false;
 	return true;
 }
 
@@ -45,5 +65,6 @@ void gil_leave(struct gil_guard *guard)
 	py.PyErr_Restore(guard->exception[0], guard->exception[1], guard->exception[2]);
 	if (guard->taken)
 		py.PyGILState_Release(guard->gilstate);
+	held = guard->held_before;
 	errno = guard->saved_errno;
 }

@@ -14,6 +14,22 @@ struct module_def_tail {
 	struct PyMethodDef *m_methods;
 };
 
+static PyObject *kept_gc;
+
+PyObject *module_gc(void)
+{
+	if (kept_gc)
+		py.Py_IncRef(kept_gc);
+	return kept_gc;
+}
+
+void module_keep_gc(PyObject *gc)
+{
+	kept_gc = gc;
+	if (gc)
+		py.Py_IncRef(gc);
+}
+
 PyObject *module_loaded(const char *name)
 {
 	PyObject *modules = py.PyImport_GetModuleDict();

@@ -5,6 +5,14 @@
 
 #include "inject/pyapi.h"
 
+/* The main interpreter's gc module; new reference, or NULL without an exception. Imported once,
+ * while the interpreter starts: an import runs Python code, which may take locks and handle
+ * signals, and has no place where a server waits. */
+PyObject *module_gc(void);
+
+/* Keeps it (NULL: a new runtime begins). */
+void module_keep_gc(PyObject *gc);
+
 /* Imports a built-in module and leaves sys.modules as it was: a program must not see a module
  * there that it never imported. New reference, or NULL with a Python exception. GIL held. */
 PyObject *module_import_quietly(const char *name);

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "inject/gil.h"
 #include "inject/module.h"
 #include "ring/writer.h"
 
@@ -118,8 +119,11 @@ static void stop(struct observer *observer, PyObject *info)
 	observer->start_ns = 0;
 	gcpreload_ring_record(&event);
 	if (on_stop && observer->main && now - ticked_ns >= TICK_NS) {
+		bool before = gil_is_held();
+
 		ticked_ns = now;
 		on_stop(now);
+		gil_was_held(before);
 	}
 }
 
@@ -232,6 +236,16 @@ static bool on_list(PyObject *callbacks)
 
 	for (i = 0; i < n; i++)
 		if (observer_of(py.PyList_GetItem(callbacks, i)))
+			return true;
+	return false;
+}
+
+static bool main_attached(void)
+{
+	int i;
+
+	for (i = 0; i < INTERPRETERS && py_in_main_interpreter(); i++)
+		if (observers[i].callable && observers[i].main)
 			return true;
 	return false;
 }
@@ -350,7 +364,8 @@ int observer_attach(PyObject *gc)
 	if (!callbacks || !intern_keys())
 		goto out;
 	ret = 0;
-	if (!on_list(callbacks)) {
+	/* A list that the application has put in its place is not the interpreter's. */
+	if (!on_list(callbacks) && !main_attached()) {
 		if (attached_before)
 			gcpreload_ring_concurrent();
 		/* A list that was cleared: all that was counted is of this interpreter. */

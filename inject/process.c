@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "inject/process.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "inject/module.h"
 #include "inject/observer.h"
@@ -87,7 +91,7 @@ static void tick(uint64_t now_ns)
 /* An application may begin to tune its collector in its first request. */
 static void look_again(void)
 {
-	PyObject *gc = module_import_quietly("gc");
+	PyObject *gc = module_gc();
 	const char *word = gc ? tuner_applications_word_later(gc) : NULL;
 
 	py_drop(gc);
@@ -122,4 +126,13 @@ void process_subinterpreter(void)
 	process_begin_if_new();
 	process.status.flags |= GCPRELOAD_FLAG_SUBINTERPRETERS;
 	process_update();
+}
+
+/* proc(5): a directory's links count its sub-directories, one for each thread. */
+bool process_is_single_threaded(void)
+{
+	struct stat st;
+
+	return syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &st, 0) == 0 &&
+	       st.st_nlink == 3;
 }

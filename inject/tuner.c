@@ -115,7 +115,7 @@ void tuner_stand_back(const char *reason)
 
 static PyObject *unfreeze_at_exit(PyObject *self, PyObject *unused)
 {
-	PyObject *gc = module_import_quietly("gc");
+	PyObject *gc = module_gc();
 
 	(void)self;
 	(void)unused;
@@ -129,14 +129,22 @@ static PyObject *unfreeze_at_exit(PyObject *self, PyObject *unused)
 static struct PyMethodDef unfreeze_def = { "gcpreload_unfreeze", unfreeze_at_exit, METH_NOARGS,
 					   NULL };
 
-/* What is frozen is not looked at by the interpreter's last collections either: a file held by
+/* Before the collection, during which signals may come: their handlers must not run in the
+ * import of atexit.
+ *
+ * What is frozen is not looked at by the interpreter's last collections either: a file held by
  * a frozen cycle would never be flushed. Registered only now, so that a process that never
  * becomes ready has nothing of ours on atexit. */
-static bool freeze(PyObject *gc)
+static bool prepare(void)
 {
 	if (!at_exit_registered)
 		at_exit_registered = collector_at_exit(&unfreeze_def);
-	if (!at_exit_registered || collector_ask(gc, "freeze") < 0)
+	return at_exit_registered;
+}
+
+static bool freeze(PyObject *gc)
+{
+	if (collector_ask(gc, "freeze") < 0)
 		return false;
 	frozen_by_us = true;
 	frozen_at_most = collector_ask(gc, "get_freeze_count");
@@ -177,7 +185,7 @@ enum gcpreload_acted tuner_tune(PyObject *gc)
 	process.status.period = GCPRELOAD_PERIOD_TUNED;
 	process_update();
 	if (recipe == TUNER_FREEZE) {
-		garbage = collector_collect(gc, 2, GCPRELOAD_CAUSE_READY);
+		garbage = prepare() ? collector_collect(gc, 2, GCPRELOAD_CAUSE_READY) : -1;
 		if (garbage < 0 || !freeze(gc)) {
 			tuner_stand_back("gc.collect or gc.freeze failed");
 			return GCPRELOAD_ACTED_COLLECTED;
@@ -217,7 +225,7 @@ void tuner_freeze_before_fork(PyObject *gc)
 	/* A master that starts a worker anew has little to add: not each time. */
 	if (frozen > 0 && unfrozen(gc) < frozen / 4)
 		return;
-	if (collector_collect(gc, 2, GCPRELOAD_CAUSE_PREFORK) < 0 || !freeze(gc)) {
+	if (!prepare() || collector_collect(gc, 2, GCPRELOAD_CAUSE_PREFORK) < 0 || !freeze(gc)) {
 		tuner_stand_back("gc.collect or gc.freeze failed");
 		return;
 	}

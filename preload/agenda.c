@@ -10,7 +10,8 @@
 #include "preload/control.h"
 #include "preload/ready.h"
 
-#define LOOK_EVERY_NS 100000000ull /* for an import, which needs the GIL to be seen */
+#define REOPENED_AT_MOST 8
+#define LOOK_EVERY_NS	 100000000ull /* for an import, which needs the GIL to be seen */
 
 enum stage { WAITING, BASELINE, DONE };
 
@@ -30,6 +31,7 @@ static struct {
 	uint64_t looked_ns;
 	uint64_t accepted;
 	bool accepts_fired;
+	unsigned reopened;
 	bool listened;
 	bool is_parent;
 } agenda;
@@ -46,6 +48,9 @@ static void watch_signal(const struct trigger *trigger)
 {
 	struct sigaction action;
 
+	/* A program that has a handler of its own needs it more. */
+	if (sigaction((int)trigger->number, NULL, &action) < 0 || action.sa_handler != SIG_DFL)
+		return;
 	memset(&action, 0, sizeof action);
 	action.sa_handler = on_signal;
 	action.sa_flags = SA_ONSTACK;
@@ -55,14 +60,18 @@ static void watch_signal(const struct trigger *trigger)
 
 void agenda_start(const struct trigger_list *the_triggers, uint64_t the_baseline_ns)
 {
-	const struct trigger *trigger = trigger_find(the_triggers, TRIGGER_SIGNAL);
-
 	triggers = the_triggers;
 	baseline_ns = the_baseline_ns;
 	started_ns = gcpreload_ring_now();
+	ready_counts_accepts = trigger_find(triggers, TRIGGER_ACCEPTS) != NULL;
+}
+
+void agenda_python_found(void)
+{
+	const struct trigger *trigger = trigger_find(triggers, TRIGGER_SIGNAL);
+
 	if (trigger)
 		watch_signal(trigger);
-	ready_counts_accepts = trigger_find(triggers, TRIGGER_ACCEPTS) != NULL;
 }
 
 void agenda_begin_process(void)
@@ -90,7 +99,9 @@ void agenda_fire(enum trigger_kind kind, const char *text)
 
 void agenda_reopen(void)
 {
-	if (agenda.stage == DONE) {
+	/* Not for each short-lived listener of a program's requests. */
+	if (agenda.stage == DONE && agenda.reopened < REOPENED_AT_MOST) {
+		agenda.reopened++;
 		agenda.stage = WAITING;
 		agenda.due_ns = 0;
 	}
@@ -168,11 +179,17 @@ static enum gcpreload_acted take_command(uint64_t now)
 {
 	struct control_command command;
 
+	enum gcpreload_acted acted;
+
 	if (!control_read(now, &command))
 		return GCPRELOAD_ACTED_LOOKED;
+	acted = gcpreload_inject_command(command.verb, command.serial);
+	if (acted == GCPRELOAD_ACTED_NOT)
+		return acted;
+	control_taken(command.serial);
 	agenda.stage = DONE;
 	agenda.due_ns = 0;
-	return gcpreload_inject_command(command.verb, command.serial);
+	return acted;
 }
 
 enum gcpreload_acted agenda_at_wait(void)
@@ -197,6 +214,7 @@ void agenda_tick(uint64_t now)
 
 void agenda_act(void)
 {
+	ready_begin_if_new();
 	agenda.soon = false;
 	agenda_at_wait();
 }

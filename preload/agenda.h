@@ -17,7 +17,10 @@
 #include "inject/inject.h"
 #include "preload/trigger.h"
 
-/* triggers must live for ever. Installs the handler of a signal trigger. */
+/* There is an interpreter, or will be: installs the handler of a signal trigger. */
+void agenda_python_found(void);
+
+/* triggers must live for ever. */
 void agenda_start(const struct trigger_list *triggers, uint64_t baseline_ns);
 
 /* In a forked child. */

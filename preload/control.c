@@ -62,7 +62,11 @@ bool control_read(uint64_t now_ns, struct control_command *command)
 	if (!control_pending(now_ns))
 		return false;
 	*command = waiting;
-	taken = waiting.serial;
-	waiting.serial = 0;
 	return true;
+}
+
+void control_taken(uint64_t serial)
+{
+	taken = serial;
+	waiting.serial = 0;
 }

@@ -17,7 +17,8 @@ struct control_command {
  * never without a ring. */
 bool control_pending(uint64_t now_ns);
 
-/* The same, and takes it. */
+/* The same, and what it is; it waits until it is taken. */
 bool control_read(uint64_t now_ns, struct control_command *command);
+void control_taken(uint64_t serial);
 
 #endif

@@ -10,6 +10,8 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "preload/ready.h"
@@ -64,26 +66,45 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 	return REAL(epoll_pwait)(epfd, events, max, timeout, mask);
 }
 
+/* After a collection, a wait that found nothing: a loop of several descriptors looks at its queue
+ * when its time seems to have passed. A wait on one descriptor is a socket's own time-out, and
+ * one without an end never comes back empty: "interrupted" has both tried again, after a look at
+ * signals (PEP 475), and takes no more time than there was. */
+static int found_nothing(bool retried, int ret)
+{
+	if (ret != 0 || !retried)
+		return ret;
+	errno = EINTR;
+	return -1;
+}
+
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
 	if (ready_wait_looking() && ready_at_poll(fds, n))
-		timeout = 0;
+		return found_nothing(timeout && (n == 1 || timeout < 0), REAL(poll)(fds, n, 0));
 	return REAL(poll)(fds, n, timeout);
 }
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 {
 	if (ready_wait_looking() && ready_at_poll(fds, n))
-		timeout = 0;
+		return found_nothing(timeout && (n == 1 || timeout < 0),
+				     REAL(__poll_chk)(fds, n, 0, size));
 	return REAL(__poll_chk)(fds, n, timeout, size);
 }
 
 static const struct timespec now = { 0, 0 };
 
+static bool is_now(const struct timespec *timeout)
+{
+	return !timeout->tv_sec && !timeout->tv_nsec;
+}
+
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
 	if (ready_wait_looking() && ready_at_poll(fds, n))
-		timeout = &now;
+		return found_nothing(!timeout || (n == 1 && !is_now(timeout)),
+				     REAL(ppoll)(fds, n, &now, mask));
 	return REAL(ppoll)(fds, n, timeout, mask);
 }
 
@@ -91,8 +112,29 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *time
 		       const sigset_t *mask, size_t size)
 {
 	if (ready_wait_looking() && ready_at_poll(fds, n))
-		timeout = &now;
+		return found_nothing(!timeout || (n == 1 && !is_now(timeout)),
+				     REAL(__ppoll_chk)(fds, n, &now, mask, size));
 	return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
+}
+
+/* The sets are the caller's, of any size: what is interrupted leaves them as they were. */
+static int select_anew(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts)
+{
+	struct timeval none = { 0, 0 };
+	fd_set copies[3], *sets[3] = { reads, writes, excepts };
+	size_t bytes = ((size_t)nfds + 63) / 64 * 8;
+	int i, ret;
+
+	for (i = 0; i < 3; i++)
+		if (sets[i])
+			memcpy(&copies[i], sets[i], bytes);
+	ret = REAL(select)(nfds, reads, writes, excepts, &none);
+	if (ret != 0)
+		return ret;
+	for (i = 0; i < 3; i++)
+		if (sets[i])
+			memcpy(sets[i], &copies[i], bytes);
+	return found_nothing(true, 0);
 }
 
 EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
@@ -100,8 +142,12 @@ EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, stru
 	/* The kernel writes what is left of it: nothing. */
 	static struct timeval none;
 
-	if (ready_wait_looking() && ready_at_select(nfds, reads))
+	/* Only sets of up to FD_SETSIZE descriptors are looked at. */
+	if (ready_wait_looking() && ready_at_select(nfds, reads)) {
+		if (!timeout)
+			return select_anew(nfds, reads, writes, excepts);
 		timeout = &none;
+	}
 	return REAL(select)(nfds, reads, writes, excepts, timeout);
 }
 

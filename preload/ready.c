@@ -138,6 +138,27 @@ static void arm_server(int epoll, int fd, const char *how)
 	agenda_fire(TRIGGER_AUTO, how);
 }
 
+/* The descriptor's number may have become another thing's: a driver's connection, polled under
+ * its mutex. */
+static bool still_serves(void)
+{
+	if (here.server.fd >= 0 && !serves(here.server.fd))
+		here.server.set = false;
+	return here.server.set;
+}
+
+/* A listener in a thread that can be Python's, if none that lives is known yet. */
+static bool arm_helper(int epoll, int fd)
+{
+	if ((here.helper.set && serves(here.helper.fd)) || !serves(fd) ||
+	    gcpreload_inject_gil() == GCPRELOAD_GIL_FOREIGN)
+		return false;
+	arm(&here.helper, epoll, fd);
+	here.helper_since_ns = ready_coarse_now();
+	here.helper_modules = -1;
+	return true;
+}
+
 /* This is a wait of the server: the place to act. */
 static bool server_waits(void)
 {
@@ -163,13 +184,8 @@ static bool helper_waits(int epoll, int fd, const char *how)
 
 	if (here.server.set || agenda_is_parent())
 		return false;
-	if (!waits_on(&here.helper, epoll, fd)) {
-		if (here.helper.set || epoll >= 0 || !serves(fd))
-			return false;
-		arm(&here.helper, -1, fd);
-		here.helper_since_ns = now;
-		here.helper_modules = -1;
-	}
+	if (!waits_on(&here.helper, epoll, fd) && (epoll >= 0 || !arm_helper(-1, fd)))
+		return false;
 	if (here.helper_modules >= 0 && now - here.helper_since_ns < HELPER_SETTLES_NS)
 		return false;
 	modules = gcpreload_inject_modules();
@@ -212,10 +228,8 @@ void ready_epoll_add(int epfd, int fd)
 	if (on_main_thread()) {
 		if (serves(fd))
 			arm_server(epfd, fd, "auto: epoll");
-	} else if (!here.helper.set && serves(fd)) {
-		arm(&here.helper, epfd, fd);
-		here.helper_since_ns = ready_coarse_now();
-		here.helper_modules = -1;
+	} else {
+		arm_helper(epfd, fd);
 	}
 	errno = saved_errno;
 }
@@ -230,7 +244,7 @@ bool ready_at_epoll(int epfd, bool libuv)
 		/* libuv gives its sets to the kernel by io_uring: no epoll_ctl is seen. */
 		if (libuv && here.listened && !here.server.set)
 			arm_server(epfd, -1, "auto: listen, then epoll_pwait");
-		if (waits_on(&here.server, epfd, -1))
+		if (waits_on(&here.server, epfd, -1) && still_serves())
 			collected = server_waits();
 	} else if (waits_on(&here.helper, epfd, -1) || waits_on(&here.server, epfd, -1)) {
 		collected = here.server.set ? server_waits()
@@ -243,7 +257,7 @@ bool ready_at_epoll(int epfd, bool libuv)
 /* A direct wait on fd, one of several. *done: no other descriptor needs a look. */
 static bool at_direct(int fd, bool first_looks, const char *how, bool *done)
 {
-	if (waits_on(&here.server, -1, fd)) {
+	if (waits_on(&here.server, -1, fd) && still_serves()) {
 		*done = true;
 		return server_waits();
 	}

@@ -60,6 +60,21 @@ static bool number(const char *text, const char *end, long low, long high, long 
 	       *text >= '0' && *text <= '9';
 }
 
+/* Titles of processes are written over the environment (setproctitle): what is kept is copied.
+ * Never freed; read a few times at most. */
+static const char *keep(const char *text)
+{
+	static char kept[32768];
+	static size_t used;
+	size_t size = strlen(text) + 1;
+	char *copy = kept + used;
+
+	if (size > sizeof kept - used)
+		return "";
+	used += size;
+	return memcpy(copy, text, size);
+}
+
 static bool set_DISABLE(struct settings *settings, const char *text)
 {
 	bool value;
@@ -81,7 +96,7 @@ static bool set_MODE(struct settings *settings, const char *text)
 
 static bool set_TRIGGER(struct settings *settings, const char *text)
 {
-	settings->policy.trigger = text;
+	settings->policy.trigger = keep(text);
 	return trigger_parse(&settings->triggers, text);
 }
 
@@ -92,19 +107,19 @@ static bool set_BASELINE(struct settings *settings, const char *text)
 
 static bool set_ONLY(struct settings *settings, const char *text)
 {
-	settings->only = text;
+	settings->only = keep(text);
 	return true;
 }
 
 static bool set_EXCEPT(struct settings *settings, const char *text)
 {
-	settings->except = text;
+	settings->except = keep(text);
 	return true;
 }
 
 static bool set_CONF(struct settings *settings, const char *text)
 {
-	settings->conf = text;
+	settings->conf = keep(text);
 	return !*text || *text == '/';
 }
 
@@ -133,7 +148,7 @@ static bool set_THRESHOLDS(struct settings *settings, const char *text)
 
 static bool set_DIR(struct settings *settings, const char *text)
 {
-	settings->policy.place.dir = text;
+	settings->policy.place.dir = keep(text);
 	return *text == '/' && strlen(text) < PATH_MAX;
 }
 
@@ -165,7 +180,7 @@ static bool set_FORCE(struct settings *settings, const char *text)
 
 static bool set_SERVICE(struct settings *settings, const char *text)
 {
-	settings->policy.service_name = text;
+	settings->policy.service_name = keep(text);
 	return true;
 }
 
@@ -182,7 +197,7 @@ static bool set_LOG(struct settings *settings, const char *text)
 
 static bool set_LOG_FILE(struct settings *settings, const char *text)
 {
-	settings->log_file = text;
+	settings->log_file = keep(text);
 	return !*text || *text == '/';
 }
 
@@ -280,6 +295,8 @@ static void read_service(struct settings *settings, char **environment)
 
 	if (!*policy->service_name)
 		policy->service_name = find(environment, "OTEL_SERVICE_NAME");
+	if (policy->service_name)
+		policy->service_name = keep(policy->service_name);
 	if (!policy->service_name || !*policy->service_name)
 		policy->service_name =
 		    resource_attribute(environment, "service.name", name, sizeof name);

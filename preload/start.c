@@ -41,6 +41,8 @@ static bool begin(bool quiet)
 	    gcpreload_self_init() < 0)
 		return false;
 	agenda_start(&settings.triggers, settings.baseline_ns);
+	if (!quiet)
+		agenda_python_found();
 	return true;
 }
 
@@ -61,8 +63,10 @@ bool start_late(void)
 void start_complain(void)
 {
 	struct settings again;
-	if (!complained)
+	if (!complained) {
 		settings_read(&again, environ, complain);
+		agenda_python_found();
+	}
 	complained = true;
 }
 

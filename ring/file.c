@@ -247,7 +247,7 @@ int ring_file_control(char *text, size_t size, const char **why)
 
 	fd = open(control_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? 0 : fail(why, "it cannot be opened");
+		return errno == ELOOP ? fail(why, "it is a symbolic link") : 0;
 	ret = read_command(fd, text, size, why);
 	close(fd);
 	return ret;
