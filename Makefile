@@ -42,7 +42,7 @@ unit_src := $(wildcard tests/unit/test_*.c)
 unit_bin := $(unit_src:tests/unit/%.c=$(B)/unit/%)
 # Everything of ours that a unit test may call, with sanitizers, in one archive.
 unit_lib_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
-	$(filter-out preload/start.c preload/interpose.c,$(wildcard preload/*.c))
+	$(filter-out preload/start.c preload/interpose.c,$(wildcard preload/*.c)) $(wildcard inject/*.c)
 unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
 san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 

@@ -428,15 +428,17 @@ def test_a_listener_in_a_thread(
     system_python: Interpreter, ring_dir: Path, tmp_path: Path
 ) -> None:
     """It counts when it has waited for ten seconds while nothing was imported; one of
-    multiprocessing never does."""
+    multiprocessing never does, nor does any in a parent that listened and forked."""
     for number in range(2000):
         (tmp_path / f"late{number}.py").write_text("")
     path = {"PYTHONPATH": str(tmp_path)}
     with (
         Puppet(system_python, ring_dir, extra=path) as importing,
         Puppet(system_python, ring_dir) as multiprocessings,
+        Puppet(system_python, ring_dir) as master,
         Puppet(system_python, ring_dir) as serving,
     ):
+        master.do(THREAD, "start(listen())", "pid = os.fork() or os._exit(0)")
         multiprocessings.do(THREAD, *OWN.split("; "), "start(own._listener._socket)")
         importing.do(THREAD, "start(listen())", IMPORT_ALL)
         began = time.monotonic()
@@ -446,5 +448,6 @@ def test_a_listener_in_a_thread(
         assert shown.fired == "auto: in a thread"
         assert importing.shown() is None
         assert multiprocessings.shown() is None
+        assert master.shown().state == "parent"
         assert not importing.frozen()
         assert not multiprocessings.frozen()

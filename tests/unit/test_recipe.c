@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* What is done on which CPython: the table of the design, by what Py_GetVersion says. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "inject/tuner.h"
+
+static void recipe_of_every_version(void **state)
+{
+	static const struct {
+		const char *text;
+		enum tuner_recipe recipe;
+	} table[] = {
+		{ "3.7.0 (default, Jun 27 2018) ", TUNER_FREEZE },
+		{ "3.13.0 (main, Oct  7 2024) ", TUNER_FREEZE },
+		{ "3.14.0b1 (main, May  6 2025) ", TUNER_THRESHOLDS },
+		{ "3.14.0 (main, Oct  7 2025) ", TUNER_THRESHOLDS },
+		{ "3.14.4 (main) ", TUNER_THRESHOLDS },
+		{ "3.14.5 (main) ", TUNER_FREEZE },
+		{ "3.15.0a1 (main) ", TUNER_FREEZE },
+		{ "3.13.0 experimental free-threading build (main) ", TUNER_OBSERVE },
+		{ "3.13.9 experimental free-threading build (main) ", TUNER_OBSERVE },
+		{ "3.14.2 free-threading build (main) ", TUNER_OBSERVE },
+		{ "3.14.3 free-threading build (main) ", TUNER_THRESHOLDS },
+		{ "3.14.5 free-threading build (main) ", TUNER_THRESHOLDS },
+		{ "3.15.0 free-threading build (main) ", TUNER_THRESHOLDS },
+	};
+	struct pyversion version;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof table / sizeof *table; i++) {
+		assert_true(pyversion_parse(&version, table[i].text));
+		assert_true(pyversion_supported(&version));
+		if (tuner_recipe_for(&version) != table[i].recipe)
+			fail_msg("%s: recipe %d", table[i].text, (int)tuner_recipe_for(&version));
+	}
+}
+
+static void versions_that_are_left_alone(void **state)
+{
+	static const char *const texts[] = { "2.7.18 (default) ", "3.6.15 (default) ",
+					     "3.16.0 (main) ", "4.8.0 (main) " };
+	struct pyversion version;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof texts / sizeof *texts; i++) {
+		assert_true(pyversion_parse(&version, texts[i]));
+		assert_false(pyversion_supported(&version));
+	}
+	assert_false(pyversion_parse(&version, ""));
+	assert_false(pyversion_parse(&version, "3"));
+	assert_false(pyversion_parse(&version, "three.8"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(recipe_of_every_version),
+		cmocka_unit_test(versions_that_are_left_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
