@@ -310,9 +310,12 @@ static void read_service(struct settings *settings, char **environment)
 				       sizeof environment_name);
 }
 
-static void ignore(const char *sentence)
+static unsigned unsaid;
+
+static void say_later(const char *sentence)
 {
 	(void)sentence;
+	unsaid++;
 }
 
 static void read_all(struct settings *settings, char **environment, settings_complain *complain)
@@ -335,10 +338,11 @@ void settings_read(struct settings *settings, char **environment, settings_compl
 	memset(settings, 0, sizeof *settings);
 	/* Once in silence: what is said about bad settings goes where the settings of the log say,
 	 * and an excluded process says nothing. */
-	read_all(settings, environment, ignore);
+	unsaid = 0;
+	read_all(settings, environment, say_later);
 	settings->excluded = (*settings->only && !config_matches(settings->only)) ||
 			     (*settings->except && config_matches(settings->except));
 	log_configure(settings->log_level, settings->log_file);
-	if (!settings->excluded && complain)
+	if (unsaid && !settings->excluded && complain)
 		read_all(settings, environment, complain);
 }
