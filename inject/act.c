@@ -99,6 +99,13 @@ static PyObject *ready_in_loop(PyObject *self, PyObject *unused)
 
 static struct PyMethodDef ready_def = { "gcpreload_ready", ready_in_loop, METH_NOARGS, NULL };
 
+/* Now, or as a task of the event loop where its own thread must not. */
+static enum gcpreload_acted ready_or_defer(PyObject *gc)
+{
+	process.in_greenlet = defer_to_loop(&ready_def);
+	return process.in_greenlet ? GCPRELOAD_ACTED_COLLECTED : ready(gc);
+}
+
 enum gcpreload_acted gcpreload_inject_ready(const char *fired)
 {
 	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
@@ -109,8 +116,7 @@ enum gcpreload_acted gcpreload_inject_ready(const char *fired)
 		return GCPRELOAD_ACTED_NOT;
 	if (!standing_back() && process.mode != GCPRELOAD_MODE_OFF) {
 		process_text(fired, fired);
-		process.in_greenlet = defer_to_loop(&ready_def);
-		acted = process.in_greenlet ? GCPRELOAD_ACTED_COLLECTED : ready(gc);
+		acted = ready_or_defer(gc);
 	}
 	close_action(&guard, gc);
 	return acted;
@@ -277,10 +283,7 @@ static enum gcpreload_acted command(PyObject *gc, const char *verb)
 	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "ready") == 0) {
 		process.mode = GCPRELOAD_MODE_FREEZE;
 		process_text(fired, strcmp(verb, "ready") ? told : "by gcpreload ready");
-		process.in_greenlet = defer_to_loop(&ready_def);
-		if (process.in_greenlet)
-			return GCPRELOAD_ACTED_COLLECTED;
-		return may_tune(gc) ? tuner_tune(gc) : GCPRELOAD_ACTED_LOOKED;
+		return ready_or_defer(gc);
 	} else {
 		policy->log(GCPRELOAD_LOG_WARNING, "control file: '%s' is not a command, ignored",
 			    verb);

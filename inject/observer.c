@@ -343,15 +343,6 @@ static void inherit(PyObject *gc, const struct gcpreload_totals known[GCPRELOAD_
 	gcpreload_ring_inherit(stats);
 }
 
-bool observer_attached(PyObject *gc)
-{
-	PyObject *callbacks = py.PyObject_GetAttrString(gc, "callbacks");
-	bool found = callbacks && on_list(callbacks);
-
-	py_drop(callbacks);
-	return found;
-}
-
 int observer_attach(PyObject *gc)
 {
 	PyObject *callbacks = py.PyObject_GetAttrString(gc, "callbacks");

@@ -16,9 +16,6 @@ int observer_attach(PyObject *gc);
  * one is forgotten. */
 void observer_forget(void);
 
-/* Whether one of ours is on that list. GIL held. */
-bool observer_attached(PyObject *gc);
-
 /* What the calling thread's next collections are to be called; returns what it was. */
 enum gcpreload_cause observer_cause(enum gcpreload_cause cause);
 
