@@ -24,18 +24,12 @@ static bool belong_together(const struct snapshot *a, const struct snapshot *b)
 
 static void add_process(struct report_total *total, const struct snapshot *s)
 {
-	int p, g;
+	int p;
 
 	if (!total->n++)
 		total->first = s;
-	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
-		total->periods[p].length_ns += s->periods[p].length_ns;
-		total->periods[p].gc_ns += s->periods[p].gc_ns;
-		gcpreload_series_merge(&total->periods[p].once, &s->periods[p].once);
-		for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
-			gcpreload_series_merge(&total->periods[p].generations[g],
-					       &s->periods[p].generations[g]);
-	}
+	for (p = 0; p < GCPRELOAD_PERIODS; p++)
+		snapshot_period_merge(&total->periods[p], &s->periods[p]);
 }
 
 /* A parent that only forks serves nothing, and would thin the shares of its children. */
@@ -145,6 +139,24 @@ static void head_rows(struct table *table, const struct snapshot_period *periods
 				      : "");
 }
 
+/* Total and longest of the collections that a request could meet, and of the others. */
+static void where_rows(struct table *table, const struct snapshot_period *periods, bool idle)
+{
+	static const enum row rows[] = { TOTAL, LONGEST };
+	static const char *const labels[] = { "total", "longest" };
+	int row, p;
+
+	for (row = 0; row < 2; row++) {
+		table_cellf(table, "%s requests: %s", idle ? "out of" : "in", labels[row]);
+		for (p = 0; p < GCPRELOAD_PERIODS; p++)
+			if (present(&periods[p]) && p != GCPRELOAD_PERIOD_STARTUP)
+				cell(table, idle ? &periods[p].idle : &periods[p].in_requests,
+				     rows[row]);
+			else
+				table_cell(table, "");
+	}
+}
+
 static void print_periods(const struct snapshot_period *periods)
 {
 	static const struct column columns[] = {
@@ -166,19 +178,11 @@ static void print_periods(const struct snapshot_period *periods)
 		once = once || periods[p].once.collections;
 	if (once)
 		series_rows(&table, periods, -1);
+	if (periods[TUNED].idle.collections || periods[BASELINE].idle.collections) {
+		where_rows(&table, periods, false);
+		where_rows(&table, periods, true);
+	}
 	table_print(&table, stdout, 1);
-}
-
-/* The longest pause that a request could have met. */
-static uint64_t longest(const struct snapshot_period *period)
-{
-	uint64_t max = 0;
-	int g;
-
-	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
-		if (period->generations[g].max_ns > max)
-			max = period->generations[g].max_ns;
-	return max;
 }
 
 /* Time in the collections that a request could have met. */
@@ -186,7 +190,7 @@ static double serving_share(const struct snapshot_period *period)
 {
 	struct snapshot_period serving = *period;
 
-	serving.gc_ns -= serving.once.sum_ns;
+	serving.gc_ns = period->in_requests.sum_ns;
 	return snapshot_share(&serving);
 }
 
@@ -197,8 +201,8 @@ static void print_summary(const struct snapshot_period *periods)
 
 	text_share(a, sizeof a, serving_share(stock));
 	text_share(b, sizeof b, serving_share(tuned));
-	text_duration(c, sizeof c, (double)longest(stock) / 1e9);
-	text_duration(d, sizeof d, (double)longest(tuned) / 1e9);
+	text_duration(c, sizeof c, (double)stock->in_requests.max_ns / 1e9);
+	text_duration(d, sizeof d, (double)tuned->in_requests.max_ns / 1e9);
 	if (present(stock) && present(tuned))
 		printf("Serving, collections took %s of the time with the stock collector and %s "
 		       "tuned; the longest pause was %s and is %s.\n",
@@ -285,6 +289,12 @@ void report_json_periods(const struct snapshot_period *periods, struct json *jso
 			json_null(json);
 		else
 			json_double(json, snapshot_share(&periods[p]));
+		json_pair_double(json, "in_request_seconds",
+				 (double)periods[p].in_requests.sum_ns / 1e9);
+		json_pair_double(json, "in_request_max_seconds",
+				 (double)periods[p].in_requests.max_ns / 1e9);
+		json_pair_double(json, "idle_seconds", (double)periods[p].idle.sum_ns / 1e9);
+		json_pair_double(json, "idle_max_seconds", (double)periods[p].idle.max_ns / 1e9);
 		json_key(json, "generations");
 		json_open(json, '[');
 		for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {

@@ -48,6 +48,23 @@ static void add_series(struct snapshot *s, unsigned period, unsigned generation,
 		gcpreload_series_merge(&to->once, series);
 	else
 		gcpreload_series_merge(&to->generations[g], series);
+	if (c == GCPRELOAD_CAUSE_IDLE)
+		gcpreload_series_merge(&to->idle, series);
+	else if (!snapshot_cause_is_once(c))
+		gcpreload_series_merge(&to->in_requests, series);
+}
+
+void snapshot_period_merge(struct snapshot_period *into, const struct snapshot_period *from)
+{
+	int g;
+
+	into->length_ns += from->length_ns;
+	into->gc_ns += from->gc_ns;
+	gcpreload_series_merge(&into->once, &from->once);
+	gcpreload_series_merge(&into->in_requests, &from->in_requests);
+	gcpreload_series_merge(&into->idle, &from->idle);
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
+		gcpreload_series_merge(&into->generations[g], &from->generations[g]);
 }
 
 static void read_series(struct snapshot *s, struct gcpreload_reader *reader)

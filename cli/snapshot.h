@@ -15,6 +15,9 @@ struct snapshot_period {
 	uint64_t gc_ns;	    /* spent in collections, all of them */
 	struct gcpreload_series generations[GCPRELOAD_GENERATIONS];
 	struct gcpreload_series once; /* what readiness, forks and the end took, once each */
+	/* The others: those that a request could meet, and those while the server waited. */
+	struct gcpreload_series in_requests;
+	struct gcpreload_series idle;
 };
 
 struct snapshot {
@@ -42,6 +45,9 @@ struct snapshots {
 
 /* Whether a cause is of those that come once in a process's life, outside the requests. */
 bool snapshot_cause_is_once(unsigned cause);
+
+/* Adds what another process has counted in the same period. */
+void snapshot_period_merge(struct snapshot_period *into, const struct snapshot_period *from);
 
 /* All rings of the choice, by pid. Returns as rings_dirs. */
 int snapshots_take(struct snapshots *all, const struct rings_choice *choice, char **where);

@@ -81,13 +81,60 @@ static void tuning(const struct snapshot *s, struct json *json)
 		json_pair_double(json, "gc_time_share", share);
 }
 
+/* What mode idle did, since the process became ready. */
+static void idle(const struct snapshot *s, struct json *json)
+{
+	const struct gcpreload_idle *i = &s->header.idle;
+	struct snapshot_period serving = s->periods[GCPRELOAD_PERIOD_BASELINE];
+
+	snapshot_period_merge(&serving, &s->periods[GCPRELOAD_PERIOD_TUNED]);
+	json_pair_double(json, "in_request_seconds", (double)serving.in_requests.sum_ns / 1e9);
+	json_pair_double(json, "in_request_max_seconds", (double)serving.in_requests.max_ns / 1e9);
+	json_pair_double(json, "idle_seconds", (double)serving.idle.sum_ns / 1e9);
+	json_pair_double(json, "idle_max_seconds", (double)serving.idle.max_ns / 1e9);
+	json_pair_uint(json, "delayed_wakeups", i->delayed_wakeups);
+	json_pair_double(json, "delayed_seconds", (double)i->delayed_ns / 1e9);
+	json_key(json, "refused_chances");
+	json_open(json, '{');
+	json_pair_uint(json, "busy", i->refused_busy);
+	json_pair_uint(json, "family", i->refused_family);
+	json_pair_uint(json, "budget", i->refused_budget);
+	json_pair_uint(json, "throttled", i->refused_throttled);
+	json_close(json, '}');
+	json_pair_string(json, "guard", gcpreload_guard_name(i->guard));
+	json_pair_uint(json, "guard_trips", i->guard_trips);
+	if (i->due)
+		json_pair_int(json, "due_generation", (int)i->due - 1);
+	else
+		json_pair_null(json, "due_generation");
+	json_pair_string(json, "sample", gcpreload_sample_name(s->header.sample));
+}
+
 /* A process without a ring has the same members, and nothing in them. */
 static void nothing_known(const struct snapshot *s, struct json *json)
 {
 	static const char *const unknown[] = {
-		"python",	  "mode",	"trigger",	     "fired",
-		"frozen_objects", "thresholds", "thresholds_before", "events_lost",
-		"gc_time_share",  "library",
+		"python",
+		"mode",
+		"trigger",
+		"fired",
+		"frozen_objects",
+		"thresholds",
+		"thresholds_before",
+		"events_lost",
+		"gc_time_share",
+		"library",
+		"in_request_seconds",
+		"in_request_max_seconds",
+		"idle_seconds",
+		"idle_max_seconds",
+		"delayed_wakeups",
+		"delayed_seconds",
+		"refused_chances",
+		"guard",
+		"guard_trips",
+		"due_generation",
+		"sample",
 	};
 	size_t i;
 
@@ -119,6 +166,7 @@ void snapshot_json(const struct snapshot *s, struct json *json)
 	} else {
 		identity(s, json);
 		tuning(s, json);
+		idle(s, json);
 	}
 	json_pair_string(json, "file", file);
 	free(file);

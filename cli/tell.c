@@ -222,8 +222,8 @@ static int tell_operands(struct tell *tell, const struct command *command, int a
 			tell->verb = word;
 		else if (strcmp(command->name, "set") == 0)
 			return options_wrong(command,
-					     "%s: neither a process id nor mode=off, mode=observe "
-					     "or mode=freeze",
+					     "%s: neither a process id nor mode=off, mode=observe, "
+					     "mode=freeze or mode=idle",
 					     word);
 		else
 			return options_wrong(command, "%s: not a process id", word);

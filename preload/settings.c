@@ -85,7 +85,7 @@ static bool set_DISABLE(struct settings *settings, const char *text)
 
 static bool set_MODE(struct settings *settings, const char *text)
 {
-	static const char *const words[] = { "off", "observe", "freeze" };
+	static const char *const words[] = { "off", "observe", "freeze", "idle" };
 	int mode;
 
 	if (!choose(text, words, GCPRELOAD_MODES, &mode))

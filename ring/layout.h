@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file between a process and its readers: layout 1.0.
+ * The file between a process and its readers: layout 1.1.
  *
  *   0            4096                 +n_series * series_size        total_size
  *   +------------+--------------------+------------------------------+
@@ -25,7 +25,7 @@
 #define GCPRELOAD_RING_MAGIC  "GCPRING1"
 #define GCPRELOAD_RING_ENDIAN 0x01020304u
 #define GCPRELOAD_RING_MAJOR  1
-#define GCPRELOAD_RING_MINOR  0
+#define GCPRELOAD_RING_MINOR  1
 
 #define GCPRELOAD_HEADER_SIZE 4096
 #define GCPRELOAD_GENERATIONS 3
@@ -52,10 +52,10 @@ enum gcpreload_cause {
 	GCPRELOAD_CAUSE_EXPLICIT, /* gc.collect() by the application */
 	GCPRELOAD_CAUSE_READY,	  /* ours, at readiness */
 	GCPRELOAD_CAUSE_PREFORK,  /* ours, before the process forks its workers */
-	GCPRELOAD_CAUSE_IDLE,
+	GCPRELOAD_CAUSE_IDLE,	  /* ours, while the server waited and nothing else of it ran */
 	GCPRELOAD_CAUSE_GUARD,
-	GCPRELOAD_CAUSE_FINAL, /* the interpreter's last, while it finalizes */
-	GCPRELOAD_CAUSE_RESERVED,
+	GCPRELOAD_CAUSE_FINAL,	   /* the interpreter's last, while it finalizes */
+	GCPRELOAD_CAUSE_IDLE_BUSY, /* 1.1: as idle, but other threads used the processor */
 	GCPRELOAD_CAUSES
 };
 
@@ -74,7 +74,24 @@ enum gcpreload_mode {
 	GCPRELOAD_MODE_OFF,
 	GCPRELOAD_MODE_OBSERVE,
 	GCPRELOAD_MODE_FREEZE,
+	GCPRELOAD_MODE_IDLE, /* 1.1 */
 	GCPRELOAD_MODES
+};
+
+/* 1.1: what keeps the memory of mode idle bounded has taken over. */
+enum gcpreload_guard {
+	GCPRELOAD_GUARD_NONE,
+	GCPRELOAD_GUARD_LIMIT,	/* near the memory limit of the cgroup */
+	GCPRELOAD_GUARD_GROWTH, /* resident memory has outgrown what it was at readiness */
+	GCPRELOAD_GUARDS
+};
+
+/* 1.1: what GCPRELOAD_SAMPLE has decided. */
+enum gcpreload_sample {
+	GCPRELOAD_SAMPLE_NONE, /* everything is tuned */
+	GCPRELOAD_SAMPLE_TUNED,
+	GCPRELOAD_SAMPLE_UNTUNED,
+	GCPRELOAD_SAMPLES
 };
 
 /* Bits of gcpreload_header.flags. */
@@ -103,7 +120,7 @@ struct gcpreload_series {
  *
  * SERIAL is a decimal number that grows (CLOCK_REALTIME nanoseconds will do); a process takes
  * each once, looks at most once a second, and answers in control_serial. VERB is one of
- * "mode=off", "mode=observe", "mode=freeze", "thaw", "ready".
+ * "mode=off", "mode=observe", "mode=freeze", "mode=idle", "thaw", "ready".
  */
 #define GCPRELOAD_CONTROL_MAGIC "gcpreload-control 1 "
 #define GCPRELOAD_CONTROL_SIZE	128
@@ -130,6 +147,19 @@ struct gcpreload_slot {
 	uint8_t period;
 	uint8_t flags;
 	uint64_t reserved[2];
+};
+
+/* 1.1: mode idle. A chance: the server is about to wait for work. */
+struct gcpreload_idle {
+	uint64_t delayed_wakeups;   /* collections after which the wait had something at once */
+	uint64_t delayed_ns;	    /* their time: what they delayed at most */
+	uint64_t refused_busy;	    /* chances not taken: other threads were at work */
+	uint64_t refused_family;    /* another process of the family was collecting */
+	uint64_t refused_budget;    /* it would have taken longer than GCPRELOAD_BUDGET_MS */
+	uint64_t refused_throttled; /* the cgroup's CPU quota was used up lately */
+	uint64_t guard_trips;
+	uint32_t guard; /* enum gcpreload_guard */
+	uint32_t due;	/* the generation that waits for a chance, + 1; 0: none */
 };
 
 struct gcpreload_header {
@@ -195,6 +225,11 @@ struct gcpreload_header {
 	char reason[128];
 	char trigger[64]; /* the setting */
 	char fired[64];	  /* what fired */
+
+	/* 1.1; zeros in a file of 1.0 */
+	struct gcpreload_idle idle;
+	uint32_t sample; /* enum gcpreload_sample */
+	uint32_t reserved2;
 };
 
 _Static_assert(sizeof(struct gcpreload_series) == 64 + 8 * GCPRELOAD_BUCKETS, "series");
@@ -204,6 +239,8 @@ _Static_assert(offsetof(struct gcpreload_header, head) == 72, "header.head");
 _Static_assert(offsetof(struct gcpreload_header, pid) == 160, "header.pid");
 _Static_assert(offsetof(struct gcpreload_header, state) == 216, "header.state");
 _Static_assert(offsetof(struct gcpreload_header, library) == 352, "header.library");
+_Static_assert(offsetof(struct gcpreload_header, idle) == 1440, "header.idle");
+_Static_assert(sizeof(struct gcpreload_idle) == 64, "idle");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_HEADER_SIZE, "header");
 _Static_assert(GCPRELOAD_HEADER_SIZE % GCPRELOAD_SLOT_SIZE == 0, "header alignment");
 _Static_assert(sizeof(struct gcpreload_series) % GCPRELOAD_SLOT_SIZE == 0, "series alignment");

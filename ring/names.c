@@ -5,7 +5,7 @@ static const char *const cause_names[GCPRELOAD_CAUSES] = {
 	[GCPRELOAD_CAUSE_AUTOMATIC] = "automatic", [GCPRELOAD_CAUSE_EXPLICIT] = "explicit",
 	[GCPRELOAD_CAUSE_READY] = "ready",	   [GCPRELOAD_CAUSE_PREFORK] = "prefork",
 	[GCPRELOAD_CAUSE_IDLE] = "idle",	   [GCPRELOAD_CAUSE_GUARD] = "guard",
-	[GCPRELOAD_CAUSE_FINAL] = "final",
+	[GCPRELOAD_CAUSE_FINAL] = "final",	   [GCPRELOAD_CAUSE_IDLE_BUSY] = "idle_busy",
 };
 
 static const char *const state_names[GCPRELOAD_STATES] = {
@@ -19,12 +19,25 @@ static const char *const mode_names[GCPRELOAD_MODES] = {
 	[GCPRELOAD_MODE_OFF] = "off",
 	[GCPRELOAD_MODE_OBSERVE] = "observe",
 	[GCPRELOAD_MODE_FREEZE] = "freeze",
+	[GCPRELOAD_MODE_IDLE] = "idle",
 };
 
 static const char *const period_names[GCPRELOAD_PERIODS] = {
 	[GCPRELOAD_PERIOD_STARTUP] = "startup",
 	[GCPRELOAD_PERIOD_BASELINE] = "baseline",
 	[GCPRELOAD_PERIOD_TUNED] = "tuned",
+};
+
+static const char *const guard_names[GCPRELOAD_GUARDS] = {
+	[GCPRELOAD_GUARD_NONE] = "none",
+	[GCPRELOAD_GUARD_LIMIT] = "limit",
+	[GCPRELOAD_GUARD_GROWTH] = "growth",
+};
+
+static const char *const sample_names[GCPRELOAD_SAMPLES] = {
+	[GCPRELOAD_SAMPLE_NONE] = "none",
+	[GCPRELOAD_SAMPLE_TUNED] = "tuned",
+	[GCPRELOAD_SAMPLE_UNTUNED] = "untuned",
 };
 
 static const char *name(const char *const *names, unsigned n, unsigned i)
@@ -50,4 +63,14 @@ const char *gcpreload_mode_name(unsigned mode)
 const char *gcpreload_period_name(unsigned period)
 {
 	return name(period_names, GCPRELOAD_PERIODS, period);
+}
+
+const char *gcpreload_guard_name(unsigned guard)
+{
+	return name(guard_names, GCPRELOAD_GUARDS, guard);
+}
+
+const char *gcpreload_sample_name(unsigned sample)
+{
+	return name(sample_names, GCPRELOAD_SAMPLES, sample);
 }

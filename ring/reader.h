@@ -48,5 +48,7 @@ const char *gcpreload_cause_name(unsigned cause);
 const char *gcpreload_state_name(unsigned state);
 const char *gcpreload_mode_name(unsigned mode);
 const char *gcpreload_period_name(unsigned period);
+const char *gcpreload_guard_name(unsigned guard);
+const char *gcpreload_sample_name(unsigned sample);
 
 #endif

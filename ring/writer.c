@@ -280,6 +280,8 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 	h->log_dropped = status->log_dropped;
 	h->control_serial = status->control_serial;
 	h->due_ns = status->due_ns;
+	h->idle = status->idle;
+	h->sample = status->sample;
 	enter_period(h, status->period, now);
 	h->changed_ns = now;
 	memcpy(h->thresholds, status->thresholds, sizeof h->thresholds);

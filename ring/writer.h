@@ -39,6 +39,8 @@ struct gcpreload_status {
 	uint64_t log_dropped;
 	uint64_t control_serial;
 	uint64_t due_ns;
+	struct gcpreload_idle idle;
+	uint32_t sample; /* enum gcpreload_sample */
 	char python[32];
 	char reason[128];
 	char trigger[64];

@@ -115,7 +115,7 @@ static void offsets(void **state)
 static void sizes(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct gcpreload_header), 1440);
+	assert_int_equal(sizeof(struct gcpreload_header), 1512);
 	assert_int_equal(sizeof(struct gcpreload_series), 1600);
 	assert_int_equal(sizeof(struct gcpreload_slot), 64);
 	assert_int_equal(sizeof(struct gcpreload_totals), 24);

@@ -310,7 +310,7 @@ static void names(void **state)
 {
 	(void)state;
 	assert_string_equal(gcpreload_cause_name(GCPRELOAD_CAUSE_AUTOMATIC), "automatic");
-	assert_string_equal(gcpreload_cause_name(GCPRELOAD_CAUSE_RESERVED), "unknown");
+	assert_string_equal(gcpreload_cause_name(GCPRELOAD_CAUSES), "unknown");
 	assert_string_equal(gcpreload_cause_name(99), "unknown");
 	assert_string_equal(gcpreload_state_name(GCPRELOAD_STATE_STANDING_BACK), "standing-back");
 	assert_string_equal(gcpreload_state_name(UINT32_MAX), "unknown");
