@@ -6,6 +6,7 @@
 #include "inject/collector.h"
 #include "inject/defer.h"
 #include "inject/gil.h"
+#include "inject/idle.h"
 #include "inject/inject.h"
 #include "inject/module.h"
 #include "inject/observer.h"
@@ -17,8 +18,7 @@ static bool standing_back(void)
 	return process.status.state == GCPRELOAD_STATE_STANDING_BACK;
 }
 
-/* Opens an action: GIL, state of this process, gc module; false with everything put back. */
-static bool open_action(struct gil_guard *guard, PyObject **gc)
+bool act_open(struct gil_guard *guard, PyObject **gc)
 {
 	if (!policy || !gil_enter(guard))
 		return false;
@@ -35,7 +35,7 @@ static bool open_action(struct gil_guard *guard, PyObject **gc)
 	return false;
 }
 
-static void close_action(struct gil_guard *guard, PyObject *gc)
+void act_close(struct gil_guard *guard, PyObject *gc)
 {
 	py_drop(gc);
 	gil_leave(guard);
@@ -87,11 +87,11 @@ static PyObject *ready_in_loop(PyObject *self, PyObject *unused)
 
 	(void)self;
 	(void)unused;
-	if (open_action(&guard, &gc)) {
+	if (act_open(&guard, &gc)) {
 		if (process.in_greenlet && !standing_back())
 			ready(gc);
 		process.in_greenlet = false;
-		close_action(&guard, gc);
+		act_close(&guard, gc);
 	}
 	py.Py_IncRef(py._Py_NoneStruct);
 	return py._Py_NoneStruct;
@@ -112,13 +112,13 @@ enum gcpreload_acted gcpreload_inject_ready(const char *fired)
 	struct gil_guard guard;
 	PyObject *gc;
 
-	if (!open_action(&guard, &gc))
+	if (!act_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
 	if (!standing_back() && process.mode != GCPRELOAD_MODE_OFF) {
 		process_text(fired, fired);
 		acted = ready_or_defer(gc);
 	}
-	close_action(&guard, gc);
+	act_close(&guard, gc);
 	return acted;
 }
 
@@ -127,25 +127,25 @@ enum gcpreload_acted gcpreload_inject_baseline(const char *fired, uint64_t due_n
 	struct gil_guard guard;
 	PyObject *gc;
 
-	if (!open_action(&guard, &gc))
+	if (!act_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
 	process_text(fired, fired);
 	if (process.mode == GCPRELOAD_MODE_OBSERVE) {
 		observe();
-	} else if (!standing_back() && process.mode == GCPRELOAD_MODE_FREEZE && may_tune(gc)) {
+	} else if (!standing_back() && process.mode >= GCPRELOAD_MODE_FREEZE && may_tune(gc)) {
 		process_text(reason, "measuring the interpreter's own gc first");
 		process.status.state = GCPRELOAD_STATE_BASELINE;
 		process.status.period = GCPRELOAD_PERIOD_BASELINE;
 		process.status.due_ns = due_ns;
 	}
 	process_publish();
-	close_action(&guard, gc);
+	act_close(&guard, gc);
 	return GCPRELOAD_ACTED_LOOKED;
 }
 
 static void prefork(PyObject *gc, const char *fired)
 {
-	if (standing_back() || process.mode != GCPRELOAD_MODE_FREEZE)
+	if (standing_back() || process.mode < GCPRELOAD_MODE_FREEZE)
 		return;
 	process_text(fired, fired);
 	if (may_tune(gc))
@@ -158,10 +158,10 @@ void gcpreload_inject_prefork(const char *fired)
 	struct gil_guard guard;
 	PyObject *gc;
 
-	if (!open_action(&guard, &gc))
+	if (!act_open(&guard, &gc))
 		return;
 	prefork(gc, fired);
-	close_action(&guard, gc);
+	act_close(&guard, gc);
 }
 
 static __thread bool in_os_fork __attribute__((tls_model("initial-exec")));
@@ -262,6 +262,7 @@ static void thaw(PyObject *gc, enum gcpreload_state state, const char *reason)
 		return;
 	}
 	tuner_thaw(gc);
+	idle_end();
 	process.status.state = state;
 	process_text(reason, reason);
 }
@@ -280,8 +281,12 @@ static enum gcpreload_acted command(PyObject *gc, const char *verb)
 		thaw(gc, GCPRELOAD_STATE_OBSERVING, told);
 	} else if (strcmp(verb, "thaw") == 0) {
 		thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
-	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "ready") == 0) {
-		process.mode = GCPRELOAD_MODE_FREEZE;
+	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "mode=idle") == 0 ||
+		   strcmp(verb, "ready") == 0) {
+		if (strcmp(verb, "mode=idle") == 0)
+			process.mode = GCPRELOAD_MODE_IDLE;
+		else if (*verb == 'm' || process.mode < GCPRELOAD_MODE_FREEZE)
+			process.mode = GCPRELOAD_MODE_FREEZE;
 		process_text(fired, strcmp(verb, "ready") ? told : "by gcpreload ready");
 		return ready_or_defer(gc);
 	} else {
@@ -297,11 +302,11 @@ enum gcpreload_acted gcpreload_inject_command(const char *verb, uint64_t serial)
 	struct gil_guard guard;
 	PyObject *gc;
 
-	if (!open_action(&guard, &gc))
+	if (!act_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
 	acted = command(gc, verb);
 	process.status.control_serial = serial;
 	process_update();
-	close_action(&guard, gc);
+	act_close(&guard, gc);
 	return acted;
 }

@@ -5,6 +5,13 @@
 
 #include <stdbool.h>
 
+#include "inject/gil.h"
+#include "inject/pyapi.h"
+
+/* Opens an action: GIL, state of this process, gc module; false with everything put back. */
+bool act_open(struct gil_guard *guard, PyObject **gc);
+void act_close(struct gil_guard *guard, PyObject *gc);
+
 /* The calling thread is in os.fork(): the fork() of C that it comes to is not a host's own. */
 void act_in_os_fork(bool yes);
 

@@ -35,6 +35,8 @@ struct gcpreload_policy {
 	enum gcpreload_ring_use ring;
 	bool force;
 	int32_t thresholds[GCPRELOAD_GENERATIONS];
+	uint64_t young_ns;  /* GCPRELOAD_YOUNG_MS; 0: threshold0 is not adapted */
+	uint64_t budget_ns; /* GCPRELOAD_BUDGET_MS */
 	struct gcpreload_place place;
 	const char *trigger;
 	const char *service_name;
@@ -119,9 +121,24 @@ bool gcpreload_inject_imported(const char *module);
 /* How many modules there are, or -1. At a server's wait or with the GIL. */
 int64_t gcpreload_inject_modules(void);
 
+/* Mode idle: chances to collect. Whether they are of use now; any place, one load. */
+bool gcpreload_inject_wants_chances(void);
+
+/* At a server's wait that would block: is a collection due, and is nothing else at work here? Then
+ * the caller looks whether there is work, without waiting, and if not calls the next. */
+bool gcpreload_inject_due(void);
+
+/* At a server's wait with nothing to do. endless: the wait has no time-out and must not return
+ * empty; then only an event loop that can be woken is given the collection as its task. Returns
+ * ACTED_COLLECTED where the caller must not go on to block. */
+enum gcpreload_acted gcpreload_inject_collect(bool endless);
+
+/* After that: whether the wait then had something at once. The same thread. */
+void gcpreload_inject_woke(bool at_once);
+
 /* A command that came through the control file: "mode=off", "mode=observe", "mode=freeze",
- * "thaw" or "ready". At a server's wait or with the GIL. Returns ACTED_NOT where it could not
- * be tried. serial is written into the header as the answer. */
+ * "mode=idle", "thaw" or "ready". At a server's wait or with the GIL. Returns ACTED_NOT where it
+ * could not be tried. serial is written into the header as the answer. */
 enum gcpreload_acted gcpreload_inject_command(const char *verb, uint64_t serial);
 
 #endif

@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "inject/gil.h"
+#include "inject/machine.h"
 #include "inject/module.h"
 #include "ring/writer.h"
 
@@ -34,8 +35,9 @@ struct observer {
 
 static struct observer observers[INTERPRETERS];
 static PyObject *key_generation, *key_collections, *key_collected, *key_uncollectable;
-static void (*on_stop)(uint64_t);
-static bool new_runtime; /* what was counted is of one that ended */
+static void (*on_stop)(uint64_t, const struct gcpreload_event *);
+static uint64_t others_before_ns; /* of the idle collection that runs */
+static bool new_runtime;	  /* what was counted is of one that ended */
 
 /* gc.collect() and our own collections say so on the thread that makes them. */
 static __thread uint8_t thread_cause __attribute__((tls_model("initial-exec")));
@@ -48,7 +50,12 @@ enum gcpreload_cause observer_cause(enum gcpreload_cause cause)
 	return before;
 }
 
-void observer_on_stop(void (*tick)(uint64_t))
+void observer_idle_from(uint64_t others_ns)
+{
+	others_before_ns = others_ns;
+}
+
+void observer_on_stop(void (*tick)(uint64_t, const struct gcpreload_event *))
 {
 	on_stop = tick;
 }
@@ -117,12 +124,15 @@ static void stop(struct observer *observer, PyObject *info)
 	if (!observer->start_ns || event.generation >= GCPRELOAD_GENERATIONS)
 		return;
 	observer->start_ns = 0;
+	if (__builtin_expect(event.cause == GCPRELOAD_CAUSE_IDLE, 0) &&
+	    machine_others_worked(machine_cpu_of_others(), others_before_ns))
+		event.cause = GCPRELOAD_CAUSE_IDLE_BUSY;
 	gcpreload_ring_record(&event);
 	if (on_stop && observer->main && now - ticked_ns >= TICK_NS) {
 		bool before = gil_is_held();
 
 		ticked_ns = now;
-		on_stop(now);
+		on_stop(now, &event);
 		gil_was_held(before);
 	}
 }

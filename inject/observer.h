@@ -7,6 +7,7 @@
 
 #include "inject/pyapi.h"
 #include "ring/layout.h"
+#include "ring/writer.h"
 
 /* Puts the observer on gc.callbacks of the current interpreter, if none of ours is there. gc:
  * its gc module. Returns 0 or -errno, with no exception left. GIL held. */
@@ -19,7 +20,11 @@ void observer_forget(void);
 /* What the calling thread's next collections are to be called; returns what it was. */
 enum gcpreload_cause observer_cause(enum gcpreload_cause cause);
 
-/* Called after each collection: see gcpreload_policy.tick. */
-void observer_on_stop(void (*tick)(uint64_t now_ns));
+/* Called after each collection, once a millisecond at most: see gcpreload_policy.tick. */
+void observer_on_stop(void (*tick)(uint64_t now_ns, const struct gcpreload_event *event));
+
+/* The next collection is idle, and this is what the other threads have used of the CPU so far: if
+ * they use more during it, it was not idle after all. ns, from machine_cpu_of_others. */
+void observer_idle_from(uint64_t others_ns);
 
 #endif

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "inject/idle.h"
 #include "inject/module.h"
 #include "inject/observer.h"
 #include "inject/tuner.h"
@@ -25,6 +26,7 @@ static void begin_process(void)
 {
 	memset(&process, 0, sizeof process);
 	process.mode = policy->mode;
+	idle_end();
 	process.status.state = GCPRELOAD_STATE_STARTING;
 	process.status.mode = policy->mode;
 	process.status.frozen_objects = -1;
@@ -75,9 +77,10 @@ bool process_publish(void)
 
 /* In a process that only observes, nothing else ever decides to make the file. Not from here:
  * making it takes longer than a collection should. */
-static void tick(uint64_t now_ns)
+static void tick(uint64_t now_ns, const struct gcpreload_event *event)
 {
 	process_begin_if_new();
+	idle_observed(event, now_ns);
 	if (process.mode == GCPRELOAD_MODE_OBSERVE && !process.observed_enough &&
 	    process.status.state == GCPRELOAD_STATE_STARTING &&
 	    now_ns > gcpreload_ring_attached_ns() + OBSERVE_BEFORE_FILE_NS)
@@ -106,6 +109,13 @@ void process_act(void)
 	process_begin_if_new();
 	if (process.status.state == GCPRELOAD_STATE_READY)
 		look_again();
+	if (process.idle_asked) {
+		PyObject *gc = module_gc();
+
+		if (gc)
+			idle_act(gc);
+		py_drop(gc);
+	}
 	if (!process.observed_enough || process.status.state != GCPRELOAD_STATE_STARTING)
 		return;
 	process.status.state = GCPRELOAD_STATE_OBSERVING;

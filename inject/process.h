@@ -14,6 +14,7 @@ struct process {
 	bool no_ring;		  /* it was tried, and said */
 	bool observed_enough;	  /* asked to publish that it only observes */
 	uint64_t looked_ns;	  /* last look whether the application has begun to tune */
+	bool idle_asked;	  /* idle_act is to be called soon */
 	bool in_greenlet;	  /* readiness was given to the event loop and has not run yet */
 };
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "inject/collector.h"
+#include "inject/idle.h"
 #include "inject/module.h"
 #include "inject/process.h"
 
@@ -107,6 +108,7 @@ void tuner_stand_back(const char *reason)
 {
 	process.status.state = GCPRELOAD_STATE_STANDING_BACK;
 	process.status.due_ns = 0;
+	idle_end();
 	process_text(reason, reason);
 	/* It serves, with a collector that is not ours. */
 	process.status.period = GCPRELOAD_PERIOD_BASELINE;
@@ -172,10 +174,25 @@ static bool raise_thresholds(PyObject *gc)
 	return true;
 }
 
+bool tuner_set_threshold0(PyObject *gc, int32_t threshold0)
+{
+	int32_t wanted[GCPRELOAD_GENERATIONS];
+
+	if (!thresholds_are_ours)
+		return false;
+	memcpy(wanted, set_by_us, sizeof wanted);
+	wanted[0] = threshold0;
+	if (!collector_set_thresholds(gc, wanted) || !collector_thresholds(gc, set_by_us))
+		return false;
+	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
+	return true;
+}
+
 enum gcpreload_acted tuner_tune(PyObject *gc)
 {
 	enum tuner_recipe recipe = tuner_recipe_for(&python_version);
 	int64_t garbage = 0;
+	uint64_t began = 0, ready_ns = 0;
 
 	if (recipe == TUNER_OBSERVE) {
 		tuner_stand_back("this free-threaded Python is slower with frozen objects");
@@ -185,7 +202,9 @@ enum gcpreload_acted tuner_tune(PyObject *gc)
 	process.status.period = GCPRELOAD_PERIOD_TUNED;
 	process_update();
 	if (recipe == TUNER_FREEZE) {
+		began = gcpreload_ring_now();
 		garbage = prepare() ? collector_collect(gc, 2, GCPRELOAD_CAUSE_READY) : -1;
+		ready_ns = gcpreload_ring_now() - began;
 		if (garbage < 0 || !freeze(gc)) {
 			tuner_stand_back("gc.collect or gc.freeze failed");
 			return GCPRELOAD_ACTED_COLLECTED;
@@ -198,6 +217,7 @@ enum gcpreload_acted tuner_tune(PyObject *gc)
 	process.status.state = GCPRELOAD_STATE_READY;
 	process.status.due_ns = 0;
 	process_text(reason, "");
+	idle_begin(gc, ready_ns);
 	policy->log(GCPRELOAD_LOG_INFO,
 		    "ready (%s): %lld collected, %lld frozen, thresholds %d,%d,%d",
 		    process.status.fired, (long long)garbage,

@@ -50,18 +50,53 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	return ret;
 }
 
+/*
+ * Each wait in the same four steps: is there anything to look at (ready_at_*), and if a collection
+ * is due, is there work already (the real call, without waiting)? Then that is the answer. Else
+ * collect, and never block afterwards.
+ */
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
-	if (ready_wait_looking() && ready_at_epoll(epfd, false))
-		timeout = 0;
-	return REAL(epoll_wait)(epfd, events, max, timeout);
+	enum ready_wait what;
+	int ret;
+
+	if (!ready_wait_looking())
+		return REAL(epoll_wait)(epfd, events, max, timeout);
+	what = ready_at_epoll(epfd, false, timeout != 0);
+	if (what == READY_CHANCE) {
+		ret = REAL(epoll_wait)(epfd, events, max, 0);
+		if (ret != 0)
+			return ret;
+		if (ready_collect(false)) {
+			ret = REAL(epoll_wait)(epfd, events, max, 0);
+			ready_woke(ret);
+			return ret;
+		}
+	}
+	return REAL(epoll_wait)(epfd, events, max, what == READY_COLLECTED ? 0 : timeout);
 }
 
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
 		       const sigset_t *mask)
 {
+	enum ready_wait what;
+	int ret;
+
+	if (!ready_wait_looking())
+		return REAL(epoll_pwait)(epfd, events, max, timeout, mask);
+	what = ready_at_epoll(epfd, true, timeout != 0);
 	/* libuv asserts that a wait without a time-out does not time out. */
-	if (ready_wait_looking() && ready_at_epoll(epfd, true) && timeout != -1)
+	if (what == READY_CHANCE) {
+		ret = REAL(epoll_pwait)(epfd, events, max, 0, mask);
+		if (ret != 0)
+			return ret;
+		if (ready_collect(timeout == -1) && timeout != -1) {
+			ret = REAL(epoll_pwait)(epfd, events, max, 0, mask);
+			ready_woke(ret);
+			return ret;
+		}
+	}
+	if (what == READY_COLLECTED && timeout != -1)
 		timeout = 0;
 	return REAL(epoll_pwait)(epfd, events, max, timeout, mask);
 }
@@ -78,18 +113,41 @@ static int found_nothing(bool retried, int ret)
 	return -1;
 }
 
+/* CALL looks at the descriptors without waiting; TIMED: an empty answer is not one that the caller
+ * takes for its own time-out. Falls through where the caller's own wait is to follow. */
+#define POLL_AT_CHANCE(what, TIMED, CALL)                                                          \
+	do {                                                                                       \
+		enum ready_wait what_ = (what);                                                    \
+		int ret_;                                                                          \
+                                                                                                   \
+		if (what_ == READY_COLLECTED)                                                      \
+			return found_nothing(TIMED, CALL);                                         \
+		if (what_ != READY_CHANCE)                                                         \
+			break;                                                                     \
+		ret_ = CALL;                                                                       \
+		if (ret_ != 0)                                                                     \
+			return ret_;                                                               \
+		if (ready_collect(false)) {                                                        \
+			ret_ = CALL;                                                               \
+			ready_woke(ret_);                                                          \
+			return found_nothing(TIMED, ret_);                                         \
+		}                                                                                  \
+	} while (0)
+
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-	if (ready_wait_looking() && ready_at_poll(fds, n))
-		return found_nothing(timeout && (n == 1 || timeout < 0), REAL(poll)(fds, n, 0));
+	if (ready_wait_looking())
+		POLL_AT_CHANCE(ready_at_poll(fds, n, timeout != 0),
+			       timeout && (n == 1 || timeout < 0), REAL(poll)(fds, n, 0));
 	return REAL(poll)(fds, n, timeout);
 }
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 {
-	if (ready_wait_looking() && ready_at_poll(fds, n))
-		return found_nothing(timeout && (n == 1 || timeout < 0),
-				     REAL(__poll_chk)(fds, n, 0, size));
+	if (ready_wait_looking())
+		POLL_AT_CHANCE(ready_at_poll(fds, n, timeout != 0),
+			       timeout && (n == 1 || timeout < 0),
+			       REAL(__poll_chk)(fds, n, 0, size));
 	return REAL(__poll_chk)(fds, n, timeout, size);
 }
 
@@ -97,28 +155,31 @@ static const struct timespec now = { 0, 0 };
 
 static bool is_now(const struct timespec *timeout)
 {
-	return !timeout->tv_sec && !timeout->tv_nsec;
+	return timeout && !timeout->tv_sec && !timeout->tv_nsec;
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (ready_wait_looking() && ready_at_poll(fds, n))
-		return found_nothing(!timeout || (n == 1 && !is_now(timeout)),
-				     REAL(ppoll)(fds, n, &now, mask));
+	if (ready_wait_looking())
+		POLL_AT_CHANCE(ready_at_poll(fds, n, !is_now(timeout)),
+			       !timeout || (n == 1 && !is_now(timeout)),
+			       REAL(ppoll)(fds, n, &now, mask));
 	return REAL(ppoll)(fds, n, timeout, mask);
 }
 
 EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		       const sigset_t *mask, size_t size)
 {
-	if (ready_wait_looking() && ready_at_poll(fds, n))
-		return found_nothing(!timeout || (n == 1 && !is_now(timeout)),
-				     REAL(__ppoll_chk)(fds, n, &now, mask, size));
+	if (ready_wait_looking())
+		POLL_AT_CHANCE(ready_at_poll(fds, n, !is_now(timeout)),
+			       !timeout || (n == 1 && !is_now(timeout)),
+			       REAL(__ppoll_chk)(fds, n, &now, mask, size));
 	return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
 }
 
-/* The sets are the caller's, of any size: what is interrupted leaves them as they were. */
-static int select_anew(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts)
+/* Without waiting. The sets are the caller's, of any size: what is found nothing in leaves them as
+ * they were. */
+static int select_now(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts)
 {
 	struct timeval none = { 0, 0 };
 	fd_set copies[3], *sets[3] = { reads, writes, excepts };
@@ -134,19 +195,44 @@ static int select_anew(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts)
 	for (i = 0; i < 3; i++)
 		if (sets[i])
 			memcpy(sets[i], &copies[i], bytes);
-	return found_nothing(true, 0);
+	return 0;
+}
+
+static bool is_zero(const struct timeval *timeout)
+{
+	return timeout && !timeout->tv_sec && !timeout->tv_usec;
+}
+
+/* A collection has run. A wait with an end: its time seems to have passed, and the kernel writes
+ * what is left of it: nothing. */
+static int select_after(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, bool endless)
+{
+	static struct timeval none;
+
+	if (endless)
+		return found_nothing(true, select_now(nfds, reads, writes, excepts));
+	return REAL(select)(nfds, reads, writes, excepts, &none);
 }
 
 EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
 {
-	/* The kernel writes what is left of it: nothing. */
-	static struct timeval none;
+	enum ready_wait what = READY_GO_ON;
+	int ret;
 
 	/* Only sets of up to FD_SETSIZE descriptors are looked at. */
-	if (ready_wait_looking() && ready_at_select(nfds, reads)) {
-		if (!timeout)
-			return select_anew(nfds, reads, writes, excepts);
-		timeout = &none;
+	if (ready_wait_looking())
+		what = ready_at_select(nfds, reads, !is_zero(timeout));
+	if (what == READY_COLLECTED)
+		return select_after(nfds, reads, writes, excepts, !timeout);
+	if (what == READY_CHANCE) {
+		ret = select_now(nfds, reads, writes, excepts);
+		if (ret != 0)
+			return ret;
+		if (ready_collect(false)) {
+			ret = select_after(nfds, reads, writes, excepts, !timeout);
+			ready_woke(ret);
+			return ret;
+		}
 	}
 	return REAL(select)(nfds, reads, writes, excepts, timeout);
 }

@@ -20,6 +20,8 @@
 #define LOOK_AT		  8
 #define LOOK_EVERY_NS	  1000000ull
 #define COMMANDS_EVERY_NS 1000000000ull
+/* What is due in mode idle is looked at under the GIL, in some microseconds. */
+#define CHANCES_EVERY_NS  2000000ull
 #define HELPER_SETTLES_NS 10000000000ull
 
 volatile int ready_urgent;
@@ -86,11 +88,16 @@ static bool on_main_thread(void)
 	return this_thread.main;
 }
 
-/* The calling thread looks now; when next? */
-static void looked(void)
+/* The calling thread looks now; when next? A wait that does not block is no chance, and must not
+ * take the look from the one that follows (gunicorn accepts before it selects). */
+static void looked(bool blocks)
 {
+	if (!blocks && gcpreload_inject_wants_chances())
+		return;
 	ready_next_look_ns =
-	    ready_coarse_now() + (ready_looking() ? LOOK_EVERY_NS : COMMANDS_EVERY_NS);
+	    ready_coarse_now() + (ready_looking()		     ? LOOK_EVERY_NS
+				  : gcpreload_inject_wants_chances() ? CHANCES_EVERY_NS
+								     : COMMANDS_EVERY_NS);
 }
 
 /* multiprocessing listens for its own children: on "listener-PID-N" of the abstract namespace, or
@@ -160,7 +167,7 @@ static bool arm_helper(int epoll, int fd)
 }
 
 /* This is a wait of the server: the place to act. */
-static bool server_waits(void)
+static enum ready_wait server_waits(bool blocks)
 {
 	enum gcpreload_acted acted;
 
@@ -170,34 +177,39 @@ static bool server_waits(void)
 		ring_store(&gcpreload_self->settled, late_given_up() ? READY_NEVER : READY_LOOK);
 	else if (agenda_done())
 		ring_store(&gcpreload_self->settled, READY_DONE);
-	looked();
-	return acted == GCPRELOAD_ACTED_COLLECTED;
+	looked(blocks);
+	if (acted == GCPRELOAD_ACTED_COLLECTED)
+		return READY_COLLECTED;
+	if (blocks && acted == GCPRELOAD_ACTED_LOOKED && gcpreload_inject_wants_chances() &&
+	    gcpreload_inject_due())
+		return READY_CHANCE;
+	return READY_GO_ON;
 }
 
 /* A metrics server that the application starts in a thread while it still imports is not its
  * readiness. A server that runs in a thread for good is: it waits for ten seconds, the main
  * thread has armed nothing, and no module came in between. */
-static bool helper_waits(int epoll, int fd, const char *how)
+static enum ready_wait helper_waits(int epoll, int fd, const char *how, bool blocks)
 {
 	uint64_t now = ready_coarse_now();
 	int64_t modules;
 
 	if (here.server.set || agenda_is_parent())
-		return false;
+		return READY_GO_ON;
 	if (!waits_on(&here.helper, epoll, fd) && (epoll >= 0 || !arm_helper(-1, fd)))
-		return false;
+		return READY_GO_ON;
 	if (here.helper_modules >= 0 && now - here.helper_since_ns < HELPER_SETTLES_NS)
-		return false;
+		return READY_GO_ON;
 	modules = gcpreload_inject_modules();
 	if (modules < 0)
-		return false;
+		return READY_GO_ON;
 	if (modules != here.helper_modules) {
 		here.helper_modules = modules;
 		here.helper_since_ns = now;
-		return false;
+		return READY_GO_ON;
 	}
 	arm_server(epoll, fd, how);
-	return server_waits();
+	return server_waits(blocks);
 }
 
 void ready_listened(int fd)
@@ -234,85 +246,103 @@ void ready_epoll_add(int epfd, int fd)
 	errno = saved_errno;
 }
 
-bool ready_at_epoll(int epfd, bool libuv)
+enum ready_wait ready_at_epoll(int epfd, bool libuv, bool blocks)
 {
 	int saved_errno = errno;
-	bool collected = false;
+	enum ready_wait what = READY_GO_ON;
 
-	looked();
+	looked(blocks);
 	if (on_main_thread()) {
 		/* libuv gives its sets to the kernel by io_uring: no epoll_ctl is seen. */
 		if (libuv && here.listened && !here.server.set)
 			arm_server(epfd, -1, "auto: listen, then epoll_pwait");
 		if (waits_on(&here.server, epfd, -1) && still_serves())
-			collected = server_waits();
+			what = server_waits(blocks);
 	} else if (waits_on(&here.helper, epfd, -1) || waits_on(&here.server, epfd, -1)) {
-		collected = here.server.set ? server_waits()
-					    : helper_waits(epfd, -1, "auto: epoll in a thread");
+		what = here.server.set ? server_waits(blocks)
+				       : helper_waits(epfd, -1, "auto: epoll in a thread", blocks);
 	}
 	errno = saved_errno;
-	return collected;
+	return what;
 }
 
 /* A direct wait on fd, one of several. *done: no other descriptor needs a look. */
-static bool at_direct(int fd, bool first_looks, const char *how, bool *done)
+static enum ready_wait at_direct(int fd, bool first_looks, const char *how, bool blocks, bool *done)
 {
 	if (waits_on(&here.server, -1, fd) && still_serves()) {
 		*done = true;
-		return server_waits();
+		return server_waits(blocks);
 	}
 	/* A server that waits by epoll accepts directly, too: that arms nothing. */
 	if (!first_looks || (here.server.set && !here.listened))
-		return false;
+		return READY_GO_ON;
 	if (!on_main_thread())
-		return helper_waits(-1, fd, "auto: in a thread");
+		return helper_waits(-1, fd, "auto: in a thread", blocks);
 	if (!serves(fd))
-		return false;
+		return READY_GO_ON;
 	*done = true;
 	arm_server(-1, fd, how);
-	return server_waits();
+	return server_waits(blocks);
 }
 
-bool ready_at_poll(const struct pollfd *fds, nfds_t n)
+enum ready_wait ready_at_poll(const struct pollfd *fds, nfds_t n, bool blocks)
 {
 	int saved_errno = errno;
-	bool collected = false, done = false, first_looks;
+	enum ready_wait what = READY_GO_ON;
+	bool done = false, first_looks;
 	nfds_t i;
 
 	ready_begin_if_new();
-	looked();
+	looked(blocks);
 	first_looks = ready_looking();
-	for (i = 0; i < n && i < LOOK_AT && !done && !collected; i++)
+	for (i = 0; i < n && i < LOOK_AT && !done && what == READY_GO_ON; i++)
 		if (fds[i].fd >= 0 && (fds[i].events & POLLIN))
-			collected = at_direct(fds[i].fd, first_looks, "auto: poll", &done);
+			what = at_direct(fds[i].fd, first_looks, "auto: poll", blocks, &done);
 	errno = saved_errno;
-	return collected;
+	return what;
 }
 
-bool ready_at_select(int nfds, const fd_set *reads)
+enum ready_wait ready_at_select(int nfds, const fd_set *reads, bool blocks)
 {
 	int saved_errno = errno, fd, n_looked = 0;
-	bool collected = false, done = false, first_looks;
+	enum ready_wait what = READY_GO_ON;
+	bool done = false, first_looks;
 
 	ready_begin_if_new();
-	looked();
+	looked(blocks);
 	first_looks = ready_looking();
-	for (fd = 0; reads && fd < nfds && nfds <= FD_SETSIZE && !done && !collected; fd++)
+	for (fd = 0; reads && fd < nfds && nfds <= FD_SETSIZE && !done && what == READY_GO_ON; fd++)
 		if (FD_ISSET(fd, reads) && n_looked++ < LOOK_AT)
-			collected = at_direct(fd, first_looks, "auto: select", &done);
+			what = at_direct(fd, first_looks, "auto: select", blocks, &done);
 	errno = saved_errno;
-	return collected;
+	return what;
 }
 
 bool ready_at_accept(int fd)
 {
 	int saved_errno = errno;
-	bool done = false, collected;
+	enum ready_wait what;
+	bool done = false;
 
 	on_main_thread();
-	collected = at_direct(fd, ready_looking(), "auto: accept", &done);
+	/* A blocking accept cannot come back empty: no chance. */
+	what = at_direct(fd, ready_looking(), "auto: accept", false, &done);
+	errno = saved_errno;
+	return what == READY_COLLECTED;
+}
+
+bool ready_collect(bool endless)
+{
+	int saved_errno = errno;
+	bool collected = gcpreload_inject_collect(endless) == GCPRELOAD_ACTED_COLLECTED;
+
 	errno = saved_errno;
 	return collected;
+}
+
+void ready_woke(int found)
+{
+	gcpreload_inject_woke(found > 0);
 }
 
 void ready_accepted(void)

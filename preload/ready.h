@@ -77,13 +77,28 @@ void ready_epoll_add(int epfd, int fd);
 void ready_accepted(void);
 extern bool ready_counts_accepts; /* accepts:N is a trigger */
 
-/* Before a wait. True: a collection ran, and the caller must return as if the time-out had
- * passed (a blocking accept: as if a signal had come), so that the program's loop looks at what
- * finalizers and signals have given it to do. libuv: the caller is epoll_pwait. */
-bool ready_at_epoll(int epfd, bool libuv);
-bool ready_at_poll(const struct pollfd *fds, nfds_t n);
-bool ready_at_select(int nfds, const fd_set *reads);
+enum ready_wait {
+	READY_GO_ON,
+	/* A collection ran: the caller must return as if the time-out had passed (a blocking
+	 * accept: as if a signal had come), so that the program's loop looks at what finalizers
+	 * and signals have given it to do. */
+	READY_COLLECTED,
+	/* A collection is due. Where a look without waiting finds nothing, ready_collect() makes
+	 * it. Only for a wait that would block. */
+	READY_CHANCE,
+};
+
+/* Before a wait. libuv: the caller is epoll_pwait. blocks: there is a time-out, or no end. */
+enum ready_wait ready_at_epoll(int epfd, bool libuv, bool blocks);
+enum ready_wait ready_at_poll(const struct pollfd *fds, nfds_t n, bool blocks);
+enum ready_wait ready_at_select(int nfds, const fd_set *reads, bool blocks);
 bool ready_at_accept(int fd);
+
+/* After READY_CHANCE. endless: the wait must not return empty. True: as READY_COLLECTED. */
+bool ready_collect(bool endless);
+
+/* What the wait had after ready_collect(), looked at without waiting. */
+void ready_woke(int found);
 
 /* fork() is called from C. */
 void ready_before_fork(void);

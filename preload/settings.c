@@ -100,6 +100,26 @@ static bool set_TRIGGER(struct settings *settings, const char *text)
 	return trigger_parse(&settings->triggers, text);
 }
 
+static bool milliseconds(const char *text, long least, uint64_t *ns)
+{
+	long value;
+
+	if (!number(text, text + strlen(text), least, 1000000, &value))
+		return false;
+	*ns = (uint64_t)value * 1000000u;
+	return true;
+}
+
+static bool set_YOUNG_MS(struct settings *settings, const char *text)
+{
+	return milliseconds(text, 0, &settings->policy.young_ns);
+}
+
+static bool set_BUDGET_MS(struct settings *settings, const char *text)
+{
+	return milliseconds(text, 1, &settings->policy.budget_ns);
+}
+
 static bool set_BASELINE(struct settings *settings, const char *text)
 {
 	return trigger_seconds(text, text + strlen(text), &settings->baseline_ns);

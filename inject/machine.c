@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT */
+#include "inject/machine.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CGROUPS "/sys/fs/cgroup"
+
+static bool slurp(const char *path, char *buffer, size_t size)
+{
+	ssize_t n = -1;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		n = read(fd, buffer, size - 1);
+		close(fd);
+	}
+	buffer[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* Of the line "name NUMBER"; 0 where there is none. */
+static uint64_t field(const char *text, const char *name)
+{
+	size_t length = strlen(name);
+
+	while (text) {
+		if (strncmp(text, name, length) == 0 && text[length] == ' ')
+			return strtoull(text + length + 1, NULL, 10);
+		text = strchr(text, '\n');
+		text = text ? text + 1 : NULL;
+	}
+	return 0;
+}
+
+/* The path of the hierarchy whose line in /proc/self/cgroup has this between its colons. */
+static bool own_path(const char *controller, char *path, size_t size)
+{
+	char text[4096], *line, *colon, *end;
+
+	if (!slurp("/proc/self/cgroup", text, sizeof text))
+		return false;
+	for (line = text; line && *line; line = end ? end + 1 : NULL) {
+		end = strchr(line, '\n');
+		if (end)
+			*end = '\0';
+		colon = strchr(line, ':');
+		if (!colon || !strchr(colon + 1, ':'))
+			continue;
+		line = strchr(colon + 1, ':');
+		*line++ = '\0';
+		/* "cpu,cpuacct" is one hierarchy of two controllers. */
+		if (strcmp(colon + 1, controller) == 0 ||
+		    (*controller && strncmp(colon + 1, controller, strlen(controller)) == 0 &&
+		     colon[1 + strlen(controller)] == ',')) {
+			snprintf(path, size, "%s", strcmp(line, "/") ? line : "");
+			return true;
+		}
+	}
+	return false;
+}
+
+/* In a container the path may be the host's, and the group itself is what is mounted. */
+static bool group_file(const char *controller, const char *name, char *text, size_t size)
+{
+	char own[1024], path[1400];
+
+	if (!own_path(controller, own, sizeof own))
+		return false;
+	snprintf(path, sizeof path, CGROUPS "%s%s%s/%s", *controller ? "/" : "", controller, own,
+		 name);
+	if (slurp(path, text, size))
+		return true;
+	snprintf(path, sizeof path, CGROUPS "%s%s/%s", *controller ? "/" : "", controller, name);
+	return slurp(path, text, size);
+}
+
+static uint64_t group_number(const char *controller, const char *name)
+{
+	char text[64];
+
+	/* "max" is no limit: 0, too. */
+	return group_file(controller, name, text, sizeof text) ? strtoull(text, NULL, 10) : 0;
+}
+
+static uint64_t group_field(const char *controller, const char *name, const char *key)
+{
+	char text[4096];
+
+	return group_file(controller, name, text, sizeof text) ? field(text, key) : 0;
+}
+
+static uint64_t less(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+static void look_at_group(struct policy_machine *machine)
+{
+	machine->limit = group_number("", "memory.max");
+	machine->throttled_ns = group_field("", "cpu.stat", "throttled_usec") * 1000;
+	if (machine->limit) {
+		machine->used = less(group_number("", "memory.current"),
+				     group_field("", "memory.stat", "inactive_file"));
+		return;
+	}
+	machine->limit = group_number("memory", "memory.limit_in_bytes");
+	/* Version 1 says "no limit" by a number no machine has. */
+	if (machine->limit >> 60)
+		machine->limit = 0;
+	if (machine->limit)
+		machine->used = less(group_number("memory", "memory.usage_in_bytes"),
+				     group_field("memory", "memory.stat", "total_inactive_file"));
+	if (!machine->throttled_ns)
+		machine->throttled_ns = group_field("cpu", "cpu.stat", "throttled_time");
+}
+
+void machine_look(struct policy_machine *machine)
+{
+	char text[128], *second;
+
+	memset(machine, 0, sizeof *machine);
+	if (slurp("/proc/self/statm", text, sizeof text)) {
+		second = strchr(text, ' ');
+		if (second)
+			machine->resident =
+			    strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+	}
+	look_at_group(machine);
+}
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+uint64_t machine_cpu_of_others(void)
+{
+	uint64_t own = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+
+	return less(clock_ns(CLOCK_PROCESS_CPUTIME_ID), own);
+}
+
+/* proc(5): field 2 is the command in parentheses and may hold any byte, so count from its end. */
+uint64_t machine_start_time(int pid)
+{
+	char path[64], stat[1024], *p;
+	int i;
+
+	snprintf(path, sizeof path, "/proc/%d/stat", pid);
+	if (!slurp(path, stat, sizeof stat))
+		return 0;
+	p = strrchr(stat, ')');
+	for (i = 2; p && i < 22; i++)
+		p = strchr(p + 1, ' ');
+	return p ? strtoull(p + 1, NULL, 10) : 0;
+}

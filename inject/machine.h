@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* Memory and CPU as the kernel tells them, for mode idle. No Python, no allocation; descriptors
+ * are open only during a call. */
+#ifndef GCPRELOAD_INJECT_MACHINE_H
+#define GCPRELOAD_INJECT_MACHINE_H
+
+#include "inject/policy.h"
+
+/* Resident memory, and the memory limit and throttled time of this process's cgroup, of version 2
+ * or 1 (cgroups(7)). What cannot be read is 0. A dozen system calls. */
+void machine_look(struct policy_machine *machine);
+
+/* CPU time that the other threads of this process have used, ns. Two system calls. */
+uint64_t machine_cpu_of_others(void);
+
+/* Whether they have used so much since that they are at work. The two clocks are not read at
+ * once, so the difference may be a little negative. */
+static inline bool machine_others_worked(uint64_t now_ns, uint64_t before_ns)
+{
+	return (int64_t)(now_ns - before_ns) > 200000;
+}
+
+/* Clock ticks since boot at which the process pid began; 0: unknown. */
+uint64_t machine_start_time(int pid);
+
+#endif

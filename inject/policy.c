@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+#include "inject/policy.h"
+
+#include <string.h>
+
+#define SECOND 1000000000ull
+
+/* A young collection is worth a chance from some thousand objects on: fewer, and its fixed cost
+ * (two clocks, two callbacks, a probe) counts; many, and it takes longer than an idle moment. */
+#define DUE_AT_FIRST 10000
+#define DUE_LEAST    2000
+#define DUE_MOST     100000
+
+/* Yield, in collected objects of those looked at: below, garbage is not what grows; above, it is.
+ */
+#define POOR_YIELD .02
+#define RICH_YIELD .25
+
+/* The old generation is due when what survived is a quarter of what was there: the interpreter's
+ * own rule (gcmodule.c, long_lived_pending < long_lived_total / 4), which the freeze has put off
+ * by the size of the frozen heap. Not for a few objects, and not more often than this. */
+#define OLD_LEAST     20000
+#define FULL_EVERY_NS (5 * SECOND)
+
+/* Resident memory may grow so far before the guard makes a full collection: stock would have made
+ * several by then. */
+#define GROWTH_FACTOR 1.10
+#define GROWTH_BYTES  (16ull << 20)
+#define LIMIT_NEAR    .90
+#define LIMIT_FAR     .80
+
+#define MACHINE_EVERY_NS SECOND
+#define PAUSE_FIRST_NS	 (2 * SECOND)
+#define PAUSE_MOST_NS	 (32 * SECOND)
+
+/* So many automatic collections without a chance between them: this process does not wait where
+ * we are. Two may be one burst. */
+#define UNREACHED_AT_MOST 3
+#define UNREACHED_NS	  SECOND
+
+/* One pause above the limit may be the machine's; and what was lowered is raised slowly. */
+#define TOO_LONG_TIMES 2
+#define SHORT_TIMES    20
+
+static int32_t within(double value, int32_t least, int32_t most)
+{
+	return value < least ? least : value > most ? most : (int32_t)value;
+}
+
+/* A moving mean: one measurement on a busy machine is not a cost. */
+static void measure(double *cost, uint64_t duration, uint64_t objects)
+{
+	double now = objects ? (double)duration / (double)objects : 0;
+
+	if (objects >= 1000)
+		*cost = *cost > 0 ? *cost * .75 + now * .25 : now;
+}
+
+void policy_begin(struct policy *policy, const struct policy_limits *limits, uint64_t now,
+		  uint64_t frozen, uint64_t ready_ns)
+{
+	memset(policy, 0, sizeof *policy);
+	policy->limits = *limits;
+	policy->threshold0 = limits->net;
+	policy->young_due = DUE_AT_FIRST;
+	policy->frozen = frozen;
+	policy->full_ns = now;
+	policy->chance_ns = now;
+	measure(&policy->old_cost, ready_ns, frozen);
+}
+
+static bool old_is_due(const struct policy *policy, uint64_t now)
+{
+	uint64_t grown = policy->old - policy->old_at_full;
+
+	return policy->old > policy->old_at_full && grown >= OLD_LEAST &&
+	       grown >= policy->old_at_full / 4 && now - policy->full_ns >= FULL_EVERY_NS;
+}
+
+/* Predicted; a full one looks at the young, too. */
+static double cost(const struct policy *policy, int generation, int64_t count0)
+{
+	double young = policy->young_cost * (double)count0;
+
+	return generation < 2 ? young : young + policy->old_cost * (double)policy->old;
+}
+
+enum policy_due policy_due(struct policy *policy, uint64_t now,
+			   const int64_t counts[GCPRELOAD_GENERATIONS], int *generation)
+{
+	policy->chance_ns = now;
+	policy->unreached = 0;
+	if (policy->guard_full || old_is_due(policy, now))
+		*generation = 2;
+	else if (counts[0] >= policy->young_due)
+		*generation = counts[1] > policy->limits.own[1] ? 1 : 0;
+	else
+		return POLICY_NOTHING;
+	if (policy->guard_full)
+		return POLICY_COLLECT;
+	if (now < policy->paused_until_ns)
+		return POLICY_PAUSED;
+	if (cost(policy, *generation, counts[0]) <= (double)policy->limits.budget_ns)
+		return POLICY_COLLECT;
+	/* Too much for a full one; the young alone may do. */
+	if (*generation == 2 && counts[0] >= policy->young_due &&
+	    cost(policy, 1, counts[0]) <= (double)policy->limits.budget_ns) {
+		*generation = 1;
+		return POLICY_COLLECT;
+	}
+	return POLICY_BUDGET;
+}
+
+static void survived(struct policy *policy, int generation, int64_t count0, uint64_t collected)
+{
+	/* Generation 0 hands its survivors to 1, whose survivors are old: counted early. */
+	if (generation < 2 && count0 > 0 && (uint64_t)count0 > collected)
+		policy->old += (uint64_t)count0 - collected;
+	if (generation == 2) {
+		policy->old = policy->old > collected ? policy->old - collected : 0;
+		policy->old_at_full = policy->old;
+	}
+}
+
+/* It waits after all. */
+static void climb_back(struct policy *policy)
+{
+	policy->fallen_back = false;
+	if (policy->guard != GCPRELOAD_GUARD_LIMIT)
+		policy->threshold0 = policy->limits.net;
+}
+
+void policy_collected(struct policy *policy, uint64_t now, int generation, int64_t count0,
+		      uint64_t collected, uint64_t duration)
+{
+	double yield = count0 > 0 ? (double)collected / (double)count0 : 0;
+
+	survived(policy, generation, count0, collected);
+	if (policy->fallen_back)
+		climb_back(policy);
+	if (generation == 2) {
+		measure(&policy->old_cost, duration, policy->old + collected);
+		policy->full_ns = now;
+		return;
+	}
+	measure(&policy->young_cost, duration, count0 > 0 ? (uint64_t)count0 : 0);
+	if (yield < POOR_YIELD)
+		policy->young_due = within(policy->young_due * 2., DUE_LEAST, DUE_MOST);
+	else if (yield > RICH_YIELD)
+		policy->young_due = within(policy->young_due / 2., DUE_LEAST, DUE_MOST);
+	/* One that takes long comes earlier, so that it stays within the budget. */
+	if (policy->young_cost * policy->young_due > (double)policy->limits.budget_ns / 2)
+		policy->young_due =
+		    within((double)policy->limits.budget_ns / 2 / policy->young_cost, 700,
+			   policy->young_due);
+}
+
+/* threshold0 so that young pauses stay under the limit: shorter after two that were longer,
+ * longer after many that were far below. */
+static void adapt(struct policy *policy, uint64_t duration)
+{
+	int32_t before = policy->threshold0;
+	int32_t most = policy->fallen_back ? policy->limits.top : policy->limits.net;
+
+	if (duration > policy->limits.young_ns) {
+		policy->short_ones = 0;
+		if (++policy->too_long < TOO_LONG_TIMES)
+			return;
+		policy->too_long = 0;
+		policy->threshold0 =
+		    within((double)before * (double)policy->limits.young_ns / (double)duration,
+			   policy->limits.own[0], before);
+		return;
+	}
+	policy->too_long = 0;
+	if (duration > policy->limits.young_ns / 4) {
+		policy->short_ones = 0;
+	} else if (before < most && ++policy->short_ones >= SHORT_TIMES) {
+		policy->short_ones = 0;
+		policy->threshold0 = within(before * 1.5, before, most);
+	}
+}
+
+bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint64_t collected,
+		      uint64_t duration)
+{
+	int32_t before = policy->threshold0;
+
+	survived(policy, generation, policy->threshold0, collected);
+	if (generation == 2) {
+		policy->full_ns = now;
+		return false;
+	}
+	if (policy->limits.idle && !policy->fallen_back &&
+	    ++policy->unreached >= UNREACHED_AT_MOST && now - policy->chance_ns >= UNREACHED_NS) {
+		policy->fallen_back = true;
+		policy->threshold0 = within(before, policy->limits.own[0], policy->limits.top);
+	}
+	if (policy->limits.young_ns && policy->guard != GCPRELOAD_GUARD_LIMIT)
+		adapt(policy, duration);
+	return policy->threshold0 != before;
+}
+
+bool policy_machine_due(const struct policy *policy, uint64_t now)
+{
+	return now - policy->machine_ns >= MACHINE_EVERY_NS;
+}
+
+static void look_at_quota(struct policy *policy, uint64_t now, uint64_t throttled)
+{
+	if (policy->throttled_ns && throttled > policy->throttled_ns) {
+		policy->pause_ns = policy->pause_ns ? policy->pause_ns * 2 : PAUSE_FIRST_NS;
+		if (policy->pause_ns > PAUSE_MOST_NS)
+			policy->pause_ns = PAUSE_MOST_NS;
+		policy->paused_until_ns = now + policy->pause_ns;
+	} else if (now > policy->paused_until_ns + PAUSE_MOST_NS) {
+		policy->pause_ns = 0;
+	}
+	policy->throttled_ns = throttled;
+}
+
+static bool near_the_limit(const struct policy *policy, const struct policy_machine *machine)
+{
+	double part = policy->guard == GCPRELOAD_GUARD_LIMIT ? LIMIT_FAR : LIMIT_NEAR;
+
+	return machine->limit && (double)machine->used > part * (double)machine->limit;
+}
+
+bool policy_machine(struct policy *policy, uint64_t now, const struct policy_machine *machine)
+{
+	int32_t before = policy->threshold0;
+
+	policy->machine_ns = now;
+	look_at_quota(policy, now, machine->throttled_ns);
+	if (!policy->resident)
+		policy->resident = machine->resident;
+	if (!policy->limits.idle)
+		return false;
+	if (near_the_limit(policy, machine)) {
+		/* As the interpreter would have it, until there is room again. */
+		if (policy->guard != GCPRELOAD_GUARD_LIMIT)
+			policy->guard_full = true;
+		policy->guard = GCPRELOAD_GUARD_LIMIT;
+		policy->threshold0 = policy->limits.own[0];
+	} else if (policy->guard == GCPRELOAD_GUARD_LIMIT) {
+		policy->guard = GCPRELOAD_GUARD_NONE;
+		policy->threshold0 = policy->limits.top;
+	} else if ((double)machine->resident >
+		       GROWTH_FACTOR * (double)policy->resident + (double)GROWTH_BYTES &&
+		   policy->old > policy->old_at_full && now - policy->full_ns >= FULL_EVERY_NS) {
+		policy->guard = GCPRELOAD_GUARD_GROWTH;
+		policy->guard_full = true;
+	}
+	return policy->guard_full || policy->threshold0 != before;
+}
+
+void policy_guarded(struct policy *policy, uint64_t now, uint64_t resident, uint64_t collected,
+		    uint64_t duration)
+{
+	policy->guard_full = false;
+	policy_collected(policy, now, 2, 0, collected, duration);
+	if (policy->guard != GCPRELOAD_GUARD_GROWTH)
+		return;
+	policy->guard = GCPRELOAD_GUARD_NONE;
+	/* What is left is in use: growth is counted from there. */
+	if (resident > policy->resident)
+		policy->resident = resident;
+}

@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Mode idle's decisions, and nothing else: what is due, when to look, what to leave. No clock, no
+ * Python and no system call in here: everything comes in by arguments, so that the tests run it
+ * with a clock and counts of their own. Times are nanoseconds, counts are objects.
+ */
+#ifndef GCPRELOAD_INJECT_POLICY_H
+#define GCPRELOAD_INJECT_POLICY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring/layout.h"
+
+/* What the settings say. */
+struct policy_limits {
+	uint64_t young_ns;		    /* GCPRELOAD_YOUNG_MS */
+	uint64_t budget_ns;		    /* GCPRELOAD_BUDGET_MS */
+	int32_t own[GCPRELOAD_GENERATIONS]; /* the interpreter's own thresholds */
+	int32_t top; /* threshold0 where collections run in requests: never higher */
+	int32_t net; /* threshold0 where they run at chances */
+	bool idle;   /* mode idle; else only threshold0 is adapted */
+};
+
+/* What a look at the process's memory and CPU quota found; 0: unknown. Bytes, ns. */
+struct policy_machine {
+	uint64_t resident;
+	uint64_t limit; /* of the cgroup */
+	uint64_t used;	/* of it, without what the kernel can drop */
+	uint64_t throttled_ns;
+};
+
+struct policy {
+	struct policy_limits limits;
+	int32_t threshold0; /* what it should be now */
+	int32_t young_due;  /* count0 from which a young collection is worth a chance */
+	double young_cost;  /* ns an object, 0: not known yet */
+	double old_cost;
+	uint64_t old;	       /* objects that survived into the oldest generation since ready */
+	uint64_t old_at_full;  /* the same after the last full collection */
+	uint64_t frozen;       /* objects that were frozen at readiness */
+	uint64_t full_ns;      /* when the last full one ended */
+	uint64_t chance_ns;    /* the last moment at which nothing waited to be done */
+	uint64_t machine_ns;   /* when the machine was last looked at */
+	uint64_t resident;     /* what the memory is compared with */
+	uint64_t throttled_ns; /* as last seen */
+	uint64_t paused_until_ns;
+	uint64_t pause_ns; /* of the quota's back-off */
+	uint32_t too_long; /* young pauses above the limit, one after the other */
+	uint32_t short_ones;
+	uint32_t unreached; /* automatic collections since the last chance */
+	bool fallen_back;   /* this process never waits: as mode freeze, adapted */
+	enum gcpreload_guard guard;
+	bool guard_full; /* the guard wants a full collection, wherever it is */
+};
+
+enum policy_due {
+	POLICY_NOTHING,
+	POLICY_COLLECT, /* *generation says which */
+	POLICY_BUDGET,	/* due, but it would take too long */
+	POLICY_PAUSED,	/* due, but the CPU quota was used up lately */
+};
+
+/* At readiness: frozen objects, and how long the collection before the freeze took. */
+void policy_begin(struct policy *policy, const struct policy_limits *limits, uint64_t now,
+		  uint64_t frozen, uint64_t ready_ns);
+
+/* At a chance: what should be collected, given gc.get_count(). */
+enum policy_due policy_due(struct policy *policy, uint64_t now,
+			   const int64_t counts[GCPRELOAD_GENERATIONS], int *generation);
+
+/* A collection that we made has ended. count0: objects in the young generation before it. */
+void policy_collected(struct policy *policy, uint64_t now, int generation, int64_t count0,
+		      uint64_t collected, uint64_t duration);
+
+/* A collection of the interpreter's has ended. True: threshold0 should be something else now. */
+bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint64_t collected,
+		      uint64_t duration);
+
+/* Whether the machine is to be looked at: reading its files costs, once a second is enough. */
+bool policy_machine_due(const struct policy *policy, uint64_t now);
+
+/* What was found. True: threshold0 should be something else now, or the guard wants a full
+ * collection (policy->guard_full). */
+bool policy_machine(struct policy *policy, uint64_t now, const struct policy_machine *machine);
+
+/* The guard's full collection was made. */
+void policy_guarded(struct policy *policy, uint64_t now, uint64_t resident, uint64_t collected,
+		    uint64_t duration);
+
+#endif

@@ -1,0 +1,119 @@
+"""GCPRELOAD_MODE=idle: collections while the server waits, none in requests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lib.rings import Process, command, ps, wait_for_state
+from lib.run import wait_for
+from lib.server import Server, gunicorn
+from lib.servers import KINDS, Kind, own_thresholds
+from venvs import Interpreter
+
+
+def start(kind: Kind, python: Interpreter, ring_dir: Path) -> Server:
+    server = kind.start(python, ring_dir)
+    server.env["GCPRELOAD_MODE"] = "idle"
+    return server
+
+
+def count(process: Process, *causes: str) -> int:
+    return sum(part["collections"] for part in process.gc if part["cause"] in causes)
+
+
+def ask_until_idle(server: Server, ring_dir: Path, number: int) -> list[Process]:
+    """Makes garbage, a request at a time, until so many have collected while they waited."""
+
+    def look() -> list[Process] | None:
+        server.get("/garbage?n=12000")
+        found = [p for p in ps(ring_dir) if p.state == "ready" and count(p, "idle") >= 3]
+        return found if len(found) >= number else None
+
+    return wait_for(f"collections while {number} servers wait", look)
+
+
+SERVERS = [kind for kind in KINDS if "--preload" not in kind.name and kind.name != "http.server"]
+
+
+@pytest.mark.parametrize("kind", SERVERS, ids=str)
+def test_collects_while_it_waits(kind: Kind, server_python: Interpreter, ring_dir: Path) -> None:
+    why_not = kind.possible(server_python)
+    if why_not:
+        pytest.skip(why_not)
+    with start(kind, server_python, ring_dir) as server:
+        for process in ask_until_idle(server, ring_dir, 1):
+            assert process.mode == "idle"
+            assert process.thresholds[0] == 500000
+            assert process.frozen_objects > 20000
+            assert process.idle_seconds > 0
+        assert "hello" in server.get("/")
+
+
+def test_nothing_in_requests_and_exact_counts(server_python: Interpreter, ring_dir: Path) -> None:
+    with gunicorn(server_python, ring_dir, workers=1, GCPRELOAD_MODE="idle") as server:
+        (process,) = ask_until_idle(server, ring_dir, 1)
+        assert process.in_request_seconds == process.in_request_max_seconds == 0
+        stats = server.ask(process.pid, "/stats")["stats"]
+
+        def look() -> bool:
+            (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
+            return now.counts() == stats
+
+        wait_for("counts as gc.get_stats() has them", look)
+
+
+def test_report_tells_where(server_python: Interpreter, ring_dir: Path) -> None:
+    with gunicorn(server_python, ring_dir, workers=1, GCPRELOAD_MODE="idle") as server:
+        (process,) = ask_until_idle(server, ring_dir, 1)
+        text = command("report", "--dir", ring_dir, str(process.pid)).stdout.decode()
+        assert "out of requests: total" in text
+
+
+def test_app_that_disables_gc_is_left_alone(server_python: Interpreter, ring_dir: Path) -> None:
+    with gunicorn(server_python, ring_dir, workers=1, GCPRELOAD_MODE="idle") as server:
+        (process,) = ask_until_idle(server, ring_dir, 1)
+        server.ask(process.pid, "/change?how=disable")
+
+        def look() -> Process | None:
+            server.get("/garbage?n=12000")
+            (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
+            return now if now.state == "standing-back" else None
+
+        stood = wait_for("it stands back", look)
+        before = count(stood, "idle")
+        for _ in range(5):
+            server.get("/garbage?n=12000")
+        (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
+        assert count(now, "idle") == before
+        assert "disabled gc" in now.reason
+
+
+def test_on_and_off(server_python: Interpreter, ring_dir: Path) -> None:
+    own = own_thresholds(server_python)
+    with gunicorn(server_python, ring_dir, workers=1) as server:
+        (process,) = wait_for_state(ring_dir, "ready")
+        pid = str(process.pid)
+        assert command("set", "--dir", ring_dir, pid, "mode=idle").returncode == 0
+        (process,) = ask_until_idle(server, ring_dir, 1)
+        assert process.mode == "idle"
+        assert command("set", "--dir", ring_dir, pid, "mode=off").returncode == 0
+        (process,) = wait_for_state(ring_dir, "off")
+        assert process.thresholds == own
+        assert server.ask(process.pid, "/state")["thresholds"] == own
+
+
+def test_what_takes_longer_than_the_budget_waits(
+    server_python: Interpreter, ring_dir: Path
+) -> None:
+    """Once it is measured what an object costs."""
+    settings = {"GCPRELOAD_MODE": "idle", "GCPRELOAD_BUDGET_MS": "1"}
+    with gunicorn(server_python, ring_dir, workers=1, **settings) as server:
+        (process,) = wait_for_state(ring_dir, "ready")
+
+        def look() -> Process | None:
+            server.get("/garbage?n=120000")
+            (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
+            return now if now.refused_chances["budget"] else None
+
+        assert wait_for("a chance refused", look).mode == "idle"

@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/* Mode idle's rules, each with a clock and counts of the test's own. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "inject/policy.h"
+
+#define MS     1000000ull
+#define SECOND (1000 * MS)
+#define MB     (1ull << 20)
+
+static const struct policy_limits idle_limits = {
+	.young_ns = 10 * MS,
+	.budget_ns = 20 * MS,
+	.own = { 700, 10, 10 },
+	.top = 50000,
+	.net = 500000,
+	.idle = true,
+};
+
+/* A million objects were frozen, 100 ns each. */
+static uint64_t begin(struct policy *p, const struct policy_limits *limits)
+{
+	policy_begin(p, limits, 100 * SECOND, 1000000, 100 * MS);
+	return 100 * SECOND;
+}
+
+static enum policy_due ask(struct policy *p, uint64_t now, int64_t count0, int64_t count1,
+			   int *generation)
+{
+	const int64_t counts[GCPRELOAD_GENERATIONS] = { count0, count1, 0 };
+
+	*generation = -1;
+	return policy_due(p, now, counts, generation);
+}
+
+static void due_by_counts(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	assert_int_equal(p.threshold0, 500000);
+	assert_int_equal(ask(&p, now, p.young_due - 1, 0, &generation), POLICY_NOTHING);
+	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), POLICY_COLLECT);
+	assert_int_equal(generation, 0);
+	assert_int_equal(ask(&p, now, p.young_due, 11, &generation), POLICY_COLLECT);
+	assert_int_equal(generation, 1);
+}
+
+static void due_by_yield(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int32_t first = p.young_due, low;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 20; i++)
+		policy_collected(&p, now, 0, 10000, 9000, MS);
+	assert_true(p.young_due < first);
+	low = p.young_due;
+	for (i = 0; i < 20; i++)
+		policy_collected(&p, now, 0, 10000, 0, MS / 10);
+	assert_true(p.young_due > first && p.young_due > low);
+}
+
+static void costly_young_ones_come_earlier(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int i;
+
+	(void)state;
+	for (i = 0; i < 20; i++) /* 10 us an object, a tenth of it garbage */
+		policy_collected(&p, now, 0, 10000, 1000, 100 * MS);
+	assert_in_range(p.young_due, 700, 1000);
+}
+
+static void budget(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	policy_collected(&p, now, 0, 10000, 1000, MS); /* 100 ns each */
+	assert_int_equal(ask(&p, now, 150000, 0, &generation), POLICY_COLLECT);
+	assert_int_equal(ask(&p, now, 250000, 0, &generation), POLICY_BUDGET);
+}
+
+/* Survivors make the old generation due, and its measured cost decides. */
+static void old_generation(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	policy_collected(&p, now, 0, 40000, 0, 4 * MS);
+	now += 6 * SECOND;
+	assert_int_equal(ask(&p, now, 0, 0, &generation), POLICY_COLLECT);
+	assert_int_equal(generation, 2);
+	policy_collected(&p, now, 2, 0, 10000, 4 * MS);
+	assert_int_equal(ask(&p, now + MS, 0, 0, &generation), POLICY_NOTHING);
+	/* A quarter more, but too soon; then in time. */
+	policy_collected(&p, now, 0, 40000, 0, 4 * MS);
+	assert_int_equal(ask(&p, now + MS, 0, 0, &generation), POLICY_NOTHING);
+	assert_int_equal(ask(&p, now + 6 * SECOND, 0, 0, &generation), POLICY_COLLECT);
+	/* Too large for the budget: the young alone, where they are due. */
+	policy_collected(&p, now, 0, 900000, 0, 90 * MS);
+	now += 6 * SECOND;
+	assert_int_equal(ask(&p, now, 0, 0, &generation), POLICY_BUDGET);
+	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), POLICY_COLLECT);
+	assert_true(generation < 2);
+}
+
+static void never_waits(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation, i;
+
+	(void)state;
+	for (i = 0; i < 10 && !p.fallen_back; i++)
+		policy_automatic(&p, now += SECOND, 0, 100, MS);
+	assert_true(p.fallen_back);
+	assert_true(p.threshold0 <= 50000);
+	/* A chance that brings a collection brings it back. */
+	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), POLICY_COLLECT);
+	policy_collected(&p, now, generation, 20000, 100, MS);
+	assert_false(p.fallen_back);
+	assert_int_equal(p.threshold0, 500000);
+	/* And with chances in between it never falls. */
+	for (i = 0; i < 20; i++) {
+		policy_automatic(&p, now += SECOND, 0, 100, MS);
+		ask(&p, now, 0, 0, &generation);
+	}
+	assert_false(p.fallen_back);
+}
+
+static void threshold_follows_young_pauses(void **state)
+{
+	struct policy_limits limits = idle_limits;
+	struct policy p;
+	uint64_t now;
+	int i;
+
+	(void)state;
+	limits.idle = false;
+	limits.net = limits.top;
+	now = begin(&p, &limits);
+	assert_false(policy_automatic(&p, now, 0, 0, 50 * MS)); /* one may be the machine's */
+	assert_true(policy_automatic(&p, now, 0, 0, 50 * MS));
+	assert_int_equal(p.threshold0, 10000);
+	for (i = 0; i < 100; i++)
+		policy_automatic(&p, now, 0, 0, 500 * MS);
+	assert_int_equal(p.threshold0, 700); /* never below the interpreter's own */
+	for (i = 0; i < 1000; i++)
+		policy_automatic(&p, now, 0, 0, MS);
+	assert_int_equal(p.threshold0, 50000);
+	limits.young_ns = 0;
+	now = begin(&p, &limits);
+	for (i = 0; i < 10; i++)
+		assert_false(policy_automatic(&p, now, 0, 0, 50 * MS));
+}
+
+static void memory_limit(void **state)
+{
+	struct policy_machine machine = { .resident = 100 * MB, .limit = 1000 * MB };
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	machine.used = 850 * MB;
+	assert_false(policy_machine(&p, now, &machine));
+	machine.used = 950 * MB;
+	assert_true(policy_machine(&p, now += SECOND, &machine));
+	assert_int_equal(p.guard, GCPRELOAD_GUARD_LIMIT);
+	assert_int_equal(p.threshold0, 700);
+	assert_int_equal(ask(&p, now, 0, 0, &generation), POLICY_COLLECT);
+	assert_int_equal(generation, 2);
+	policy_guarded(&p, now, 100 * MB, 0, MS);
+	assert_false(p.guard_full);
+	machine.used = 850 * MB; /* not far enough below */
+	policy_machine(&p, now += SECOND, &machine);
+	assert_int_equal(p.guard, GCPRELOAD_GUARD_LIMIT);
+	machine.used = 700 * MB;
+	assert_true(policy_machine(&p, now += SECOND, &machine));
+	assert_int_equal(p.guard, GCPRELOAD_GUARD_NONE);
+	assert_int_equal(p.threshold0, 50000);
+}
+
+static void memory_growth(void **state)
+{
+	struct policy_machine machine = { .resident = 100 * MB };
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+
+	(void)state;
+	policy_machine(&p, now, &machine);
+	machine.resident = 200 * MB;
+	/* Nothing of it is the collector's. */
+	assert_false(policy_machine(&p, now += 6 * SECOND, &machine));
+	policy_collected(&p, now, 0, 400000, 0, 40 * MS);
+	assert_true(policy_machine(&p, now += SECOND, &machine));
+	assert_int_equal(p.guard, GCPRELOAD_GUARD_GROWTH);
+	policy_guarded(&p, now, 180 * MB, 300000, 50 * MS);
+	assert_int_equal(p.guard, GCPRELOAD_GUARD_NONE);
+	/* What is left is in use. */
+	policy_collected(&p, now, 0, 400000, 0, 40 * MS);
+	machine.resident = 190 * MB;
+	assert_false(policy_machine(&p, now += 6 * SECOND, &machine));
+}
+
+static void cpu_quota(void **state)
+{
+	struct policy_machine machine = { .resident = MB, .throttled_ns = 5 };
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	policy_machine(&p, now, &machine); /* before our time */
+	assert_int_equal(ask(&p, now, 10000, 0, &generation), POLICY_COLLECT);
+	machine.throttled_ns += MS;
+	policy_machine(&p, now += SECOND, &machine);
+	assert_int_equal(ask(&p, now, 10000, 0, &generation), POLICY_PAUSED);
+	assert_int_equal(ask(&p, now + 3 * SECOND, 10000, 0, &generation), POLICY_COLLECT);
+	machine.throttled_ns += MS; /* again: longer */
+	policy_machine(&p, now += SECOND, &machine);
+	assert_int_equal(ask(&p, now + 3 * SECOND, 10000, 0, &generation), POLICY_PAUSED);
+}
+
+static void machine_once_a_second(void **state)
+{
+	struct policy_machine machine = { .resident = MB };
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+
+	(void)state;
+	assert_true(policy_machine_due(&p, now));
+	policy_machine(&p, now, &machine);
+	assert_false(policy_machine_due(&p, now + SECOND - 1));
+	assert_true(policy_machine_due(&p, now + SECOND));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(due_by_counts),
+		cmocka_unit_test(due_by_yield),
+		cmocka_unit_test(costly_young_ones_come_earlier),
+		cmocka_unit_test(budget),
+		cmocka_unit_test(old_generation),
+		cmocka_unit_test(never_waits),
+		cmocka_unit_test(threshold_follows_young_pauses),
+		cmocka_unit_test(memory_limit),
+		cmocka_unit_test(memory_growth),
+		cmocka_unit_test(cpu_quota),
+		cmocka_unit_test(machine_once_a_second),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
