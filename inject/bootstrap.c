@@ -37,6 +37,7 @@ static bool attach(bool late)
 	static bool noted;
 	struct gil_guard guard;
 	PyObject *gc;
+	int attached;
 	bool ok;
 
 	/* While a runtime starts, it is not initialized yet; with a sub-interpreter it is. */
@@ -54,7 +55,11 @@ static bool attach(bool late)
 	gc = module_import_quietly("gc");
 	if (gc && !noted)
 		module_keep_gc(gc);
-	ok = gc && (noted || tuner_note_defaults(gc)) && observer_attach(gc) == 0;
+	attached = gc && (noted || tuner_note_defaults(gc)) ? observer_attach(gc) : -ENOENT;
+	/* More living interpreters than are kept: this one is not seen, and the ring says so. */
+	if (attached == -ENOSPC && noted)
+		process_subinterpreter();
+	ok = attached == 0;
 	if (ok && !noted)
 		process_attached(late);
 	noted = noted || ok;
@@ -106,6 +111,15 @@ static PyObject *wrapped_init(void)
 	return module;
 }
 
+/* In a second runtime the entry may be that of another copy of this library, which calls us: what
+ * was found first stays, unless a host has unloaded that interpreter since. */
+static bool still_loaded(PyObject *(*init)(void))
+{
+	Dl_info info;
+
+	return init && dladdr((void *)init, &info) && info.dli_saddr == (void *)init;
+}
+
 static int install(struct PyInittab **table, void *handle)
 {
 	struct PyInittab *posix = NULL;
@@ -123,7 +137,7 @@ static int install(struct PyInittab **table, void *handle)
 	copy[n] = (*table)[n];
 	if (!posix || !posix->initfunc)
 		return -ENOENT;
-	if (posix->initfunc != wrapped_init)
+	if (posix->initfunc != wrapped_init && !still_loaded(real_init))
 		real_init = posix->initfunc;
 	posix->initfunc = wrapped_init;
 	python_handle = handle;

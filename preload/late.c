@@ -83,13 +83,13 @@ bool late_attach(void)
  * killed by a NULL from RTLD_NEXT): the next object of the global scope; the caller's own object
  * and what that needs; the loaded libpython. *handle is where the rest of it is.
  */
-static void *find_real(const char *name, void *ours, void *caller, void **handle)
+static void *find_real(const char *name, void *ours, void *caller, bool again, void **handle)
 {
-	void *real = dlsym(RTLD_NEXT, name);
+	void *real = again ? NULL : dlsym(RTLD_NEXT, name);
 	Dl_info info;
 
 	*handle = RTLD_NEXT;
-	if (!real && dladdr(caller, &info) && info.dli_fname) {
+	if (!real && !again && dladdr(caller, &info) && info.dli_fname) {
 		*handle = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 		real = *handle ? dlsym(*handle, name) : NULL;
 	}
@@ -101,9 +101,21 @@ static void *find_real(const char *name, void *ours, void *caller, void **handle
 	return real == ours ? NULL : real;
 }
 
-static void *before_initialize(const char *name, void *ours, void *caller)
+enum { INITIALIZE = 1, INITIALIZE_EX = 2, FROM_CONFIG = 4, FROM_INIT_CONFIG = 8 };
+
+/* The functions that this thread is in. Where one comes again, another copy of this library, under
+ * another name, has found us as the next or as its caller: only libpython itself will do. */
+static __thread unsigned inside __attribute__((tls_model("initial-exec")));
+
+static void *before_initialize(const char *name, void *ours, void *caller, unsigned function)
 {
-	void *handle, *real = find_real(name, ours, caller, &handle);
+	bool within = inside, again = inside & function;
+	void *handle, *real = find_real(name, ours, caller, again, &handle);
+
+	inside |= function;
+	/* Installed by the outer one: not once more on top of another copy's. */
+	if (within)
+		return real;
 
 	if (real && start_late() &&
 	    gcpreload_inject_starting(start_policy(),
@@ -133,33 +145,42 @@ int Py_InitializeFromInitConfig(void *);
 
 EXPORT void Py_Initialize(void)
 {
-	void *real = before_initialize("Py_Initialize", (void *)Py_Initialize, CALLER);
+	void *real = before_initialize("Py_Initialize", (void *)Py_Initialize, CALLER, INITIALIZE);
 
 	if (real)
 		((void (*)(void))real)();
+	inside &= ~(unsigned)INITIALIZE;
 }
 
 EXPORT void Py_InitializeEx(int signals)
 {
-	void *real = before_initialize("Py_InitializeEx", (void *)Py_InitializeEx, CALLER);
+	void *real =
+	    before_initialize("Py_InitializeEx", (void *)Py_InitializeEx, CALLER, INITIALIZE_EX);
 
 	if (real)
 		((void (*)(int))real)(signals);
+	inside &= ~(unsigned)INITIALIZE_EX;
 }
 
 EXPORT struct PyStatus Py_InitializeFromConfig(const void *config)
 {
-	void *real =
-	    before_initialize("Py_InitializeFromConfig", (void *)Py_InitializeFromConfig, CALLER);
-	struct PyStatus missing = { 1, "Py_InitializeFromConfig", "libpython is not loaded", 1 };
+	void *real = before_initialize("Py_InitializeFromConfig", (void *)Py_InitializeFromConfig,
+				       CALLER, FROM_CONFIG);
+	struct PyStatus status = { 1, "Py_InitializeFromConfig", "libpython is not loaded", 1 };
 
-	return real ? ((struct PyStatus(*)(const void *))real)(config) : missing;
+	if (real)
+		status = ((struct PyStatus(*)(const void *))real)(config);
+	inside &= ~(unsigned)FROM_CONFIG;
+	return status;
 }
 
 EXPORT int Py_InitializeFromInitConfig(void *config)
 {
-	void *real = before_initialize("Py_InitializeFromInitConfig",
-				       (void *)Py_InitializeFromInitConfig, CALLER);
+	void *real =
+	    before_initialize("Py_InitializeFromInitConfig", (void *)Py_InitializeFromInitConfig,
+			      CALLER, FROM_INIT_CONFIG);
+	int ret = real ? ((int (*)(void *))real)(config) : -1;
 
-	return real ? ((int (*)(void *))real)(config) : -1;
+	inside &= ~(unsigned)FROM_INIT_CONFIG;
+	return ret;
 }

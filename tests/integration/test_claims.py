@@ -343,6 +343,16 @@ def test_explicit_and_last_collections_are_told_apart(python: Interpreter, ring_
         assert collections_of(after, "final") >= 1
 
 
+def test_a_list_put_in_the_place_of_gc_callbacks(python: Interpreter, ring_dir: Path) -> None:
+    """It is not the interpreter's: what we would put there would count nothing, or twice."""
+    with Puppet(python, ring_dir) as puppet:
+        puppet.do("old = gc.callbacks", "gc.callbacks = list(old)", "one = listen()")
+        puppet.wait_for("ready", "arm(one)")
+        puppet.do("garbage(60000)", "gc.collect()", "gc.disable()")
+        assert puppet.shown().counts() == puppet.do("gc.get_stats()")
+        assert puppet.do("len(gc.callbacks)") == puppet.do("len(old)") == 1
+
+
 # ---- stand back ----
 
 WORKER = """

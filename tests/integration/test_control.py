@@ -11,7 +11,7 @@ from lib.puppet import Puppet, collections_of
 from lib.rings import by_pid, command, ring_files, wait_for_state
 from lib.run import wait_for
 from lib.server import gunicorn
-from lib.servers import asking, own_thresholds
+from lib.servers import KINDS, asking, own_thresholds
 from venvs import Interpreter
 
 TUNED = 50000
@@ -219,3 +219,38 @@ def test_a_command_is_taken_once(system_python: Interpreter, ring_dir: Path) -> 
         puppet.do("time.sleep(1.1)", "arm(one)", "time.sleep(1.1)", "arm(one)")
         assert puppet.shown().state == "ready"
         assert puppet.errors() == ""
+
+
+@pytest.mark.parametrize("kind", ["gunicorn gevent", "uvicorn uvloop"])
+def test_in_an_event_loop(kind: str, server_python: Interpreter, ring_dir: Path) -> None:
+    """What a command has to do there is done by a task of the loop."""
+    (how,) = (one for one in KINDS if one.name == kind)
+    if how.possible(server_python):
+        pytest.skip(how.possible(server_python))
+    with how.start(server_python, ring_dir) as server:
+        process = wait_for_state(ring_dir, "ready")[0]
+        with asking(server) as errors:
+            tell(ring_dir, "set", str(process.pid), "mode=off")
+            assert by_pid(ring_dir)[process.pid].state == "off"
+            tell(ring_dir, "set", str(process.pid), "mode=freeze")
+            wait_for("it is tuned again", lambda: by_pid(ring_dir)[process.pid].state == "ready")
+        assert errors == []
+        assert by_pid(ring_dir)[process.pid].thresholds[0] == TUNED
+
+
+def test_that_cannot_be_opened_for_now(system_python: Interpreter, ring_dir: Path) -> None:
+    """A process without a descriptor to spare says nothing, and takes the command later."""
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do("import resource, time", *ARMED)
+        shown = puppet.wait_for("ready")
+        puppet.do(
+            "old = resource.getrlimit(resource.RLIMIT_NOFILE)",
+            "resource.setrlimit(resource.RLIMIT_NOFILE, (0, old[1]))",
+        )
+        told = command("set", "--dir", ring_dir, "--timeout", "0.1", str(shown.pid), "mode=off")
+        assert told.returncode == 1
+        puppet.do("time.sleep(1.2)", "arm(one)", "garbage(60000)", "time.sleep(1.2)", "arm(one)")
+        assert puppet.shown().state == "ready"
+        assert puppet.errors() == ""
+        puppet.do("resource.setrlimit(resource.RLIMIT_NOFILE, old)")
+        assert puppet.wait_for("off", "time.sleep(0.2)", "arm(one)").mode == "off"

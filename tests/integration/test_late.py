@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from lib.paths import APPS
+from lib.paths import APPS, LIBRARY
 from lib.puppet import Puppet
 from lib.run import environment, run
 from venvs import Interpreter
@@ -94,3 +95,17 @@ def test_the_host_behaves_as_without(
     assert stock.returncode == 0
     assert b"finalized" in stock.stdout
     assert list(ring_dir.iterdir()) == []
+
+
+@pytest.mark.parametrize("how", ["global", "local"])
+def test_two_copies_of_the_library(
+    python: Interpreter, how: str, host: Path, ring_dir: Path, tmp_path: Path
+) -> None:
+    """Under different names: each once took the other for the interpreter, without end."""
+    program, extra = host_command(python, host, how, tmp_path)
+    copy = tmp_path / "libother.so"
+    shutil.copy(LIBRARY, copy)
+    extra["LD_PRELOAD"] = f"{LIBRARY}:{copy}"
+    with Puppet(python, ring_dir, program=program, extra=extra) as puppet:
+        assert puppet.do("6 * 7") == 42
+        assert puppet.end() == 0

@@ -113,3 +113,15 @@ def test_those_of_3_7(python: Interpreter, ring_dir: Path) -> None:
         # One list of callbacks and one collector for all.
         assert puppet.shown().counts() == puppet.do("gc.get_stats()")
         puppet.do("os.write(go, b'xxx')", "for t in threads: t.join()")
+
+
+def test_more_than_are_kept(python: Interpreter, ring_dir: Path) -> None:
+    """What is not seen is said."""
+    need_the_module(python)
+    if not (3, 10) <= python.minor <= (3, 12):
+        pytest.skip("sub-interpreters are not observed one by one")
+    with Puppet(python, ring_dir) as puppet:
+        puppet.do(MODULE, "subs = [sub.create() for _ in range(70)]", *ARMED)
+        assert "subinterpreters" in puppet.wait_for("ready").flags
+        puppet.do("for one in subs: sub.destroy(one)")
+        assert puppet.end() == 0

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lib.paths import APPS
 from lib.puppet import Puppet, collections_of
 from lib.rings import by_pid, ring_files, wait_for_state
 from lib.run import wait_for
@@ -131,6 +132,22 @@ def test_signal(
         os.kill(puppet.pid, number)
         wait_for("the second time", lambda: puppet.do("garbage(60000)", "KEPT and "
                  "gc.get_freeze_count() >= 2 * HEAP_SIZE"))  # fmt: skip
+        assert puppet.end() == 0
+
+
+def test_a_signal_that_has_a_meaning_keeps_it(server_python: Interpreter, ring_dir: Path) -> None:
+    """One that the program's parent ignores (nohup does so) stays ignored."""
+    program = [
+        *("/bin/sh", "-c", 'trap "" USR1; exec "$@"', "sh"),
+        *(server_python.path, APPS / "puppet.py"),
+    ]
+    settings = {"GCPRELOAD_TRIGGER": "signal:USR1"}
+    with Puppet(server_python, ring_dir, program=program, **settings) as puppet:
+        puppet.do("import signal", *ARMED)
+        assert puppet.do("signal.getsignal(signal.SIGUSR1) == signal.SIG_IGN") is True
+        os.kill(puppet.pid, signal.SIGUSR1)
+        puppet.do("garbage(60000)", "arm(one)")
+        assert_not_ready(puppet)
         assert puppet.end() == 0
 
 
