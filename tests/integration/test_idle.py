@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from lib.paths import APPS
 from lib.rings import Process, command, ps, wait_for_state
-from lib.run import wait_for
+from lib.run import environment, run, wait_for
 from lib.server import Server, gunicorn
 from lib.servers import KINDS, Kind, own_thresholds
-from venvs import Interpreter
+from venvs import Interpreter, venv
 
 
 def start(kind: Kind, python: Interpreter, ring_dir: Path) -> Server:
@@ -117,3 +119,34 @@ def test_what_takes_longer_than_the_budget_waits(
             return now if now.refused_chances["budget"] else None
 
         assert wait_for("a chance refused", look).mode == "idle"
+
+
+# ---- what is a chance, and what happens after it ----
+
+
+def test_which_waits_are_chances(python: Interpreter, ring_dir: Path) -> None:
+    """Only those of the server itself that would block, with nothing to do and nobody at work."""
+    env = environment(ring_dir, GCPRELOAD_MODE="idle")
+    done = run([python.path, APPS / "idle_waits.py"], env)
+    assert (done.stderr, done.returncode) == (b"", 0)
+    assert json.loads(done.stdout) == {
+        "upstream": 0,
+        "driver": 0,
+        "sleep": 0,
+        "look": 0,
+        "work": 0,
+        "busy": 0,
+        "server": True,
+        "signal": True,
+    }
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_finalizer_may_give_the_loop_work(
+    server_python: Interpreter, loop: str, ring_dir: Path
+) -> None:
+    """After the collection the wait returns, or nobody ever wakes the loop."""
+    program = venv("uvloop", server_python) if loop == "uvloop" else server_python.path
+    env = environment(ring_dir, GCPRELOAD_MODE="idle")
+    done = run([program, "-W", "ignore", APPS / "idle_loop.py", loop], env)
+    assert (done.stdout, done.stderr, done.returncode) == (b"given back\n", b"", 0)

@@ -1,0 +1,47 @@
+"""An event loop in mode idle in which only a finalizer, run by a collection at a wait, can wake
+what waits. Arguments: asyncio or uvloop."""
+
+import asyncio
+import gc
+import socket
+import sys
+
+
+class Resource:
+    def __init__(self, future):
+        self.me = self
+        self.future = future
+
+    def __del__(self):
+        if self.future:
+            self.future.set_result("given back")
+
+
+async def main():
+    loop = asyncio.get_event_loop()
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(1)
+    listener.setblocking(False)
+    loop.add_reader(listener, listener.accept)
+    while gc.get_threshold()[0] < 500000:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    future = loop.create_future()
+    Resource(future)
+    for _ in range(20000):
+        Resource(None)
+    # The very next wait is one for ever. libuv's helper in the kernel spins for some ms, which
+    # counts as work of another thread: there a second chance comes.
+    while sys.argv[1] == "uvloop" and not future.done():
+        await asyncio.sleep(0.05)
+    print(await future)
+    loop.remove_reader(listener)
+    listener.close()
+
+
+if sys.argv[1] == "uvloop":
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+asyncio.new_event_loop().run_until_complete(main())

@@ -1,0 +1,105 @@
+"""Waits of a process in mode idle, one after the other; prints what was collected in each.
+
+The garbage is enough to be due, and far from the interpreter's own threshold.
+"""
+
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+
+
+class Node:
+    def __init__(self):
+        self.me = self
+
+
+class Signals(Node):
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def garbage(number=20000):
+    for _ in range(number):
+        Node()
+
+
+def collections():
+    return sum(part["collections"] for part in gc.get_stats())
+
+
+def collected_in(wait, times=5):
+    """How many collections ran in so many waits; a look is due again after a few ms."""
+    before = collections()
+    for _ in range(times):
+        time.sleep(0.02)
+        wait()
+    return collections() - before
+
+
+def busy_thread(wait):
+    stop = threading.Event()
+
+    def work():
+        while not stop.is_set():
+            sum(range(1000))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    found = collected_in(wait)
+    stop.set()
+    thread.join()
+    return found
+
+
+def signal_in_a_collection(listener):
+    seen = []
+
+    def handler(number, frame):
+        seen.append(number)
+
+    signal.signal(signal.SIGUSR1, handler)
+    garbage()
+    Signals()
+    time.sleep(0.02)
+    while not seen:  # a wait after the collection would last as long as a test may not
+        select.select([listener], [], [], 1000)
+    return True
+
+
+def main():
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen(5)
+    upstream, other = socket.socketpair()
+
+    def serve():
+        select.select([listener], [], [], 0.01)
+
+    serve()
+    assert gc.get_threshold()[0] == 500000, gc.get_threshold()
+    said = {}
+    garbage()
+    said["upstream"] = collected_in(lambda: select.select([upstream], [], [], 0.01))
+    poll = select.poll()
+    poll.register(upstream, select.POLLIN)
+    said["driver"] = collected_in(lambda: poll.poll(10))
+    said["sleep"] = collected_in(lambda: time.sleep(0.01))
+    said["look"] = collected_in(lambda: select.select([listener], [], [], 0))
+    client = socket.create_connection(listener.getsockname())
+    said["work"] = collected_in(serve)  # a connection waits to be accepted
+    listener.accept()[0].close()
+    client.close()
+    said["busy"] = busy_thread(serve)
+    said["server"] = collected_in(serve) > 0
+    said["signal"] = signal_in_a_collection(listener)
+    json.dump(said, sys.stdout)
+    other.close()
+
+
+main()
