@@ -27,13 +27,14 @@
 
 struct observer {
 	PyObject *capsule;  /* borrowed from callable: its self object */
-	PyObject *callable; /* borrowed from gc.callbacks; NULL: free */
+	PyObject *callable; /* borrowed from gc.callbacks; NULL: free, or CLAIMED */
 	uint64_t start_ns;  /* 0: no collection runs */
 	uint8_t cause;
 	bool main; /* of the main interpreter, the one that acts */
 };
 
 static struct observer observers[INTERPRETERS];
+#define CLAIMED ((PyObject *)observers) /* a slot that is being filled: no object of Python's */
 static PyObject *key_generation, *key_collections, *key_collected, *key_uncollectable;
 static void (*on_stop)(uint64_t, const struct gcpreload_event *);
 static uint64_t others_before_ns; /* of the idle collection that runs */
@@ -221,6 +222,29 @@ void observer_forget(void)
 	key_generation = key_collections = key_collected = key_uncollectable = NULL;
 }
 
+/* Interpreters with a GIL each may attach at the same instant. */
+static struct observer *claim(void)
+{
+	PyObject *none;
+	int i;
+
+	for (i = 0; i < INTERPRETERS; i++) {
+		none = NULL;
+		if (__atomic_compare_exchange_n(&observers[i].callable, &none, CLAIMED, false,
+						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+			return &observers[i];
+	}
+	return NULL;
+}
+
+/* Whoever claims it next must find it empty. */
+static void unclaim(struct observer *observer)
+{
+	observer->capsule = NULL;
+	observer->main = false;
+	__atomic_store_n(&observer->callable, NULL, __ATOMIC_RELEASE);
+}
+
 static struct observer *observer_of(PyObject *callable)
 {
 	int i;
@@ -237,7 +261,7 @@ static void release(PyObject *capsule)
 	struct observer *observer = py.PyCapsule_GetPointer(capsule, CAPSULE);
 
 	if (observer)
-		observer->callable = observer->capsule = NULL;
+		unclaim(observer);
 }
 
 static bool on_list(PyObject *callbacks)
@@ -285,15 +309,17 @@ static bool intern_keys(void)
 
 static int append(PyObject *callbacks)
 {
-	struct observer *observer = observer_of(NULL);
+	struct observer *observer = claim();
 	PyObject *capsule, *callable;
 	int ret = -ENOMEM;
 
 	if (!observer)
 		return -ENOSPC;
 	capsule = py.PyCapsule_New(observer, CAPSULE, release);
-	if (!capsule)
+	if (!capsule) {
+		unclaim(observer);
 		return ret;
+	}
 	callable = py.PyCFunction_NewEx(&on_gc_def, capsule, NULL);
 	py.Py_DecRef(capsule);
 	if (!callable)

@@ -49,7 +49,8 @@ static int is_libpython(struct dl_phdr_info *info, size_t size, void *arg)
 	return 1;
 }
 
-/* A handle of the loaded libpython, or NULL. No reference is kept that would pin it. */
+/* A handle of the loaded libpython, or NULL. It counts as a use of it: an interpreter is not
+ * made to be unloaded, and what the observer put into it needs it there. */
 static void *loaded_libpython(void)
 {
 	struct search search;
