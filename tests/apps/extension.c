@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Functions of an extension module that waits with the GIL held. */
+/* Functions of an extension module that waits or locks, with or without the GIL. */
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 extern void *PyExc_KeyError;
 void PyErr_SetString(void *, const char *);
@@ -33,4 +35,39 @@ int poll_in_a_native_thread(int fd)
 	int ret = pthread_create(&thread, NULL, poll_there, (void *)(intptr_t)fd);
 
 	return ret ? ret : pthread_join(thread, NULL);
+}
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static int locked, wanted;
+
+int is_locked(void)
+{
+	return __atomic_load_n(&locked, __ATOMIC_ACQUIRE);
+}
+
+/* With the GIL held, as a driver's call into its library. */
+int want_mutex(void)
+{
+	__atomic_store_n(&wanted, 1, __ATOMIC_RELEASE);
+	pthread_mutex_lock(&mutex);
+	pthread_mutex_unlock(&mutex);
+	return 0;
+}
+
+/* Without the GIL, which another thread has that waits for this mutex. */
+int fork_under_mutex(void)
+{
+	int status = -1;
+	pid_t pid;
+
+	pthread_mutex_lock(&mutex);
+	__atomic_store_n(&locked, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&wanted, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	pid = fork();
+	if (pid == 0)
+		_exit(0);
+	waitpid(pid, &status, 0);
+	pthread_mutex_unlock(&mutex);
+	return status;
 }

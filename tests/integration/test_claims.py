@@ -11,17 +11,10 @@ import pytest
 from lib.paths import APPS, LIBRARY
 from lib.puppet import Puppet, collections_of
 from lib.rings import by_pid, ring_files
-from lib.run import environment, run, wait_for
+from lib.run import environment, run, shared_library, wait_for
 from venvs import Interpreter, venv
 
 ARMED = ("one = listen()", "arm(one)")
-
-
-def shared_library(source: str, into: Path) -> Path:
-    library = into / f"{source}.so"
-    command = ["cc", "-Wall", "-shared", "-fPIC", "-pthread", "-o", library]
-    subprocess.run([*command, APPS / f"{source}.c", "-ldl"], check=True)
-    return library
 
 
 # ---- what a call of the program leaves behind ----

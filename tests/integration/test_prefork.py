@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lib.paths import APPS
+from lib.paths import APPS, DEADLINE
 from lib.puppet import Puppet, collections_of
 from lib.rings import by_pid, ring_files, wait_for_state
-from lib.run import environment, memory_dir, run, wait_for
+from lib.run import environment, memory_dir, run, shared_library, wait_for
 from lib.server import gunicorn
 from venvs import Interpreter
 
@@ -180,6 +180,33 @@ def end(child):
     child[1].sendall(b"e")
     os.waitpid(child[0], 0)
 """
+
+
+FORK_UNDER_MUTEX = """
+import ctypes, signal, threading, time
+free, held = ctypes.CDLL({0!r}), ctypes.PyDLL({0!r})
+def want():
+    while not free.is_locked():
+        time.sleep(0.001)
+    held.want_mutex()
+def fork_under_mutex():
+    signal.alarm({1})
+    wants = threading.Thread(target=want)
+    wants.start()
+    status = free.fork_under_mutex()
+    wants.join()
+    return status
+"""
+
+
+def test_a_fork_of_c_under_a_mutex(python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    """Another thread holds the GIL and waits for what the forking one holds: nothing waits for
+    the GIL there."""
+    library = shared_library("extension", tmp_path)
+    with Puppet(python, ring_dir) as puppet:
+        puppet.do("one = listen()", FORK_UNDER_MUTEX.format(str(library), int(DEADLINE)))
+        assert puppet.do("fork_under_mutex()") == 0
+        assert not puppet.frozen()
 
 
 def test_children_share_memory(python: Interpreter) -> None:

@@ -438,6 +438,11 @@ def import_all():
         time.sleep(0.05)
 threading.Thread(target=import_all, daemon=True).start()
 """
+FIRST = """
+one_wait = threading.Thread(target=select.select, args=([first], [], [], 0.05))
+one_wait.start()
+one_wait.join()
+"""
 OWN = "from multiprocessing.connection import Listener; own = Listener(family='AF_UNIX')"
 
 
@@ -445,7 +450,8 @@ def test_a_listener_in_a_thread(
     system_python: Interpreter, ring_dir: Path, tmp_path: Path
 ) -> None:
     """It counts when it has waited for ten seconds while nothing was imported; one of
-    multiprocessing never does, nor does any in a parent that listened and forked."""
+    multiprocessing never does, nor does any in a parent that listened and forked. Another takes
+    the place of one that is closed."""
     for number in range(2000):
         (tmp_path / f"late{number}.py").write_text("")
     path = {"PYTHONPATH": str(tmp_path)}
@@ -453,16 +459,20 @@ def test_a_listener_in_a_thread(
         Puppet(system_python, ring_dir, extra=path) as importing,
         Puppet(system_python, ring_dir) as multiprocessings,
         Puppet(system_python, ring_dir) as master,
+        Puppet(system_python, ring_dir) as reopened,
         Puppet(system_python, ring_dir) as serving,
     ):
         master.do(THREAD, "start(listen())", "pid = os.fork() or os._exit(0)")
         multiprocessings.do(THREAD, *OWN.split("; "), "start(own._listener._socket)")
         importing.do(THREAD, "start(listen())", IMPORT_ALL)
+        reopened.do(THREAD, "first = listen()", "other = listen()", FIRST, "first.close()")
+        reopened.do("start(other)")
         began = time.monotonic()
         serving.do(THREAD, "start(listen())")
         shown = serving.wait_for("ready")
         assert time.monotonic() - began >= 9.9
         assert shown.fired == "auto: in a thread"
+        assert reopened.wait_for("ready").fired == "auto: in a thread"
         assert importing.shown() is None
         assert multiprocessings.shown() is None
         assert master.shown().state == "parent"

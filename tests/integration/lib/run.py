@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from venvs import clean_environment
 
-from lib.paths import DEADLINE, LIBRARY
+from lib.paths import APPS, DEADLINE, LIBRARY
 
 T = TypeVar("T")
 Completed = subprocess.CompletedProcess
@@ -75,3 +75,11 @@ def memory_dir() -> Iterator[Path]:
 def files_below(path: Path) -> list[str]:
     """Every file in it, dot files too."""
     return sorted(str(p.relative_to(path)) for p in path.rglob("*") if not p.is_dir())
+
+
+def shared_library(source: str, into: Path) -> Path:
+    """tests/apps/SOURCE.c as a library of the programs under test."""
+    library = into / f"{source}.so"
+    command = ["cc", "-Wall", "-shared", "-fPIC", "-pthread", "-o", library]
+    subprocess.run([*command, APPS / f"{source}.c", "-ldl"], check=True)
+    return library
