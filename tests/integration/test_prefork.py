@@ -222,7 +222,7 @@ def test_workers_of_gunicorn(server_python: Interpreter, preload: bool, ring_dir
         workers = wait_for_state(ring_dir, "ready", 2)
         (parent,) = wait_for_state(ring_dir, "parent")
         assert parent.pid == server.pid
-        assert (parent.frozen_objects > 20000) == preload
+        assert (parent.frozen_objects > 30000) == preload
         assert {p.pid for p in workers} == set(server.workers())
         # A worker's counts begin with what its parent had counted.
         for worker in workers:
