@@ -1,9 +1,12 @@
-"""An asyncio server in which only a finalizer, run by the collector, can wake what waits."""
+"""A server on an event loop in which only a finalizer, run by a collection of ours at a wait, can
+wake what waits. Arguments: asyncio or uvloop; ready (the collection at readiness) or idle."""
 
 import asyncio
 import gc
 import socket
 import sys
+
+LOOP, COLLECTION = sys.argv[1:]
 
 
 class Resource:
@@ -12,7 +15,14 @@ class Resource:
         self.future = future
 
     def __del__(self):
-        self.future.set_result("given back")
+        if self.future:
+            self.future.set_result("given back")
+
+
+async def until_tuned():
+    while gc.get_threshold()[0] < 500000:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
 
 
 async def main():
@@ -20,16 +30,28 @@ async def main():
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(1)
+    listener.setblocking(False)
     future = loop.create_future()
+    if COLLECTION == "ready":
+        gc.collect()
     loop.add_reader(listener, listener.accept)
-    gc.collect()
+    if COLLECTION == "idle":
+        await until_tuned()
     Resource(future)
-    print(await future)  # the very next wait is one for ever
+    if COLLECTION == "idle":
+        for _ in range(20000):
+            Resource(None)  # so that one is due
+    # The very next wait is one for ever. libuv's helper in the kernel spins for some ms, which
+    # counts as work of another thread: there a second chance comes.
+    while (LOOP, COLLECTION) == ("uvloop", "idle") and not future.done():
+        await asyncio.sleep(0.05)
+    print(await future)
     loop.remove_reader(listener)
     listener.close()
 
 
-if sys.version_info >= (3, 10):
-    asyncio.run(main())
-else:
-    asyncio.get_event_loop().run_until_complete(main())
+if LOOP == "uvloop":
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+asyncio.new_event_loop().run_until_complete(main())

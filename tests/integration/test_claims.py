@@ -175,17 +175,10 @@ def test_libuv_waits_for_ever_where_it_says_so(system_python: Interpreter, ring_
     assert json.loads(done.stdout) == [1, 0, True]
 
 
-UVLOOP = """
-import asyncio, runpy, sys, uvloop
-asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-runpy.run_path(sys.argv[1])
-"""
-
-
 def test_a_finalizer_may_give_uvloop_work(system_python: Interpreter, ring_dir: Path) -> None:
     """The collection is a task of the loop: libuv would not look again before it waits."""
-    program = [venv("uvloop", system_python), "-c", UVLOOP, APPS / "finalizer_loop.py"]
-    done = run(program, environment(ring_dir))
+    program = [venv("uvloop", system_python), "-W", "ignore", APPS / "finalizer_loop.py"]
+    done = run([*program, "uvloop", "ready"], environment(ring_dir))
     assert (done.stdout, done.stderr, done.returncode) == (b"given back\n", b"", 0)
 
 

@@ -135,7 +135,8 @@ def test_not_every_listener_makes_ready(python: Interpreter, what: str, ring_dir
 
 def test_a_finalizer_may_give_the_loop_work(python: Interpreter, ring_dir: Path) -> None:
     """After the collection the wait must return, or nobody ever wakes the loop."""
-    done = run([python.path, APPS / "finalizer_loop.py"], environment(ring_dir))
+    program = [python.path, "-W", "ignore", APPS / "finalizer_loop.py", "asyncio", "ready"]
+    done = run(program, environment(ring_dir))
     assert (done.stdout, done.stderr, done.returncode) == (b"given back\n", b"", 0)
 
 

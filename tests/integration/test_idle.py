@@ -148,5 +148,5 @@ def test_a_finalizer_may_give_the_loop_work(
     """After the collection the wait returns, or nobody ever wakes the loop."""
     program = venv("uvloop", server_python) if loop == "uvloop" else server_python.path
     env = environment(ring_dir, GCPRELOAD_MODE="idle")
-    done = run([program, "-W", "ignore", APPS / "idle_loop.py", loop], env)
+    done = run([program, "-W", "ignore", APPS / "finalizer_loop.py", loop, "idle"], env)
     assert (done.stdout, done.stderr, done.returncode) == (b"given back\n", b"", 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -94,6 +95,9 @@ class Puppet:
         for source in sources:
             self.process.stdin.write(json.dumps(source).encode() + b"\n")
             self.process.stdin.flush()
+            if not select.select([self.process.stdout], [], [], DEADLINE)[0]:
+                self.process.kill()  # so that the end does not wait as long again
+                raise AssertionError(f"{source}: no answer in {DEADLINE} s: {self.errors()}")
             line = self.process.stdout.readline()
             assert line, f"{source}: it ended with {self.process.wait()}: {self.errors()}"
             value = json.loads(line)

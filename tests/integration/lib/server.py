@@ -21,6 +21,8 @@ from lib.paths import APPS, DEADLINE
 from lib.rings import Process, ps
 from lib.run import environment, wait_for
 
+HEAP = 20000  # objects that the test applications make at their start, at least
+
 
 def children(pid: int) -> list[int]:
     """Pids of the living children."""

@@ -227,13 +227,22 @@ def ask(kind: Kind, server: Server, pid: int, path: str) -> Any:  # noqa: ANN401
     return ask_until(server, pid, path)
 
 
-def own_thresholds(python: Interpreter) -> list[int]:
+def _own(python: Interpreter, value: str) -> Any:  # noqa: ANN401 - whatever JSON has
     """What the interpreter has where nobody changed it."""
-    code = "import gc, json; print(json.dumps(gc.get_threshold()))"
+    code = f"import gc, json; print(json.dumps({value}))"
     done = subprocess.run(
         [python.path, "-c", code], env=environment(), stdout=subprocess.PIPE, check=True
     )
     return json.loads(done.stdout)
+
+
+def own_thresholds(python: Interpreter) -> list[int]:
+    return _own(python, "gc.get_threshold()")
+
+
+def own_frozen(python: Interpreter) -> int:
+    """Not 0 on 3.12, which freezes what is immortal when it first collects."""
+    return _own(python, "(gc.collect(), gc.get_freeze_count())[1]")
 
 
 def fixed_part(pairs: Iterable[tuple[Kind, Interpreter]]) -> set[tuple[str, str]]:
