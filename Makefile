@@ -38,25 +38,46 @@ cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'
 cli_obj  := $(cli_src:%.c=$(B)/cli/%.o)
 cli_link := $(if $(STATIC),-static)
 
+# What needs more than libc is a program of its own, cli/NAME/ as gcpreload-NAME, made where its
+# libraries are found. Only the objects that it uses are linked out of the command's archive.
+programs :=
+pkg      = $(shell pkg-config --exists $(1) 2>/dev/null && echo $(2))
+programs += $(call pkg,ncursesw,top)
+programs += $(call pkg,libmicrohttpd libcurl,export)
+programs := $(foreach p,$(programs),$(if $(wildcard cli/$(p)/*.c),$(p)))
+top_pkg    := ncursesw
+export_pkg := libmicrohttpd libcurl
+program_bin := $(programs:%=$(B)/gcpreload-%)
+program_obj  = $(patsubst %.c,$(B)/cli/%.o,$(wildcard cli/$(1)/*.c))
+
 unit_src := $(wildcard tests/unit/test_*.c)
 unit_bin := $(unit_src:tests/unit/%.c=$(B)/unit/%)
 # Everything of ours that a unit test may call, with sanitizers, in one archive.
 unit_lib_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
+	$(foreach p,$(programs),$(filter-out cli/$(p)/main.c,$(wildcard cli/$(p)/*.c))) \
 	$(filter-out preload/start.c preload/interpose.c,$(wildcard preload/*.c)) $(wildcard inject/*.c)
 unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
+unit_libs := -lcmocka -ldl $(foreach p,$(programs),$(shell pkg-config --libs $($(p)_pkg)))
 san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 .PHONY: all check install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
-all: $(B)/libgcpreload.so $(B)/gcpreload
+all: $(B)/libgcpreload.so $(B)/gcpreload $(program_bin)
 
 $(B)/libgcpreload.so: $(lib_obj) preload/exports.map
 	$(call quiet,LD)$(CC) $(CFLAGS) -o $@ $(lib_obj) $(lib_link) $(LDFLAGS)
 
 $(B)/gcpreload: $(cli_obj)
 	$(call quiet,LD)$(CC) $(CFLAGS) -o $@ $^ $(cli_link) $(LDFLAGS)
+
+$(B)/cli/command.a: $(filter-out $(B)/cli/cli/main.o,$(cli_obj))
+	$(call quiet,AR)rm -f $@ && ar rc $@ $^
+
+.SECONDEXPANSION:
+$(program_bin): $(B)/gcpreload-%: $$(call program_obj,$$*) $(B)/cli/command.a
+	$(call quiet,LD)$(CC) $(CFLAGS) -o $@ $^ $(shell pkg-config --libs $($*_pkg)) $(LDFLAGS)
 
 $(B)/lib/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -75,7 +96,7 @@ $(B)/unit/gcpreload-test.a: $(unit_obj)
 
 $(B)/unit/test_%: tests/unit/test_%.c $(B)/unit/gcpreload-test.a
 	@mkdir -p $(@D)
-	$(call quiet,LD)$(CC) $(flags) -O1 -g $(san) -o $@ $< $(B)/unit/gcpreload-test.a -lcmocka -ldl
+	$(call quiet,LD)$(CC) $(flags) -O1 -g $(san) -o $@ $< $(B)/unit/gcpreload-test.a $(unit_libs)
 
 # cmocka's own handler for SIGSEGV would hide what the sanitizer found.
 check: $(unit_bin)
@@ -84,14 +105,16 @@ check: $(unit_bin)
 install: all
 	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(PREFIX)/share/doc/gcpreload
 	install -m 0755 $(B)/libgcpreload.so $(DESTDIR)$(LIBDIR)/libgcpreload.so
-	install -m 0755 $(B)/gcpreload $(DESTDIR)$(BINDIR)/gcpreload
+	install -m 0755 $(B)/gcpreload $(program_bin) $(DESTDIR)$(BINDIR)/
 	install -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/gcpreload/
 
 uninstall:
-	rm -f $(DESTDIR)$(LIBDIR)/libgcpreload.so $(DESTDIR)$(BINDIR)/gcpreload
+	rm -f $(DESTDIR)$(LIBDIR)/libgcpreload.so $(DESTDIR)$(BINDIR)/gcpreload \
+		$(DESTDIR)$(BINDIR)/gcpreload-top $(DESTDIR)$(BINDIR)/gcpreload-export
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/gcpreload
 
 clean:
-	rm -rf $(B)/lib $(B)/cli $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload
+	rm -rf $(B)/lib $(B)/cli $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
+		$(B)/gcpreload-*
 
 -include $(shell find $(B)/lib $(B)/cli $(B)/unit -name '*.d' -type f 2>/dev/null)
