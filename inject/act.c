@@ -11,6 +11,7 @@
 #include "inject/module.h"
 #include "inject/observer.h"
 #include "inject/process.h"
+#include "inject/startup.h"
 #include "inject/tuner.h"
 
 static bool standing_back(void)
@@ -28,8 +29,10 @@ bool act_open(struct gil_guard *guard, PyObject **gc)
 	}
 	process_begin_if_new();
 	*gc = module_gc();
-	if (*gc)
+	if (*gc) {
+		startup_end(*gc); /* whoever acts has found that the start is over */
 		return true;
+	}
 	py.PyErr_Clear();
 	gil_leave(guard);
 	return false;

@@ -34,6 +34,7 @@ struct gcpreload_policy {
 	enum gcpreload_mode mode;
 	enum gcpreload_ring_use ring;
 	bool force;
+	bool startup_gc; /* GCPRELOAD_STARTUP_GC */
 	int32_t thresholds[GCPRELOAD_GENERATIONS];
 	uint64_t young_ns;  /* GCPRELOAD_YOUNG_MS; 0: threshold0 is not adapted */
 	uint64_t budget_ns; /* GCPRELOAD_BUDGET_MS */

@@ -19,6 +19,7 @@
 #include "inject/gil.h"
 #include "inject/machine.h"
 #include "inject/module.h"
+#include "inject/startup.h"
 #include "ring/writer.h"
 
 #define INTERPRETERS 64
@@ -155,6 +156,8 @@ static PyObject *on_gc(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 			observer->cause =
 			    py.Py_IsFinalizing() ? GCPRELOAD_CAUSE_FINAL : thread_cause;
 			observer->start_ns = gcpreload_ring_now();
+			if (__builtin_expect(startup_empties, 0) && observer->main)
+				startup_at_start((enum gcpreload_cause)observer->cause);
 		} else {
 			stop(observer, args[1]);
 		}

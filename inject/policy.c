@@ -266,3 +266,28 @@ void policy_guarded(struct policy *policy, uint64_t now, uint64_t resident, uint
 	if (resident > policy->resident)
 		policy->resident = resident;
 }
+
+/* Long enough for the largest application; a program that is not a server gets its collector
+ * back. */
+#define STARTUP_NS     60000000000ull
+#define STARTUP_MEMORY (512ull << 20)
+
+void policy_startup_begin(struct policy_startup *startup, uint64_t now,
+			  const struct policy_machine *machine)
+{
+	startup->began_ns = now;
+	startup->resident = machine->resident;
+}
+
+const char *policy_startup_over(const struct policy_startup *startup, uint64_t now,
+				const struct policy_machine *machine)
+{
+	if (now - startup->began_ns > STARTUP_NS)
+		return "GCPRELOAD_STARTUP_GC=0 ended: not ready after 60 s";
+	/* Half of a limit may be garbage by now, and there is no telling. */
+	if (machine->limit && machine->used > machine->limit / 2)
+		return "GCPRELOAD_STARTUP_GC=0 ended: half of the memory limit is used";
+	if (machine->resident > startup->resident + STARTUP_MEMORY)
+		return "GCPRELOAD_STARTUP_GC=0 ended: 512 MiB were allocated";
+	return NULL;
+}

@@ -84,6 +84,19 @@ bool policy_machine_due(const struct policy *policy, uint64_t now);
  * collection (policy->guard_full). */
 bool policy_machine(struct policy *policy, uint64_t now, const struct policy_machine *machine);
 
+/* GCPRELOAD_STARTUP_GC=0, which keeps the garbage of the start. */
+struct policy_startup {
+	uint64_t began_ns;
+	uint64_t resident;
+};
+
+void policy_startup_begin(struct policy_startup *startup, uint64_t now,
+			  const struct policy_machine *machine);
+
+/* Why collections must find something again, or NULL. */
+const char *policy_startup_over(const struct policy_startup *startup, uint64_t now,
+				const struct policy_machine *machine);
+
 /* The guard's full collection was made. */
 void policy_guarded(struct policy *policy, uint64_t now, uint64_t resident, uint64_t collected,
 		    uint64_t duration);

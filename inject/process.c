@@ -10,6 +10,7 @@
 #include "inject/idle.h"
 #include "inject/module.h"
 #include "inject/observer.h"
+#include "inject/startup.h"
 #include "inject/tuner.h"
 #include "ring/barrier.h"
 #include "ring/self.h"
@@ -39,6 +40,8 @@ static void begin_process(void)
 	process_text(service_name, policy->service_name);
 	process_text(service_version, policy->service_version);
 	process_text(service_environment, policy->service_environment);
+	if (!attached_late)
+		startup_begin();
 	ring_store(&gcpreload_self->inject, 1);
 }
 
@@ -81,6 +84,7 @@ static void tick(uint64_t now_ns, const struct gcpreload_event *event)
 {
 	process_begin_if_new();
 	idle_observed(event, now_ns);
+	startup_tick(now_ns);
 	if (process.mode == GCPRELOAD_MODE_OBSERVE && !process.observed_enough &&
 	    process.status.state == GCPRELOAD_STATE_STARTING &&
 	    now_ns > gcpreload_ring_attached_ns() + OBSERVE_BEFORE_FILE_NS)

@@ -53,6 +53,11 @@ void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELO
 	memcpy(before, own, GCPRELOAD_GENERATIONS * sizeof *before);
 }
 
+int64_t tuner_frozen(void)
+{
+	return frozen_at_most;
+}
+
 /* From 3.12 on a collection moves the immortal objects it meets to the permanent generation, a few
  * at a time; an application's gc.freeze() moves thousands. */
 static bool frozen_by_others(PyObject *gc)

@@ -29,6 +29,9 @@ bool tuner_note_defaults(PyObject *gc);
 /* The thresholds that are in force as far as we know, and those before we changed them. */
 void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELOAD_GENERATIONS]);
 
+/* How much was frozen by us, here or in an ancestor, or by the interpreter. */
+int64_t tuner_frozen(void);
+
 /* Why the application's own word must win, or NULL: gc disabled or debugged, thresholds that
  * are neither the interpreter's nor ours, objects frozen by others. GCPRELOAD_FORCE overrides. */
 const char *tuner_applications_word(PyObject *gc);

@@ -198,6 +198,11 @@ static bool set_FORCE(struct settings *settings, const char *text)
 	return boolean(text, &settings->policy.force);
 }
 
+static bool set_STARTUP_GC(struct settings *settings, const char *text)
+{
+	return boolean(text, &settings->policy.startup_gc);
+}
+
 static bool set_SERVICE(struct settings *settings, const char *text)
 {
 	settings->policy.service_name = keep(text);

@@ -251,6 +251,26 @@ static void machine_once_a_second(void **state)
 	assert_true(policy_machine_due(&p, now + SECOND));
 }
 
+static void startup_is_over(void **state)
+{
+	struct policy_machine machine = { .resident = 100 * MB };
+	struct policy_startup startup;
+
+	(void)state;
+	policy_startup_begin(&startup, 5 * SECOND, &machine);
+	machine.resident = 612 * MB;
+	assert_null(policy_startup_over(&startup, 65 * SECOND, &machine));
+	assert_non_null(policy_startup_over(&startup, 65 * SECOND + 1, &machine));
+	machine.resident++;
+	assert_non_null(policy_startup_over(&startup, 65 * SECOND, &machine));
+	machine.resident = 100 * MB;
+	machine.limit = 200 * MB;
+	machine.used = 100 * MB;
+	assert_null(policy_startup_over(&startup, 65 * SECOND, &machine));
+	machine.used++;
+	assert_non_null(policy_startup_over(&startup, 65 * SECOND, &machine));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -265,6 +285,7 @@ int main(void)
 		cmocka_unit_test(memory_growth),
 		cmocka_unit_test(cpu_quota),
 		cmocka_unit_test(machine_once_a_second),
+		cmocka_unit_test(startup_is_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
