@@ -22,6 +22,7 @@ class Result:
     """Latencies in seconds, in the order of arrival, and what failed."""
 
     latencies: list[float] = field(default_factory=list)
+    dues: list[float] = field(default_factory=list)  # of each, in seconds since the start
     failures: int = 0
     late: float = 0.0  # how far behind its own plan the generator was, at worst
 
@@ -40,17 +41,20 @@ class _Request:
 class OpenLoop:
     """Asks http://127.0.0.1:port/?n=0, 1, 2 ... at a constant rate."""
 
-    def __init__(self, port: int, rate: float) -> None:
+    def __init__(self, port: int, rate: float, path: str = "/?n={n}") -> None:
         self.port = port
         self.rate = rate
+        self.path = path
+        self.start = 0.0
         self.count = 0
         self.selector = selectors.EpollSelector()
         self.open: set[_Request] = set()
 
     def _send(self, due: float) -> None:
-        path = f"GET /?n={self.count} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        path = self.path.replace("{n}", str(self.count))
+        head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
         self.count += 1
-        request = _Request(due, path.encode())
+        request = _Request(due, head.encode())
         request.socket.connect_ex(("127.0.0.1", self.port))
         self.selector.register(request.socket, selectors.EVENT_WRITE, request)
         self.open.add(request)
@@ -61,6 +65,7 @@ class OpenLoop:
         self.open.discard(request)
         if good:
             result.latencies.append(time.monotonic() - request.due)
+            result.dues.append(request.due - self.start)
         else:
             result.failures += 1
 
@@ -90,7 +95,7 @@ class OpenLoop:
         result = Result()
         gc_was_on = gc.isenabled()
         gc.disable()  # a pause of ours would be taken for one of the server's
-        start = time.monotonic()
+        start = self.start = time.monotonic()
         planned = int(seconds * self.rate)
         try:
             for number in range(planned):

@@ -1,0 +1,225 @@
+#!/usr/bin/env python3
+"""Latency of real applications with the interpreter's own collector, with the published recipe
+written into them, with ours, and without any: in turns, at constant rates, open loop.
+
+A latency counts from the moment when the request was due. Rounds of all modes alternate, each
+with a new process, server and generator on a core each. "stock again" is stock once more: how far
+it is from the first is what the machine does, and says how little a difference may mean. What
+`gcpreload watch` saw of every collection is exact.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import bench_common as common
+import latency_report as report
+import latency_server as servers
+import load
+import venvs
+from bench_common import ROOT, Failed
+from latency_report import Interval, Sample
+from latency_server import App, Mode
+
+QUICK = {"apps": "django-sync", "modes": "stock,freeze,idle", "loads": "70", "rounds": 1}
+FULL = {
+    "apps": "django-sync,django-gevent,fastapi,flask-gthread",
+    "modes": ",".join(mode.name for mode in servers.MODES),
+    "loads": "35,70,95",
+    "rounds": 4,
+}
+WARM_UP = 2.0  # seconds at half of what stock sustains, not counted
+
+
+def sustained(app: App, options: argparse.Namespace) -> float:
+    """Requests a second that stock answers: more are asked for than it can."""
+    with servers.serving(app, servers.MODES[0], options.objects, options.cpus) as server:
+        rate, found = 20.0, 0.0
+        load.OpenLoop(server.port, rate, app.path).run(1, lambda left: None)
+        while True:
+            begun = time.monotonic()
+            result = load.OpenLoop(server.port, rate, app.path).run(2, lambda left: None)
+            answered = len(result.latencies) / (time.monotonic() - begun)
+            if not result.latencies:
+                raise Failed(f"{app.name} answers nothing:\n{server.said()}")
+            found = max(found, answered)
+            if answered < rate * 0.9 or rate > 20000:
+                return found
+            rate *= 1.6
+
+
+def interval(server: servers.Server, rate: float, seconds: float) -> Interval:
+    cpu, stopped, seen = server.cpu(), servers.throttled(server.group), time.time()
+    result = load.OpenLoop(server.port, rate, server.app.path).run(seconds, lambda left: None)
+    ended = time.time()
+    rss, highest = server.memory()
+    time.sleep(0.3)  # the follower is a moment behind
+    return Interval(
+        seconds=ended - seen,
+        latencies=result.latencies,
+        dues=result.dues,
+        failures=result.failures,
+        late=result.late,
+        cpu=server.cpu() - cpu,
+        rss=rss,
+        highest=highest,
+        throttled=servers.throttled(server.group) - stopped,
+        collections=[one for one in server.collections() if seen <= one["time"] <= ended],
+    )
+
+
+def one_server(
+    app: App, mode: Mode, limit: float, options: argparse.Namespace
+) -> dict[int, Interval]:
+    with servers.serving(app, mode, options.objects, options.cpus) as server:
+        load.OpenLoop(server.port, limit / 2, app.path).run(WARM_UP, lambda left: None)
+        return {
+            percent: interval(server, limit * percent / 100, options.seconds)
+            for percent in options.loads
+        }
+
+
+def measure(app: App, options: argparse.Namespace) -> dict[str, dict[str, Sample]]:
+    limit = options.rate or sustained(app, options)
+    common.say(f"{app.name}: stock sustains {limit:.0f} requests a second")
+    found: dict[int, dict[str, list[Interval]]] = {
+        percent: {mode.name: [] for mode in options.modes} for percent in options.loads
+    }
+    for number in range(options.rounds):
+        shift = number % len(options.modes)
+        for mode in options.modes[shift:] + options.modes[:shift]:
+            common.say(f"{app.name}: round {number + 1} of {options.rounds}, {mode.name}")
+            for percent, one in one_server(app, mode, limit, options).items():
+                if not one.latencies:
+                    raise Failed(f"{app.name} in mode {mode.name}: no request was answered")
+                found[percent][mode.name].append(one)
+    quota = f", {options.cpus:g} CPU" if options.cpus else ""
+    return {
+        f"{app.name}{quota}, {percent} % of {limit:.0f} requests a second": {
+            name: Sample(intervals) for name, intervals in modes.items()
+        }
+        for percent, modes in found.items()
+    }
+
+
+def notes(options: argparse.Namespace, python: str) -> str:
+    about = subprocess.run([python, "-V"], capture_output=True, text=True, check=False)
+    machine = common.machine()
+    cores = len(servers.USABLE)
+    return f"""
+{about.stdout.strip()}, {machine["cpu"]}, {cores} cores, one for the server and one for the
+generator; {options.rounds} rounds of {options.seconds:g} s each, in turns, with a new process each
+time; about {options.objects} objects after loading. Latency in ms, from when a request was due,
+all rounds together; a percentile only with {report.BEYOND} samples beyond it. GC in and out of
+requests: share of the time, and the longest collection, from every collection that happened."""
+
+
+def draw(options: argparse.Namespace, python: str) -> None:
+    program = ROOT / "scripts" / "latency_picture.py"
+    subprocess.run([python, program, options.json, options.picture], check=True)
+    common.say(f"the picture is in {options.picture}")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench latency",
+        description=(__doc__ or "").split("\n\n")[0],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="a look, in a minute")
+    parser.add_argument("--apps", help=f"some of {FULL['apps']}")
+    parser.add_argument("--modes", help=f"some of {FULL['modes']}; the first is compared with")
+    parser.add_argument("--loads", help="percent of what stock sustains (35,70,95)")
+    parser.add_argument("--rounds", type=int, help=f"of each mode ({FULL['rounds']})")
+    parser.add_argument("--seconds", type=float, help="of each load in a round (10; quick: 12)")
+    parser.add_argument("--objects", type=int, default=300000, help="of the heap (%(default)s)")
+    parser.add_argument("--rate", type=float, help="requests a second instead of what is found")
+    parser.add_argument("--cpus", type=float, help="CPU quota of the server, by a cgroup (root)")
+    parser.add_argument("--app", metavar="COMMAND", help="your own: 'gunicorn my:app'")
+    parser.add_argument("--url", default="/", help="its path; {n} counts (%(default)s)")
+    parser.add_argument("--json", help="a file for all figures")
+    parser.add_argument("--picture", help="an SVG or PNG file for the latency distributions")
+    return parser.parse_args()
+
+
+def chosen(parser_error: str, text: str, known: dict[str, object]) -> list[object]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in known:
+            raise Failed(f"{parser_error}: {name!r} is none of {', '.join(known)}")
+    return [known[name] for name in names]
+
+
+def settle(options: argparse.Namespace, python: str) -> list[App]:
+    """Fills in what was not said."""
+    defaults = QUICK if options.quick else FULL
+    for name, value in defaults.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    options.seconds = options.seconds or (12.0 if options.quick else 10.0)
+    if options.rounds < 1 or options.seconds < 1:
+        raise Failed("--rounds and --seconds must be 1 at least")
+    modes = {mode.name: mode for mode in servers.MODES}
+    options.modes = chosen("--modes", options.modes, modes)
+    options.loads = [int(one) for one in options.loads.split(",")]
+    if not options.app:
+        known = {app.name: app for app in servers.apps(python)}
+        return chosen("--apps", options.apps, known)
+    app = servers.own_app(options.app, options.url)
+    if any(mode.application for mode in options.modes):
+        common.say("recipe and gc.disable() are lines in an application: left out with --app")
+    options.modes = [mode for mode in options.modes if not mode.application]
+    return [app]
+
+
+def run(options: argparse.Namespace) -> None:
+    python = venvs.venv("latency", venvs.system_interpreter())
+    apps = settle(options, python)
+    subprocess.run(["make", "-s", "-C", ROOT, "all"], check=True, stdout=sys.stderr)
+    if len(servers.USABLE) < 2:
+        common.say("one core only: the server shares it with the generator")
+    os.sched_setaffinity(0, {servers.GENERATORS_CORE})
+    figures = {}
+    for app in apps:
+        for title, samples in measure(app, options).items():
+            figures[title] = report.print_tables(title, samples)
+    print(notes(options, python))
+    if options.picture and not options.json:
+        options.json = str(Path(options.picture).with_suffix(".json"))
+    if options.json:
+        whole = {**common.machine(), "tables": report.without_nan(figures)}
+        Path(options.json).write_text(json.dumps(whole, indent=1, allow_nan=False))
+    if options.picture:
+        draw(options, python)
+
+
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    """As an exception, so that what was started is ended."""
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
+def main() -> int:
+    options = parse()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+    try:
+        run(options)
+    except (Failed, subprocess.CalledProcessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
