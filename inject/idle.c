@@ -17,8 +17,9 @@
 #include "inject/tuner.h"
 #include "ring/family.h"
 
-#define UNREACHED_NS 1000000000ull /* the guard waits so long for a chance */
-#define RECIPES_OWN  50000	   /* GCPRELOAD_THRESHOLDS as it is by default */
+#define UNREACHED_NS  1000000000ull /* the guard waits so long for a chance */
+#define BUSY_EVERY_NS 25000000ull   /* a settling wait is some wake-ups */
+#define RECIPES_OWN   50000	    /* GCPRELOAD_THRESHOLDS as it is by default */
 /* The safety net of mode idle. With gevent, whose hub rarely waits under load, 50 000 still
  * brought collections into requests, and 500 000 none. */
 #define NET 500000
@@ -153,7 +154,7 @@ void idle_act(PyObject *gc)
 	if (decisions.limits.idle)
 		look_at_machine(now);
 	/* In the middle of a request: only where no chance comes. */
-	if (decisions.guard_full &&
+	if (!policy_unreached(&decisions, now) && decisions.guard_full &&
 	    (decisions.fallen_back || now - decisions.chance_ns > UNREACHED_NS)) {
 		process.status.idle.guard_trips++;
 		process.status.idle.guard = decisions.guard;
@@ -195,7 +196,25 @@ static bool due(PyObject *gc)
 	return what == POLICY_COLLECT;
 }
 
-bool gcpreload_inject_due(void)
+/* A server's thread hands requests to others and waits for new ones: when those are done, nobody
+ * wakes it. */
+static enum gcpreload_chance busy(bool again)
+{
+	static uint64_t said_ns;
+	uint64_t now = gcpreload_ring_now();
+
+	if (again)
+		return GCPRELOAD_CHANCE_BUSY;
+	process.status.idle.refused_busy++;
+	if (policy_out_of_reach(&decisions, now) && !process.idle_asked)
+		process.idle_asked = gcpreload_inject_soon();
+	if (now - said_ns < BUSY_EVERY_NS)
+		return GCPRELOAD_CHANCE_NONE;
+	said_ns = now;
+	return GCPRELOAD_CHANCE_BUSY;
+}
+
+enum gcpreload_chance gcpreload_inject_due(bool again)
 {
 	uint64_t others = machine_cpu_of_others();
 	bool worked = machine_others_worked(others, others_ns);
@@ -204,15 +223,15 @@ bool gcpreload_inject_due(void)
 	bool yes;
 
 	others_ns = others;
-	if (worked) {
-		process.status.idle.refused_busy++;
-		return false;
-	}
+	if (worked)
+		return busy(again);
 	if (!act_open(&guard, &gc))
-		return false;
+		return GCPRELOAD_CHANCE_NONE;
 	yes = due(gc);
 	act_close(&guard, gc);
-	return yes;
+	if (yes && machine_others_run())
+		return busy(again);
+	return yes ? GCPRELOAD_CHANCE_DUE : GCPRELOAD_CHANCE_NONE;
 }
 
 /* The processes of a server share its cores: not all at once. */

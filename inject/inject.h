@@ -125,9 +125,16 @@ int64_t gcpreload_inject_modules(void);
 /* Mode idle: chances to collect. Whether they are of use now; any place, one load. */
 bool gcpreload_inject_wants_chances(void);
 
-/* At a server's wait that would block: is a collection due, and is nothing else at work here? Then
- * the caller looks whether there is work, without waiting, and if not calls the next. */
-bool gcpreload_inject_due(void);
+enum gcpreload_chance {
+	GCPRELOAD_CHANCE_NONE,
+	GCPRELOAD_CHANCE_DUE,  /* a collection is due, and nothing else is at work here */
+	GCPRELOAD_CHANCE_BUSY, /* other threads are at work: they may soon be done */
+};
+
+/* At a server's wait that would block. DUE: the caller looks whether there is work, without
+ * waiting, and if not calls the next. BUSY: the caller may wait a little, and if nothing came
+ * ask again (said forty times a second at most, but to who asks again). */
+enum gcpreload_chance gcpreload_inject_due(bool again);
 
 /* At a server's wait with nothing to do. endless: the wait has no time-out and must not return
  * empty; then only an event loop that can be woken is given the collection as its task. Returns

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -148,17 +149,63 @@ uint64_t machine_cpu_of_others(void)
 	return less(clock_ns(CLOCK_PROCESS_CPUTIME_ID), own);
 }
 
-/* proc(5): field 2 is the command in parentheses and may hold any byte, so count from its end. */
+/* proc(5): field 2 is the command in parentheses and may hold any byte, so count from its end. The
+ * text from the blank before field 3 on, or NULL. */
+static char *stat_of(const char *path, char *buffer, size_t size)
+{
+	char *end = slurp(path, buffer, size) ? strrchr(buffer, ')') : NULL;
+
+	return end && end[1] == ' ' ? end + 1 : NULL;
+}
+
 uint64_t machine_start_time(int pid)
 {
 	char path[64], stat[1024], *p;
 	int i;
 
 	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	if (!slurp(path, stat, sizeof stat))
-		return 0;
-	p = strrchr(stat, ')');
-	for (i = 2; p && i < 22; i++)
+	p = stat_of(path, stat, sizeof stat);
+	for (i = 3; p && i < 22; i++)
 		p = strchr(p + 1, ' ');
 	return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+static bool runs(const char *tid)
+{
+	char path[64], stat[512], *p;
+
+	snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
+	p = stat_of(path, stat, sizeof stat);
+	return p && (p[1] == 'R' || p[1] == 'D');
+}
+
+/* getdents64(2), which opendir() would allocate for. */
+struct entry {
+	uint64_t inode;
+	int64_t offset;
+	uint16_t length;
+	uint8_t type;
+	char name[];
+};
+
+bool machine_others_run(void)
+{
+	char buffer[64 * 24] __attribute__((aligned(8))), own[24];
+	int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const struct entry *entry;
+	bool found = false;
+	long n, at;
+
+	if (fd < 0)
+		return false;
+	snprintf(own, sizeof own, "%ld", syscall(SYS_gettid));
+	n = syscall(SYS_getdents64, fd, buffer, sizeof buffer);
+	for (at = 0; at < n && !found; at += entry->length) {
+		entry = (const struct entry *)(buffer + at);
+		found = *entry->name != '.' && strcmp(entry->name, own) != 0 && runs(entry->name);
+	}
+	if (n > 0 && !found)
+		found = syscall(SYS_getdents64, fd, buffer, sizeof buffer) > 0;
+	close(fd);
+	return found;
 }

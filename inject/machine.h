@@ -20,6 +20,11 @@ static inline bool machine_others_worked(uint64_t now_ns, uint64_t before_ns)
 	return (int64_t)(now_ns - before_ns) > 200000;
 }
 
+/* Whether one of them runs, or waits for a disk, at this moment. The clocks above know of a thread
+ * that runs on another core only from its last tick on, up to 10 ms late. Some system calls for
+ * each thread; true where there are too many to ask. */
+bool machine_others_run(void);
+
 /* Clock ticks since boot at which the process pid began; 0: unknown. */
 uint64_t machine_start_time(int pid);
 

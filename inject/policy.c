@@ -37,6 +37,9 @@
  * we are. Two may be one burst. */
 #define UNREACHED_AT_MOST 3
 #define UNREACHED_NS	  SECOND
+/* Where the server waits and always finds its other threads at work, this is long: what has come
+ * together since is one collection, in a request. */
+#define BUSY_NS (SECOND / 4)
 
 /* One pause above the limit may be the machine's; and what was lowered is raised slowly. */
 #define TOO_LONG_TIMES 2
@@ -181,6 +184,27 @@ static void adapt(struct policy *policy, uint64_t duration)
 	}
 }
 
+/* As mode freeze: what the net lets grow meanwhile would be one long collection. */
+static void fall_back(struct policy *policy)
+{
+	policy->fallen_back = true;
+	policy->threshold0 = within(policy->threshold0, policy->limits.own[0], policy->limits.top);
+}
+
+bool policy_out_of_reach(const struct policy *policy, uint64_t now)
+{
+	return policy->limits.idle && !policy->fallen_back &&
+	       now - policy->chance_ns >= BUSY_NS;
+}
+
+bool policy_unreached(struct policy *policy, uint64_t now)
+{
+	if (!policy_out_of_reach(policy, now) || policy->guard == GCPRELOAD_GUARD_LIMIT)
+		return false;
+	fall_back(policy);
+	return true;
+}
+
 bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint64_t collected,
 		      uint64_t duration)
 {
@@ -191,11 +215,9 @@ bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint6
 		policy->full_ns = now;
 		return false;
 	}
-	if (policy->limits.idle && !policy->fallen_back &&
-	    ++policy->unreached >= UNREACHED_AT_MOST && now - policy->chance_ns >= UNREACHED_NS) {
-		policy->fallen_back = true;
-		policy->threshold0 = within(before, policy->limits.own[0], policy->limits.top);
-	}
+	if (++policy->unreached >= UNREACHED_AT_MOST && policy->limits.idle &&
+	    !policy->fallen_back && now - policy->chance_ns >= UNREACHED_NS)
+		fall_back(policy);
 	if (policy->limits.young_ns && policy->guard != GCPRELOAD_GUARD_LIMIT)
 		adapt(policy, duration);
 	return policy->threshold0 != before;

@@ -77,6 +77,12 @@ void policy_collected(struct policy *policy, uint64_t now, int generation, int64
 bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint64_t collected,
 		      uint64_t duration);
 
+/* Whether chances have stayed away for so long that collections must run in requests again. */
+bool policy_out_of_reach(const struct policy *policy, uint64_t now);
+
+/* Then, with the GIL. True: as above. */
+bool policy_unreached(struct policy *policy, uint64_t now);
+
 /* Whether the machine is to be looked at: reading its files costs, once a second is enough. */
 bool policy_machine_due(const struct policy *policy, uint64_t now);
 

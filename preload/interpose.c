@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "preload/ready.h"
@@ -50,6 +51,25 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	return ret;
 }
 
+/* While other threads are at work, CALL waits for a part of the time-out; what comes is the
+ * answer. */
+#define SETTLE(what, timeout, CALL)                                                                \
+	do {                                                                                       \
+		int i_, slice, ret_;                                                               \
+                                                                                                   \
+		for (i_ = 0; (what) == READY_BUSY && i_ < READY_SLICES; i_++) {                    \
+			slice = READY_SLICE(i_);                                                   \
+			if ((timeout) >= 0 && (timeout) <= slice)                                  \
+				break;                                                             \
+			ret_ = CALL;                                                               \
+			if (ret_ != 0)                                                             \
+				return ret_;                                                       \
+			if ((timeout) > 0)                                                         \
+				(timeout) -= slice;                                                \
+			(what) = ready_again();                                                    \
+		}                                                                                  \
+	} while (0)
+
 /*
  * Each wait in the same four steps: is there anything to look at (ready_at_*), and if a collection
  * is due, is there work already (the real call, without waiting)? Then that is the answer. Else
@@ -63,6 +83,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 	if (!ready_wait_looking())
 		return REAL(epoll_wait)(epfd, events, max, timeout);
 	what = ready_at_epoll(epfd, false, timeout != 0);
+	SETTLE(what, timeout, REAL(epoll_wait)(epfd, events, max, slice));
 	if (what == READY_CHANCE) {
 		ret = REAL(epoll_wait)(epfd, events, max, 0);
 		if (ret != 0)
@@ -117,12 +138,11 @@ static int found_nothing(bool retried, int ret)
  * takes for its own time-out. Falls through where the caller's own wait is to follow. */
 #define POLL_AT_CHANCE(what, TIMED, CALL)                                                          \
 	do {                                                                                       \
-		enum ready_wait what_ = (what);                                                    \
 		int ret_;                                                                          \
                                                                                                    \
-		if (what_ == READY_COLLECTED)                                                      \
+		if ((what) == READY_COLLECTED)                                                     \
 			return found_nothing(TIMED, CALL);                                         \
-		if (what_ != READY_CHANCE)                                                         \
+		if ((what) != READY_CHANCE)                                                        \
 			break;                                                                     \
 		ret_ = CALL;                                                                       \
 		if (ret_ != 0)                                                                     \
@@ -136,18 +156,25 @@ static int found_nothing(bool retried, int ret)
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-	if (ready_wait_looking())
-		POLL_AT_CHANCE(ready_at_poll(fds, n, timeout != 0),
-			       timeout && (n == 1 || timeout < 0), REAL(poll)(fds, n, 0));
+	enum ready_wait what;
+
+	if (!ready_wait_looking())
+		return REAL(poll)(fds, n, timeout);
+	what = ready_at_poll(fds, n, timeout != 0);
+	SETTLE(what, timeout, REAL(poll)(fds, n, slice));
+	POLL_AT_CHANCE(what, timeout && (n == 1 || timeout < 0), REAL(poll)(fds, n, 0));
 	return REAL(poll)(fds, n, timeout);
 }
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 {
-	if (ready_wait_looking())
-		POLL_AT_CHANCE(ready_at_poll(fds, n, timeout != 0),
-			       timeout && (n == 1 || timeout < 0),
-			       REAL(__poll_chk)(fds, n, 0, size));
+	enum ready_wait what;
+
+	if (!ready_wait_looking())
+		return REAL(__poll_chk)(fds, n, timeout, size);
+	what = ready_at_poll(fds, n, timeout != 0);
+	SETTLE(what, timeout, REAL(__poll_chk)(fds, n, slice, size));
+	POLL_AT_CHANCE(what, timeout && (n == 1 || timeout < 0), REAL(__poll_chk)(fds, n, 0, size));
 	return REAL(__poll_chk)(fds, n, timeout, size);
 }
 
@@ -160,28 +187,34 @@ static bool is_now(const struct timespec *timeout)
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (ready_wait_looking())
-		POLL_AT_CHANCE(ready_at_poll(fds, n, !is_now(timeout)),
-			       !timeout || (n == 1 && !is_now(timeout)),
-			       REAL(ppoll)(fds, n, &now, mask));
+	enum ready_wait what;
+
+	if (!ready_wait_looking())
+		return REAL(ppoll)(fds, n, timeout, mask);
+	what = ready_at_poll(fds, n, !is_now(timeout));
+	POLL_AT_CHANCE(what, !timeout || (n == 1 && !is_now(timeout)),
+		       REAL(ppoll)(fds, n, &now, mask));
 	return REAL(ppoll)(fds, n, timeout, mask);
 }
 
 EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		       const sigset_t *mask, size_t size)
 {
-	if (ready_wait_looking())
-		POLL_AT_CHANCE(ready_at_poll(fds, n, !is_now(timeout)),
-			       !timeout || (n == 1 && !is_now(timeout)),
-			       REAL(__ppoll_chk)(fds, n, &now, mask, size));
+	enum ready_wait what;
+
+	if (!ready_wait_looking())
+		return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
+	what = ready_at_poll(fds, n, !is_now(timeout));
+	POLL_AT_CHANCE(what, !timeout || (n == 1 && !is_now(timeout)),
+		       REAL(__ppoll_chk)(fds, n, &now, mask, size));
 	return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
 }
 
-/* Without waiting. The sets are the caller's, of any size: what is found nothing in leaves them as
+/* For so many milliseconds. The sets are the caller's: what is found nothing in leaves them as
  * they were. */
-static int select_now(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts)
+static int select_for(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, int milliseconds)
 {
-	struct timeval none = { 0, 0 };
+	struct timeval time = { 0, milliseconds * 1000 };
 	fd_set copies[3], *sets[3] = { reads, writes, excepts };
 	size_t bytes = ((size_t)nfds + 63) / 64 * 8;
 	int i, ret;
@@ -189,7 +222,7 @@ static int select_now(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts)
 	for (i = 0; i < 3; i++)
 		if (sets[i])
 			memcpy(&copies[i], sets[i], bytes);
-	ret = REAL(select)(nfds, reads, writes, excepts, &none);
+	ret = REAL(select)(nfds, reads, writes, excepts, &time);
 	if (ret != 0)
 		return ret;
 	for (i = 0; i < 3; i++)
@@ -210,8 +243,30 @@ static int select_after(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts
 	static struct timeval none;
 
 	if (endless)
-		return found_nothing(true, select_now(nfds, reads, writes, excepts));
+		return found_nothing(true, select_for(nfds, reads, writes, excepts, 0));
 	return REAL(select)(nfds, reads, writes, excepts, &none);
+}
+
+/* As SETTLE. */
+static int select_settle(enum ready_wait *what, int nfds, fd_set *reads, fd_set *writes,
+			 fd_set *excepts, struct timeval *timeout)
+{
+	int i, ret;
+
+	for (i = 0; *what == READY_BUSY && i < READY_SLICES; i++) {
+		struct timeval slice = { 0, READY_SLICE(i) * 1000 };
+
+		if (timeout && !timercmp(timeout, &slice, >))
+			break;
+		ret = select_for(nfds, reads, writes, excepts, READY_SLICE(i));
+		/* The kernel, too, leaves what remains of it. */
+		if (timeout)
+			timersub(timeout, &slice, timeout);
+		if (ret != 0)
+			return ret;
+		*what = ready_again();
+	}
+	return 0;
 }
 
 EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
@@ -222,10 +277,13 @@ EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, stru
 	/* Only sets of up to FD_SETSIZE descriptors are looked at. */
 	if (ready_wait_looking())
 		what = ready_at_select(nfds, reads, !is_zero(timeout));
+	ret = select_settle(&what, nfds, reads, writes, excepts, timeout);
+	if (ret != 0)
+		return ret;
 	if (what == READY_COLLECTED)
 		return select_after(nfds, reads, writes, excepts, !timeout);
 	if (what == READY_CHANCE) {
-		ret = select_now(nfds, reads, writes, excepts);
+		ret = select_for(nfds, reads, writes, excepts, 0);
 		if (ret != 0)
 			return ret;
 		if (ready_collect(false)) {

@@ -166,6 +166,26 @@ static bool arm_helper(int epoll, int fd)
 	return true;
 }
 
+static enum ready_wait chance(bool again)
+{
+	static const enum ready_wait means[] = {
+		[GCPRELOAD_CHANCE_NONE] = READY_GO_ON,
+		[GCPRELOAD_CHANCE_DUE] = READY_CHANCE,
+		[GCPRELOAD_CHANCE_BUSY] = READY_BUSY,
+	};
+
+	return means[gcpreload_inject_due(again)];
+}
+
+enum ready_wait ready_again(void)
+{
+	int saved_errno = errno;
+	enum ready_wait what = chance(true);
+
+	errno = saved_errno;
+	return what;
+}
+
 /* This is a wait of the server: the place to act. */
 static enum ready_wait server_waits(bool blocks)
 {
@@ -180,9 +200,8 @@ static enum ready_wait server_waits(bool blocks)
 	looked(blocks);
 	if (acted == GCPRELOAD_ACTED_COLLECTED)
 		return READY_COLLECTED;
-	if (blocks && acted == GCPRELOAD_ACTED_LOOKED && gcpreload_inject_wants_chances() &&
-	    gcpreload_inject_due())
-		return READY_CHANCE;
+	if (blocks && acted == GCPRELOAD_ACTED_LOOKED && gcpreload_inject_wants_chances())
+		return chance(false);
 	return READY_GO_ON;
 }
 

@@ -86,7 +86,18 @@ enum ready_wait {
 	/* A collection is due. Where a look without waiting finds nothing, ready_collect() makes
 	 * it. Only for a wait that would block. */
 	READY_CHANCE,
+	/* Other threads are at work. The caller waits a little, and if nothing came asks
+	 * ready_again(): after READY_BUSY a little longer, READY_SLICES times. */
+	READY_BUSY,
 };
+
+/* How long, in milliseconds: 1, 1, 1, 1, the length of an idle moment under load, 2, 4 ... 64;
+ * together 130. */
+#define READY_SLICES   10
+#define READY_SLICE(i) ((i) < 4 ? 1 : 1 << ((i)-3))
+
+/* After a wait of that length without anything: CHANCE, BUSY or GO_ON. */
+enum ready_wait ready_again(void);
 
 /* Before a wait. libuv: the caller is epoll_pwait. blocks: there is a time-out, or no end. */
 enum ready_wait ready_at_epoll(int epfd, bool libuv, bool blocks);

@@ -57,6 +57,24 @@ def busy_thread(wait):
     return found
 
 
+def after_work(wait):
+    """Collections in one wait that begins while another thread still works for a moment."""
+    garbage()
+    time.sleep(0.1)
+    ends = time.monotonic() + 0.05
+
+    def work():
+        while time.monotonic() < ends:
+            sum(range(100))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    before = collections()
+    wait()
+    thread.join()
+    return collections() - before
+
+
 def signal_in_a_collection(listener):
     seen = []
 
@@ -72,10 +90,34 @@ def signal_in_a_collection(listener):
     return True
 
 
-def main():
+def listen():
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen(5)
+    return listener
+
+
+def settles(kind):
+    """A server that waits by select, poll or epoll."""
+    listener = listen()
+    poll = {"poll": select.poll, "epoll": select.epoll}.get(kind)
+    poll = poll and poll()
+    if poll:
+        poll.register(listener, select.POLLIN)
+
+    def serve(seconds):
+        if kind == "select":
+            select.select([listener], [], [], seconds)
+        else:
+            poll.poll(seconds * (1000 if kind == "poll" else 1))
+
+    serve(0.01)
+    assert gc.get_threshold()[0] == 500000, gc.get_threshold()
+    json.dump(after_work(lambda: serve(1)), sys.stdout)
+
+
+def main():
+    listener = listen()
     upstream, other = socket.socketpair()
 
     def serve():
@@ -102,4 +144,7 @@ def main():
     other.close()
 
 
-main()
+if sys.argv[1:]:
+    settles(sys.argv[1])
+else:
+    main()

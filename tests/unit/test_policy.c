@@ -251,6 +251,24 @@ static void machine_once_a_second(void **state)
 	assert_true(policy_machine_due(&p, now + SECOND));
 }
 
+static void always_busy(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	assert_false(policy_unreached(&p, now + SECOND / 4 - 1));
+	assert_int_equal(p.threshold0, 500000);
+	ask(&p, now + SECOND, 0, 0, &generation); /* a chance */
+	assert_false(policy_unreached(&p, now + SECOND + SECOND / 4 - 1));
+	assert_true(policy_unreached(&p, now + SECOND + SECOND / 4));
+	assert_int_equal(p.threshold0, 50000);
+	assert_false(policy_unreached(&p, now + 2 * SECOND));
+	policy_collected(&p, now + 3 * SECOND, 0, 20000, 10000, 10 * MS);
+	assert_int_equal(p.threshold0, 500000);
+}
+
 static void startup_is_over(void **state)
 {
 	struct policy_machine machine = { .resident = 100 * MB };
@@ -285,6 +303,7 @@ int main(void)
 		cmocka_unit_test(memory_growth),
 		cmocka_unit_test(cpu_quota),
 		cmocka_unit_test(machine_once_a_second),
+		cmocka_unit_test(always_busy),
 		cmocka_unit_test(startup_is_over),
 	};
 
