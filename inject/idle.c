@@ -20,9 +20,7 @@
 #define UNREACHED_NS  1000000000ull /* the guard waits so long for a chance */
 #define BUSY_EVERY_NS 25000000ull   /* a settling wait is some wake-ups */
 #define RECIPES_OWN   50000	    /* GCPRELOAD_THRESHOLDS as it is by default */
-/* The safety net of mode idle. With gevent, whose hub rarely waits under load, 50 000 still
- * brought collections into requests, and 500 000 none. */
-#define NET 500000
+#define NET	      500000	    /* the safety net at the highest, where objects cost little */
 
 static struct policy decisions;
 static volatile bool wanted; /* chances; read without the GIL */

@@ -11,6 +11,10 @@
 #define DUE_LEAST    2000
 #define DUE_MOST     100000
 
+/* Until one was measured: what garbage costs, which is ten times what lives. */
+#define COST_AT_FIRST 1000. /* ns an object */
+#define NET_LEAST     10000
+
 /* Yield, in collected objects of those looked at: below, garbage is not what grows; above, it is.
  */
 #define POOR_YIELD .02
@@ -59,12 +63,37 @@ static void measure(double *cost, uint64_t duration, uint64_t objects)
 		*cost = *cost > 0 ? *cost * .75 + now * .25 : now;
 }
 
+static double young_cost(const struct policy *policy)
+{
+	return policy->young_cost > 0 ? policy->young_cost : COST_AT_FIRST;
+}
+
+/* The safety net, where chances stay away: a collection in a request that takes as long as the
+ * longest at a chance. Never so low that it would come before the chances do. */
+static int32_t net(const struct policy *policy)
+{
+	double objects = (double)policy->limits.budget_ns / young_cost(policy);
+
+	if (!policy->limits.idle || policy->limits.net <= policy->limits.top)
+		return policy->limits.net;
+	return within(objects, NET_LEAST, policy->limits.net);
+}
+
+/* A young collection was measured. */
+static void stretch_net(struct policy *policy)
+{
+	if (policy->limits.idle && !policy->fallen_back && policy->guard != GCPRELOAD_GUARD_LIMIT)
+		policy->threshold0 = net(policy);
+	if (policy->limits.idle && policy->young_due > policy->threshold0 / 2)
+		policy->young_due = within(policy->threshold0 / 2., 700, policy->young_due);
+}
+
 void policy_begin(struct policy *policy, const struct policy_limits *limits, uint64_t now,
 		  uint64_t frozen, uint64_t ready_ns)
 {
 	memset(policy, 0, sizeof *policy);
 	policy->limits = *limits;
-	policy->threshold0 = limits->net;
+	policy->threshold0 = net(policy);
 	policy->young_due = DUE_AT_FIRST;
 	policy->frozen = frozen;
 	policy->full_ns = now;
@@ -83,7 +112,7 @@ static bool old_is_due(const struct policy *policy, uint64_t now)
 /* Predicted; a full one looks at the young, too. */
 static double cost(const struct policy *policy, int generation, int64_t count0)
 {
-	double young = policy->young_cost * (double)count0;
+	double young = young_cost(policy) * (double)count0;
 
 	return generation < 2 ? young : young + policy->old_cost * (double)policy->old;
 }
@@ -130,7 +159,7 @@ static void climb_back(struct policy *policy)
 {
 	policy->fallen_back = false;
 	if (policy->guard != GCPRELOAD_GUARD_LIMIT)
-		policy->threshold0 = policy->limits.net;
+		policy->threshold0 = net(policy);
 }
 
 void policy_collected(struct policy *policy, uint64_t now, int generation, int64_t count0,
@@ -156,6 +185,7 @@ void policy_collected(struct policy *policy, uint64_t now, int generation, int64
 		policy->young_due =
 		    within((double)policy->limits.budget_ns / 2 / policy->young_cost, 700,
 			   policy->young_due);
+	stretch_net(policy);
 }
 
 /* threshold0 so that young pauses stay under the limit: shorter after two that were longer,
@@ -163,7 +193,7 @@ void policy_collected(struct policy *policy, uint64_t now, int generation, int64
 static void adapt(struct policy *policy, uint64_t duration)
 {
 	int32_t before = policy->threshold0;
-	int32_t most = policy->fallen_back ? policy->limits.top : policy->limits.net;
+	int32_t most = policy->limits.top;
 
 	if (duration > policy->limits.young_ns) {
 		policy->short_ones = 0;
@@ -184,17 +214,20 @@ static void adapt(struct policy *policy, uint64_t duration)
 	}
 }
 
-/* As mode freeze: what the net lets grow meanwhile would be one long collection. */
+/* As mode freeze, begun with what is known of the cost. */
 static void fall_back(struct policy *policy)
 {
+	double objects = policy->limits.young_ns
+			     ? (double)policy->limits.young_ns / young_cost(policy)
+			     : policy->limits.top;
+
 	policy->fallen_back = true;
-	policy->threshold0 = within(policy->threshold0, policy->limits.own[0], policy->limits.top);
+	policy->threshold0 = within(objects, policy->limits.own[0], policy->limits.top);
 }
 
 bool policy_out_of_reach(const struct policy *policy, uint64_t now)
 {
-	return policy->limits.idle && !policy->fallen_back &&
-	       now - policy->chance_ns >= BUSY_NS;
+	return policy->limits.idle && !policy->fallen_back && now - policy->chance_ns >= BUSY_NS;
 }
 
 bool policy_unreached(struct policy *policy, uint64_t now)
@@ -218,7 +251,10 @@ bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint6
 	if (++policy->unreached >= UNREACHED_AT_MOST && policy->limits.idle &&
 	    !policy->fallen_back && now - policy->chance_ns >= UNREACHED_NS)
 		fall_back(policy);
-	if (policy->limits.young_ns && policy->guard != GCPRELOAD_GUARD_LIMIT)
+	measure(&policy->young_cost, duration, (uint64_t)before);
+	if (policy->limits.idle && !policy->fallen_back)
+		stretch_net(policy);
+	else if (policy->limits.young_ns && policy->guard != GCPRELOAD_GUARD_LIMIT)
 		adapt(policy, duration);
 	return policy->threshold0 != before;
 }

@@ -24,9 +24,10 @@ class Signals(Node):
         os.kill(os.getpid(), signal.SIGUSR1)
 
 
-def garbage(number=20000):
+def garbage(number=15000):
     for _ in range(number):
-        Node()
+        cycle = []
+        cycle.append(cycle)
 
 
 def collections():
@@ -112,7 +113,7 @@ def settles(kind):
             poll.poll(seconds * (1000 if kind == "poll" else 1))
 
     serve(0.01)
-    assert gc.get_threshold()[0] == 500000, gc.get_threshold()
+    assert gc.get_threshold()[0] > 2000, gc.get_threshold()  # more than any interpreter's own
     json.dump(after_work(lambda: serve(1)), sys.stdout)
 
 
@@ -124,7 +125,7 @@ def main():
         select.select([listener], [], [], 0.01)
 
     serve()
-    assert gc.get_threshold()[0] == 500000, gc.get_threshold()
+    assert gc.get_threshold()[0] > 2000, gc.get_threshold()  # more than any interpreter's own
     said = {}
     garbage()
     said["upstream"] = collected_in(lambda: select.select([upstream], [], [], 0.01))
