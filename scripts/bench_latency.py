@@ -165,6 +165,8 @@ def settle(options: argparse.Namespace, python: str) -> list[App]:
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
+    if options.picture and not options.json:
+        options.json = str(Path(options.picture).with_suffix(".json"))
     options.seconds = options.seconds or (12.0 if options.quick else 10.0)
     if options.rounds < 1 or options.seconds < 1:
         raise Failed("--rounds and --seconds must be 1 at least")
@@ -181,6 +183,14 @@ def settle(options: argparse.Namespace, python: str) -> list[App]:
     return [app]
 
 
+def keep(options: argparse.Namespace, figures: dict[str, object]) -> None:
+    """After each table: a run takes long."""
+    sys.stdout.flush()
+    if options.json:
+        whole = {**common.machine(), "tables": report.without_nan(figures)}
+        Path(options.json).write_text(json.dumps(whole, indent=1, allow_nan=False))
+
+
 def run(options: argparse.Namespace) -> None:
     python = venvs.venv("latency", venvs.system_interpreter())
     apps = settle(options, python)
@@ -192,12 +202,8 @@ def run(options: argparse.Namespace) -> None:
     for app in apps:
         for title, samples in measure(app, options).items():
             figures[title] = report.print_tables(title, samples)
+            keep(options, figures)
     print(notes(options, python))
-    if options.picture and not options.json:
-        options.json = str(Path(options.picture).with_suffix(".json"))
-    if options.json:
-        whole = {**common.machine(), "tables": report.without_nan(figures)}
-        Path(options.json).write_text(json.dumps(whole, indent=1, allow_nan=False))
     if options.picture:
         draw(options, python)
 
