@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,4 +71,52 @@ int fork_under_mutex(void)
 	waitpid(pid, &status, 0);
 	pthread_mutex_unlock(&mutex);
 	return status;
+}
+
+/* As a driver: its mutex is held over its own wait, for which another thread waits with the GIL. */
+int poll_under_mutex(int fd, int milliseconds)
+{
+	struct pollfd one = { fd, POLLIN, 0 };
+	int ret;
+
+	pthread_mutex_lock(&mutex);
+	__atomic_store_n(&locked, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&wanted, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	ret = poll(&one, 1, milliseconds);
+	__atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&wanted, 0, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&mutex);
+	return ret;
+}
+
+/* C++ calls std::terminate() where a thread is made to end inside a noexcept function. */
+static void unwound(int *unused)
+{
+	(void)unused;
+	abort();
+}
+
+static void *poll_for_ever(void *fd)
+{
+	__attribute__((cleanup(unwound))) int scope = 0;
+
+	(void)scope;
+	for (;;) {
+		struct pollfd one = { (int)(intptr_t)fd, POLLIN, 0 };
+
+		poll(&one, 1, 1);
+	}
+	return NULL;
+}
+
+/* Threads that Python does not know, and that are there until the process ends. */
+int poll_in_native_threads(int fd, int number)
+{
+	pthread_t thread;
+	int ret = 0;
+
+	while (number-- > 0 && ret == 0)
+		ret = pthread_create(&thread, NULL, poll_for_ever, (void *)(intptr_t)fd);
+	return ret;
 }

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import threading
+import time
 from urllib.parse import parse_qs
 
 FROZEN_BEFORE = gc.get_freeze_count()  # by the process that forked this one
@@ -68,6 +69,24 @@ def garbage(query):
     return {}
 
 
+def cycles(query):
+    """Garbage of exactly so many objects, on every Python; 10 000 are due in mode idle."""
+    for _ in range(int(query.get("n", ["12000"])[0])):
+        cycle = []
+        cycle.append(cycle)
+    return {}
+
+
+def spin(query):
+    """Work without a pause while a collection is due; how many ran meanwhile."""
+    cycles(query)
+    before = sum(part["collections"] for part in gc.get_stats())
+    ends = time.monotonic() + 0.5
+    while time.monotonic() < ends:
+        sum(range(1000))
+    return {"collections": sum(part["collections"] for part in gc.get_stats()) - before}
+
+
 def collect(query):
     return {"collected": gc.collect(int(query.get("generation", ["2"])[0]))}
 
@@ -87,6 +106,8 @@ ANSWERS = {
     "/state": state,
     "/stats": stats,
     "/garbage": garbage,
+    "/cycles": cycles,
+    "/spin": spin,
     "/collect": collect,
     "/change": change,
     "/import": import_late,
