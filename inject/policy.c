@@ -340,7 +340,7 @@ void policy_startup_begin(struct policy_startup *startup, uint64_t now,
 const char *policy_startup_over(const struct policy_startup *startup, uint64_t now,
 				const struct policy_machine *machine)
 {
-	if (now - startup->began_ns > STARTUP_NS)
+	if (now > startup->began_ns + STARTUP_NS)
 		return "GCPRELOAD_STARTUP_GC=0 ended: not ready after 60 s";
 	/* Half of a limit may be garbage by now, and there is no telling. */
 	if (machine->limit && machine->used > machine->limit / 2)

@@ -100,8 +100,6 @@ void startup_at_start(enum gcpreload_cause cause)
 	if (cause == GCPRELOAD_CAUSE_AUTOMATIC) {
 		call(gc, "freeze");
 		holding = true;
-	} else if (cause == GCPRELOAD_CAUSE_FINAL) {
-		startup_end(gc);
 	} else {
 		give_back(gc);
 	}
@@ -114,7 +112,8 @@ void startup_tick(uint64_t now_ns)
 	const char *over;
 	PyObject *gc;
 
-	if (!startup_empties || now_ns - looked_ns < LOOK_EVERY_NS)
+	/* In a child's first tick the collection has ended before all began. */
+	if (!startup_empties || now_ns < looked_ns + LOOK_EVERY_NS)
 		return;
 	looked_ns = now_ns;
 	machine_look(&machine);
