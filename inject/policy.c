@@ -14,6 +14,9 @@
 /* Until one was measured: what garbage costs, which is ten times what lives. */
 #define COST_AT_FIRST 1000. /* ns an object */
 #define NET_LEAST     10000
+/* What has waited is out of the processor's caches: 0.15 us an object at a chance were 0.7 us in a
+ * batch ten times as large (measured, Django). */
+#define COLD 4.
 
 /* Yield, in collected objects of those looked at: below, garbage is not what grows; above, it is.
  */
@@ -68,11 +71,18 @@ static double young_cost(const struct policy *policy)
 	return policy->young_cost > 0 ? policy->young_cost : COST_AT_FIRST;
 }
 
+static double late_cost(const struct policy *policy)
+{
+	if (policy->late_cost > 0)
+		return policy->late_cost;
+	return policy->young_cost > 0 ? COLD * policy->young_cost : COST_AT_FIRST;
+}
+
 /* The safety net, where chances stay away: a collection in a request that takes as long as the
  * longest at a chance. Never so low that it would come before the chances do. */
 static int32_t net(const struct policy *policy)
 {
-	double objects = (double)policy->limits.budget_ns / young_cost(policy);
+	double objects = (double)policy->limits.budget_ns / late_cost(policy);
 
 	if (!policy->limits.idle || policy->limits.net <= policy->limits.top)
 		return policy->limits.net;
@@ -218,7 +228,7 @@ static void adapt(struct policy *policy, uint64_t duration)
 static void fall_back(struct policy *policy)
 {
 	double objects = policy->limits.young_ns
-			     ? (double)policy->limits.young_ns / young_cost(policy)
+			     ? (double)policy->limits.young_ns / late_cost(policy)
 			     : policy->limits.top;
 
 	policy->fallen_back = true;
@@ -251,7 +261,7 @@ bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint6
 	if (++policy->unreached >= UNREACHED_AT_MOST && policy->limits.idle &&
 	    !policy->fallen_back && now - policy->chance_ns >= UNREACHED_NS)
 		fall_back(policy);
-	measure(&policy->young_cost, duration, (uint64_t)before);
+	measure(&policy->late_cost, duration, (uint64_t)before);
 	if (policy->limits.idle && !policy->fallen_back)
 		stretch_net(policy);
 	else if (policy->limits.young_ns && policy->guard != GCPRELOAD_GUARD_LIMIT)
