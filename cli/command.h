@@ -22,6 +22,7 @@ extern const struct command command_run;
 extern const struct command command_ps;
 extern const struct command command_report;
 extern const struct command command_watch;
+extern const struct command command_trace;
 extern const struct command command_set;
 extern const struct command command_thaw;
 extern const struct command command_ready;

@@ -57,7 +57,7 @@ BAD: dict[str, list[str]] = {
     "ONLY": [],
     "EXCEPT": [],
     "FORCE": ["2", "perhaps"],
-    "STARTUP_GC": ["2", "no"],
+    "STARTUP_GC": ["2", "perhaps"],
     "RING": ["maybe"],
     "DIR": ["relative/path", "."],
     "GROUP": ["staff", "-1", "1x"],

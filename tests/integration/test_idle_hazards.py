@@ -148,9 +148,8 @@ def test_who_never_waits_falls_back(python: Interpreter, ring_dir: Path) -> None
         shown = wait_for("the reason", look)
         assert shown.reason == "no idle moment: collecting as mode freeze does"
         assert shown.thresholds[0] <= 50000
-        puppet.do("serve()", "import time", *["time.sleep(0.01)", "serve()"] * 5)
-        assert collections_of(puppet.shown(), "idle") > 0
-        assert puppet.shown().reason is None
+        puppet.do("import time")
+        assert wait_for("an idle collection", lambda: _collected(puppet)).reason is None
 
 
 def test_one_of_a_family_at_a_time(system_python: Interpreter, ring_dir: Path) -> None:
@@ -165,8 +164,13 @@ def test_one_of_a_family_at_a_time(system_python: Interpreter, ring_dir: Path) -
             puppet.do(*["time.sleep(0.01)", "serve()"] * 3)
             shown = wait_for("a refusal", lambda: _refused(puppet, "family"))
             assert collections_of(shown, "idle") == 0
-        puppet.do(*["time.sleep(0.01)", "serve()"] * 3)
-        assert collections_of(puppet.shown(), "idle") > 0
+        wait_for("an idle collection", lambda: _collected(puppet))
+
+
+def _collected(puppet: Puppet) -> Process | None:
+    puppet.do("time.sleep(0.01)", "serve()")
+    shown = puppet.shown()
+    return shown if collections_of(shown, "idle") else None
 
 
 def _refused(puppet: Puppet, why: str) -> Process | None:

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * gcpreload trace: collections as a trace that Perfetto and chrome://tracing open: the JSON array
+ * format of Chrome's Trace Event Format, a process for each process and a thread for each
+ * generation. Times are microseconds of CLOCK_MONOTONIC, so traces of other tools on that clock
+ * can be laid beside it.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/follow.h"
+#include "cli/json.h"
+#include "cli/options.h"
+#include "cli/text.h"
+
+struct trace {
+	struct follow follow;
+	const char *path;
+	FILE *out;
+	struct json json;
+	uint64_t events;
+	uint64_t lost;
+	uint64_t processes;
+};
+
+static void note_error(struct trace *trace)
+{
+	if (ferror(trace->out) && !trace->follow.error)
+		trace->follow.error = errno ? errno : EIO;
+}
+
+static void head(struct trace *trace, const char *name, const char *phase,
+		 const struct gcpreload_header *h, unsigned generation)
+{
+	struct json *json = &trace->json;
+
+	json_open(json, '{');
+	json_pair_string(json, "name", name);
+	json_pair_string(json, "ph", phase);
+	json_pair_int(json, "pid", h->pid);
+	json_pair_uint(json, "tid", generation);
+}
+
+static void name_track(struct trace *trace, const struct gcpreload_header *h, const char *what,
+		       unsigned generation, const char *name)
+{
+	struct json *json = &trace->json;
+
+	head(trace, what, "M", h, generation);
+	json_key(json, "args");
+	json_open(json, '{');
+	json_pair_string(json, "name", name);
+	json_close(json, '}');
+	json_close(json, '}');
+}
+
+static void name_process(void *arg, const struct gcpreload_header *h)
+{
+	struct trace *trace = arg;
+	char text[sizeof h->command + 1], name[32];
+	unsigned generation;
+
+	snprintf(text, sizeof text, "%.*s", (int)sizeof h->command, h->command);
+	name_track(trace, h, "process_name", 0, text);
+	for (generation = 0; generation < GCPRELOAD_GENERATIONS; generation++) {
+		snprintf(name, sizeof name, "generation %u", generation);
+		name_track(trace, h, "thread_name", generation, name);
+	}
+	trace->processes++;
+	note_error(trace);
+}
+
+static void add_event(void *arg, const struct gcpreload_header *h,
+		      const struct gcpreload_slot *slot)
+{
+	struct trace *trace = arg;
+	struct json *json = &trace->json;
+
+	head(trace, gcpreload_cause_name(slot->cause), "X", h, slot->generation);
+	json_pair_string(json, "cat", "gc");
+	json_pair_double(json, "ts", (double)slot->start_ns / 1e3);
+	json_pair_double(json, "dur", (double)slot->duration_ns / 1e3);
+	json_key(json, "args");
+	json_open(json, '{');
+	json_pair_string(json, "period", gcpreload_period_name(slot->period));
+	json_pair_uint(json, "collected", slot->collected);
+	json_pair_uint(json, "uncollectable", slot->uncollectable);
+	json_pair_uint(json, "thread", slot->thread);
+	json_close(json, '}');
+	json_close(json, '}');
+	trace->events++;
+	note_error(trace);
+}
+
+/* As an instant of the process, where the reader was when it saw the gap. */
+static void add_lost(void *arg, const struct gcpreload_header *h, uint64_t n)
+{
+	struct trace *trace = arg;
+	struct json *json = &trace->json;
+
+	head(trace, "events lost", "i", h, 0);
+	json_pair_string(json, "cat", "gc");
+	json_pair_string(json, "s", "p");
+	json_pair_double(json, "ts", (double)follow_now() / 1e3);
+	json_key(json, "args");
+	json_open(json, '{');
+	json_pair_uint(json, "lost", n);
+	json_close(json, '}');
+	json_close(json, '}');
+	trace->lost += n;
+	note_error(trace);
+}
+
+static int trace_options(struct trace *trace, const struct command *command, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		FOLLOW_OPTIONS, OPTION_HELP, { "output", required_argument, NULL, 'o' }, { 0 }
+	};
+	struct options o = { command, argc, argv, ":" RINGS_SHORTS "o:h", longs, -1, 0 };
+	int c, ret;
+
+	while ((c = options_next(&o)) != -1) {
+		if (o.exit >= 0)
+			return o.exit;
+		if (c == 'o') {
+			trace->path = optarg;
+			continue;
+		}
+		ret = follow_option(&trace->follow, command, c, optarg);
+		if (ret >= 0)
+			return ret;
+	}
+	if (!trace->path)
+		return options_wrong(command, "say where the trace goes: -o FILE, or -o - for "
+					      "standard output");
+	return follow_pids(&trace->follow, command, argc - optind, argv + optind);
+}
+
+static int open_output(struct trace *trace)
+{
+	if (strcmp(trace->path, "-") == 0)
+		trace->out = stdout;
+	else
+		trace->out = fopen(trace->path, "we");
+	if (trace->out)
+		return 0;
+	complain("%s: %s", trace->path, strerror(errno));
+	return -1;
+}
+
+/* Whatever was written is a whole JSON text. */
+static int end(struct trace *trace)
+{
+	json_close(&trace->json, ']');
+	json_finish(&trace->json);
+	if (fflush(trace->out) != 0)
+		note_error(trace);
+	if (trace->follow.error && trace->follow.error != EPIPE) {
+		complain("%s: %s: the trace is not whole", trace->path,
+			 strerror(trace->follow.error));
+		return EXIT_NO;
+	}
+	if (trace->out != stdout)
+		fprintf(stderr,
+			"%s: %" PRIu64 " collections of %" PRIu64 " processes%s; open it in "
+			"https://ui.perfetto.dev or chrome://tracing\n",
+			trace->path, trace->events, trace->processes,
+			trace->lost ? ", and some that were lost" : "");
+	return EXIT_FINE;
+}
+
+static int exec(const struct command *command, int argc, char **argv)
+{
+	struct trace trace = {
+		.follow = { .began = name_process, .event = add_event, .lost = add_lost },
+	};
+	int ret = trace_options(&trace, command, argc, argv);
+
+	if (ret >= 0)
+		return ret;
+	if (open_output(&trace) < 0)
+		return EXIT_NO;
+	trace.follow.arg = &trace;
+	json_start(&trace.json, trace.out, true);
+	json_open(&trace.json, '[');
+	if (isatty(STDERR_FILENO) && !(trace.follow.seconds > 0))
+		fprintf(stderr, "Ctrl-C ends the trace\n");
+	follow_run(&trace.follow);
+	return end(&trace);
+}
+
+const struct command command_trace = {
+	.name = "trace",
+	.usage = "-o FILE [--for SECONDS] [--dir DIR] [--user UID | --all-users] [PID...]",
+	.summary = "write collections as a trace for Perfetto or chrome://tracing",
+	.help = "Without PID all processes, also those that begin to serve later. Ends on Ctrl-C.\n"
+		"A track for each process and generation, a slice for each collection.\n"
+		"\n"
+		"  -o, --output FILE  where the trace goes; - is standard output\n" FOLLOW_HELP
+		    RINGS_HELP,
+	.exec = exec,
+};

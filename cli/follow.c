@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/follow.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "cli/memory.h"
+#include "cli/text.h"
+
+#define SECOND	 1000000000ll
+#define INTERVAL (SECOND / 10)
+
+/* A ring that is followed. */
+struct followed {
+	char *name; /* unique in the world: pid, start time, random */
+	struct gcpreload_reader reader;
+	uint64_t told_lost;
+	bool ended;
+	struct followed *next;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopped = 1;
+}
+
+static int64_t clock_ns(clockid_t clock)
+{
+	struct timespec ts;
+
+	clock_gettime(clock, &ts);
+	return ts.tv_sec * SECOND + ts.tv_nsec;
+}
+
+uint64_t follow_now(void)
+{
+	return (uint64_t)clock_ns(CLOCK_MONOTONIC);
+}
+
+static bool is_wanted(const struct follow *follow, int32_t pid)
+{
+	size_t i;
+
+	for (i = 0; i < follow->n_pids; i++)
+		if (follow->pids[i] == pid)
+			return true;
+	return follow->n_pids == 0;
+}
+
+static void begin(void *arg, struct ring *ring)
+{
+	struct follow *follow = arg;
+	struct followed *f;
+
+	if (ring->why || !ring->alive || !is_wanted(follow, ring->reader.header.pid))
+		return;
+	for (f = follow->first; f; f = f->next)
+		if (strcmp(f->name, ring->name) == 0)
+			return;
+	f = need(calloc(1, sizeof *f));
+	f->name = need(strdup(ring->name));
+	f->reader = ring->reader;
+	ring->reader.fd = -1; /* ours now */
+	/* A new process's events are told from its beginning, an old one's from now on. */
+	if (!follow->begun)
+		f->reader.next = f->reader.header.head;
+	f->next = follow->first;
+	follow->first = f;
+	if (follow->began)
+		follow->began(follow->arg, &f->reader.header);
+}
+
+int64_t follow_realtime(const struct follow *follow, uint64_t ns)
+{
+	return (int64_t)(ns + (uint64_t)follow->to_realtime_ns);
+}
+
+static void tell_lost(struct follow *follow, struct followed *f)
+{
+	uint64_t n = f->reader.lost - f->told_lost;
+
+	f->told_lost = f->reader.lost;
+	if (n)
+		follow->lost(follow->arg, &f->reader.header, n);
+}
+
+static void look_at(struct follow *follow, struct followed *f)
+{
+	struct gcpreload_slot slot;
+	const char *why;
+	bool alive = gcpreload_reader_alive(&f->reader);
+
+	if (gcpreload_reader_refresh(&f->reader, &why) < 0) {
+		complain("%d: no longer readable: %s; it is left out", f->reader.header.pid, why);
+		f->ended = true;
+		return;
+	}
+	while (!stopped && !follow->error && gcpreload_reader_next(&f->reader, &slot) == 1) {
+		tell_lost(follow, f);
+		/* What came before us is history: report has it. */
+		if (slot.start_ns + slot.duration_ns >= follow->begin_ns)
+			follow->event(follow->arg, &f->reader.header, &slot);
+	}
+	tell_lost(follow, f);
+	f->ended = !alive;
+}
+
+static void forget_ended(struct follow *follow)
+{
+	struct followed **at = &follow->first, *f;
+
+	while ((f = *at)) {
+		if (!f->ended) {
+			at = &f->next;
+			continue;
+		}
+		*at = f->next;
+		gcpreload_reader_close(&f->reader);
+		free(f->name);
+		free(f);
+	}
+}
+
+/* Ended by Ctrl-C, by the reader of our pipe, or by the clock: all of them are fine. */
+static void prepare(struct follow *follow)
+{
+	struct sigaction action = { .sa_handler = stop }; /* no SA_RESTART: ends the sleep */
+	struct rlimit limit;
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max; /* a descriptor per process */
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	follow->begin_ns = follow_now();
+}
+
+static bool over(const struct follow *follow)
+{
+	double since = (double)(follow_now() - follow->begin_ns);
+
+	return follow->seconds > 0 && since >= follow->seconds * 1e9;
+}
+
+void follow_run(struct follow *follow)
+{
+	const struct timespec pause = { 0, INTERVAL };
+	struct followed *f;
+
+	prepare(follow);
+	while (!stopped && !follow->error) {
+		follow->to_realtime_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+		rings_each(&follow->choice, begin, follow, NULL);
+		if (!follow->begun && !follow->first && follow->n_pids)
+			complain("%d: has no measurements yet: waiting for them; see also: "
+				 "gcpreload doctor --pid %d",
+				 follow->pids[0], follow->pids[0]);
+		follow->begun = true;
+		for (f = follow->first; f; f = f->next)
+			look_at(follow, f);
+		forget_ended(follow);
+		if (over(follow))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	/* What happened before the end belongs to it. */
+	stopped = 0;
+	for (f = follow->first; f; f = f->next) {
+		look_at(follow, f);
+		f->ended = true;
+	}
+	forget_ended(follow);
+	free(follow->pids);
+	follow->pids = NULL;
+}
+
+int follow_option(struct follow *follow, const struct command *command, int c, char *arg)
+{
+	const char *why;
+	char *end;
+
+	if (c == 'F') {
+		follow->seconds = strtod(arg, &end);
+		if (*end || end == arg || !(follow->seconds > 0))
+			return options_wrong(command, "--for: %s is no number of seconds", arg);
+	} else if (rings_option(&follow->choice, c, &why) < 0) {
+		return options_wrong(command, "%s: %s", arg, why);
+	}
+	return -1;
+}
+
+int follow_pids(struct follow *follow, const struct command *command, int n, char **words)
+{
+	long long pid;
+	int i;
+
+	follow->pids = need(calloc((size_t)n + 1, sizeof *follow->pids));
+	for (i = 0; i < n; i++) {
+		if (text_number(words[i], 1, INT32_MAX, &pid) < 0)
+			return options_wrong(command, "%s: not a process id", words[i]);
+		follow->pids[follow->n_pids++] = (int32_t)pid;
+	}
+	return -1;
+}
