@@ -46,10 +46,9 @@ void act_close(struct gil_guard *guard, PyObject *gc)
 
 static enum gcpreload_acted observe(void)
 {
-	process.status.state = GCPRELOAD_STATE_OBSERVING;
+	process_observes();
 	process.status.period = GCPRELOAD_PERIOD_BASELINE;
 	process.status.due_ns = 0;
-	process_text(reason, "GCPRELOAD_MODE=observe");
 	return GCPRELOAD_ACTED_LOOKED;
 }
 

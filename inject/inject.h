@@ -34,7 +34,9 @@ struct gcpreload_policy {
 	enum gcpreload_mode mode;
 	enum gcpreload_ring_use ring;
 	bool force;
-	bool startup_gc; /* GCPRELOAD_STARTUP_GC */
+	bool startup_gc;	/* GCPRELOAD_STARTUP_GC */
+	uint32_t sample;	/* GCPRELOAD_SAMPLE, in millionths */
+	bool sample_by_process; /* GCPRELOAD_SAMPLE_BY; else by host name */
 	int32_t thresholds[GCPRELOAD_GENERATIONS];
 	uint64_t young_ns;  /* GCPRELOAD_YOUNG_MS; 0: threshold0 is not adapted */
 	uint64_t budget_ns; /* GCPRELOAD_BUDGET_MS */

@@ -10,6 +10,7 @@
 #include "inject/idle.h"
 #include "inject/module.h"
 #include "inject/observer.h"
+#include "inject/sample.h"
 #include "inject/startup.h"
 #include "inject/tuner.h"
 #include "ring/barrier.h"
@@ -28,8 +29,11 @@ static void begin_process(void)
 	memset(&process, 0, sizeof process);
 	process.mode = policy->mode;
 	idle_end();
+	process.status.sample = sample_decide(policy);
+	if (process.status.sample == GCPRELOAD_SAMPLE_UNTUNED)
+		process.mode = GCPRELOAD_MODE_OBSERVE;
 	process.status.state = GCPRELOAD_STATE_STARTING;
-	process.status.mode = policy->mode;
+	process.status.mode = process.mode;
 	process.status.frozen_objects = -1;
 	process.status.flags = attached_late ? GCPRELOAD_FLAG_LATE : 0;
 	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
@@ -43,6 +47,14 @@ static void begin_process(void)
 	if (!attached_late)
 		startup_begin();
 	ring_store(&gcpreload_self->inject, 1);
+}
+
+void process_observes(void)
+{
+	process.status.state = GCPRELOAD_STATE_OBSERVING;
+	process_text(reason, process.status.sample == GCPRELOAD_SAMPLE_UNTUNED
+				 ? "not in the sample (GCPRELOAD_SAMPLE)"
+				 : "GCPRELOAD_MODE=observe");
 }
 
 void process_begin_if_new(void)
@@ -122,8 +134,7 @@ void process_act(void)
 	}
 	if (!process.observed_enough || process.status.state != GCPRELOAD_STATE_STARTING)
 		return;
-	process.status.state = GCPRELOAD_STATE_OBSERVING;
-	process_text(reason, "GCPRELOAD_MODE=observe");
+	process_observes();
 	process_publish();
 }
 

@@ -36,6 +36,9 @@ void process_begin_if_new(void);
 /* The observer is in place for the first time. late: the interpreter had begun before us. */
 void process_attached(bool late);
 
+/* It only observes: says why, in the status. */
+void process_observes(void);
+
 /* An interpreter began whose collections are not seen. */
 void process_subinterpreter(void);
 

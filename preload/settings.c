@@ -203,6 +203,34 @@ static bool set_STARTUP_GC(struct settings *settings, const char *text)
 	return boolean(text, &settings->policy.startup_gc);
 }
 
+/* In millionths; "0.25" whatever the locale, so not by strtod. */
+static bool set_SAMPLE(struct settings *settings, const char *text)
+{
+	uint32_t value = 0, unit = 1000000;
+
+	if (*text != '0' && *text != '1')
+		return false;
+	value = (uint32_t)(*text++ - '0') * unit;
+	if (*text == '.' && text[1])
+		for (text++; *text >= '0' && *text <= '9'; text++)
+			value += (uint32_t)(*text - '0') * (unit /= 10);
+	if (*text || value > 1000000)
+		return false;
+	settings->policy.sample = value;
+	return true;
+}
+
+static bool set_SAMPLE_BY(struct settings *settings, const char *text)
+{
+	static const char *const words[] = { "pod", "process" };
+	int by;
+
+	if (!choose(text, words, 2, &by))
+		return false;
+	settings->policy.sample_by_process = by == 1;
+	return true;
+}
+
 static bool set_SERVICE(struct settings *settings, const char *text)
 {
 	settings->policy.service_name = keep(text);

@@ -58,6 +58,8 @@ BAD: dict[str, list[str]] = {
     "EXCEPT": [],
     "FORCE": ["2", "perhaps"],
     "STARTUP_GC": ["2", "perhaps"],
+    "SAMPLE": ["2", "1.1", "-1", ".5", "0.5x", "1e-3", ""],
+    "SAMPLE_BY": ["host", ""],
     "RING": ["maybe"],
     "DIR": ["relative/path", "."],
     "GROUP": ["staff", "-1", "1x"],
