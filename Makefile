@@ -21,7 +21,7 @@ flags := -std=gnu11 -D_GNU_SOURCE -I. -DGCPRELOAD_VERSION='"$(VERSION)"' $(warni
 
 # The library: hidden by default, no symbol newer than glibc 2.17 (checked by the tests).
 lib_src  := $(wildcard preload/*.c inject/*.c) \
-	$(addprefix ring/,family.c file.c histogram.c identity.c self.c sweep.c writer.c)
+	$(addprefix ring/,family.c file.c histogram.c identity.c names.c self.c sweep.c writer.c)
 lib_obj  := $(lib_src:%.c=$(B)/lib/%.o)
 lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronous-unwind-tables \
 	-ffunction-sections -fdata-sections

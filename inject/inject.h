@@ -35,6 +35,7 @@ struct gcpreload_policy {
 	enum gcpreload_ring_use ring;
 	bool force;
 	bool startup_gc;	/* GCPRELOAD_STARTUP_GC */
+	uint64_t slow_ns;	/* GCPRELOAD_SLOW_MS; 0: no collection is said */
 	uint32_t sample;	/* GCPRELOAD_SAMPLE, in millionths */
 	bool sample_by_process; /* GCPRELOAD_SAMPLE_BY; else by host name */
 	int32_t thresholds[GCPRELOAD_GENERATIONS];

@@ -19,6 +19,7 @@
 #include "inject/gil.h"
 #include "inject/machine.h"
 #include "inject/module.h"
+#include "inject/slow.h"
 #include "inject/startup.h"
 #include "ring/writer.h"
 
@@ -30,6 +31,7 @@ struct observer {
 	PyObject *capsule;  /* borrowed from callable: its self object */
 	PyObject *callable; /* borrowed from gc.callbacks; NULL: free, or CLAIMED */
 	uint64_t start_ns;  /* 0: no collection runs */
+	int64_t count;	    /* of new objects, where slow collections are told */
 	uint8_t cause;
 	bool main; /* of the main interpreter, the one that acts */
 };
@@ -130,6 +132,8 @@ static void stop(struct observer *observer, PyObject *info)
 	    machine_others_worked(machine_cpu_of_others(), others_before_ns))
 		event.cause = GCPRELOAD_CAUSE_IDLE_BUSY;
 	gcpreload_ring_record(&event);
+	if (__builtin_expect(slow_from_ns != 0, 0) && event.duration_ns >= slow_from_ns)
+		slow_say(&event, observer->count);
 	if (on_stop && observer->main && now - ticked_ns >= TICK_NS) {
 		bool before = gil_is_held();
 
@@ -155,6 +159,8 @@ static PyObject *on_gc(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 		if (py.PyUnicode_GetLength(args[0]) == sizeof "start" - 1) {
 			observer->cause =
 			    py.Py_IsFinalizing() ? GCPRELOAD_CAUSE_FINAL : thread_cause;
+			if (__builtin_expect(slow_from_ns != 0, 0))
+				observer->count = slow_count();
 			observer->start_ns = gcpreload_ring_now();
 			if (__builtin_expect(startup_empties, 0) && observer->main)
 				startup_at_start((enum gcpreload_cause)observer->cause);

@@ -11,6 +11,7 @@
 #include "inject/module.h"
 #include "inject/observer.h"
 #include "inject/sample.h"
+#include "inject/slow.h"
 #include "inject/startup.h"
 #include "inject/tuner.h"
 #include "ring/barrier.h"
@@ -142,6 +143,7 @@ void process_attached(bool late)
 {
 	attached_late = late;
 	process_begin_if_new();
+	slow_from_ns = policy->slow_ns;
 	process_update(); /* counting begins here */
 	observer_on_stop(tick);
 }

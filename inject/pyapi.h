@@ -76,6 +76,8 @@ struct PyInittab {
 	F(PyObject *, PyCFunction_NewEx, (struct PyMethodDef *, PyObject *, PyObject *))           \
 	F(PyObject *, PyModule_GetDef, (PyObject *)) /* borrowed; sets an exception on a def */    \
 	F(PyObject *, PyEval_GetGlobals, (void))     /* borrowed; NULL: no frame runs */           \
+	F(PyObject *, PyEval_GetFrame, (void))	     /* borrowed; allocates from 3.11 on */        \
+	F(const char *, PyUnicode_AsUTF8AndSize, (PyObject *, Py_ssize_t *))                       \
 	F(PyObject *, PyInterpreterState_Main, (void))
 
 #define PYAPI_OBJECTS(O)                                                                           \

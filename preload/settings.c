@@ -120,6 +120,11 @@ static bool set_BUDGET_MS(struct settings *settings, const char *text)
 	return milliseconds(text, 1, &settings->policy.budget_ns);
 }
 
+static bool set_SLOW_MS(struct settings *settings, const char *text)
+{
+	return milliseconds(text, 0, &settings->policy.slow_ns);
+}
+
 static bool set_BASELINE(struct settings *settings, const char *text)
 {
 	return trigger_seconds(text, text + strlen(text), &settings->baseline_ns);

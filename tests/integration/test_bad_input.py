@@ -64,6 +64,7 @@ BAD: dict[str, list[str]] = {
     "DIR": ["relative/path", "."],
     "GROUP": ["staff", "-1", "1x"],
     "SERVICE": [],
+    "SLOW_MS": ["-1", "x", "1.5"],
     "LOG": ["loud"],
     "LOG_FILE": ["relative/path"],
     "CONF": ["relative/path"],
