@@ -10,11 +10,9 @@ import pytest
 import venvs
 from lib.rings import Process, by_pid, wait_for_state
 from lib.run import wait_for
-from lib.server import Server
+from lib.server import HEAP, Server
 from lib.servers import KINDS, Kind, ask, asking, fixed_part, own_thresholds
 from venvs import Interpreter
-
-HEAP = 20000  # objects that the application makes at its start, at least
 
 
 class Pair(NamedTuple):
