@@ -42,11 +42,9 @@ cli_link := $(if $(STATIC),-static)
 # libraries are found. Only the objects that it uses are linked out of the command's archive.
 programs :=
 pkg      = $(shell pkg-config --exists $(1) 2>/dev/null && echo $(2))
-programs += $(call pkg,ncursesw,top)
-programs += $(call pkg,libmicrohttpd libcurl,export)
+programs += $(call pkg,libmicrohttpd,export)
 programs := $(foreach p,$(programs),$(if $(wildcard cli/$(p)/*.c),$(p)))
-top_pkg    := ncursesw
-export_pkg := libmicrohttpd libcurl
+export_pkg := libmicrohttpd
 program_bin := $(programs:%=$(B)/gcpreload-%)
 program_obj  = $(patsubst %.c,$(B)/cli/%.o,$(wildcard cli/$(1)/*.c))
 
@@ -110,7 +108,7 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libgcpreload.so $(DESTDIR)$(BINDIR)/gcpreload \
-		$(DESTDIR)$(BINDIR)/gcpreload-top $(DESTDIR)$(BINDIR)/gcpreload-export
+		$(DESTDIR)$(BINDIR)/gcpreload-export
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/gcpreload
 
 clean:

@@ -106,7 +106,10 @@ def test_setup_tells_what_to_type_where_it_may_not(tmp_path: Path) -> None:
     env = {**clean_environment(), "PATH": str(tmp_path)}
     done = run(["/bin/sh", ROOT / "scripts" / "setup", "build"], env)
     assert done.returncode == 1
-    assert b"apt-get update && apt-get install -y gcc libc6-dev\n" in done.stderr
+    assert (
+        b"apt-get update && apt-get install -y gcc libc6-dev pkg-config libmicrohttpd-dev\n"
+        in done.stderr
+    )
 
 
 def test_setup_refuses_what_it_does_not_know() -> None:

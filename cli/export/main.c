@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: MIT */
+/* gcpreload-export: what the rings say, for Prometheus: over HTTP, into a file, or once. */
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/export/server.h"
+#include "cli/memory.h"
+#include "cli/options.h"
+#include "cli/text.h"
+
+#define LISTEN "127.0.0.1:9721"
+
+struct export
+{
+	struct gather gather;
+	struct rings_choice choice; /* of which --dir makes several */
+	const char **dirs;
+	size_t n_dirs;
+	struct metrics_style style;
+	const char *listen;
+	const char *textfile;
+	bool once;
+};
+
+static const struct command command_export = {
+	.name = "export",
+	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE] [--dir DIR]...",
+	.summary = "serve the measurements to Prometheus",
+	.help =
+	    "Serves /metrics until SIGTERM or Ctrl-C. Counters are sums over the processes of a\n"
+	    "service (GCPRELOAD_SERVICE or OTEL_SERVICE_NAME), ended ones included.\n"
+	    "\n"
+	    "  --listen A:PORT    where to serve (default: " LISTEN "; port 0 takes a free one)\n"
+	    "  --once             print the metrics and end\n"
+	    "  --textfile FILE    write them there, whole or not at all, and end: for the\n"
+	    "                     textfile collector of node_exporter; the name ends in .prom\n"
+	    "  --openmetrics      with --once or --textfile: OpenMetrics 1.0\n"
+	    "  --per-process      a label pid instead of sums\n"
+	    "  --compat-names     python_gc_* without cause and period, as prometheus_client\n"
+	    "                     names them; not beside an application that exports its own\n"
+	    "  --dir DIR          where to look, several times for several\n"
+	    "                     (default: GCPRELOAD_DIR, or /dev/shm)\n"
+	    "  --user UID         measurements of another user\n"
+	    "  --all-users        measurements of all users that may be read\n",
+};
+
+enum { LISTEN_AT = 256, ONCE, TEXTFILE, OPENMETRICS, PER_PROCESS, COMPAT_NAMES };
+
+static int take_option(struct export *export, int c)
+{
+	const char *why;
+
+	switch (c) {
+	case LISTEN_AT:
+		export->listen = optarg;
+		break;
+	case ONCE:
+		export->once = true;
+		break;
+	case TEXTFILE:
+		export->textfile = optarg;
+		break;
+	case OPENMETRICS:
+		export->style.openmetrics = true;
+		break;
+	case PER_PROCESS:
+		export->style.per_process = true;
+		break;
+	case COMPAT_NAMES:
+		export->style.compat = true;
+		break;
+	case 'd':
+		export->dirs =
+		    need(realloc(export->dirs, (export->n_dirs + 1) * sizeof *export->dirs));
+		export->dirs[export->n_dirs++] = optarg;
+		break;
+	default:
+		if (rings_option(&export->choice, c, &why) < 0)
+			return options_wrong(&command_export, "%s: %s", optarg, why);
+	}
+	return -1;
+}
+
+static int read_options(struct export *export, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		RINGS_OPTIONS,
+		OPTION_HELP,
+		{ "listen", required_argument, NULL, LISTEN_AT },
+		{ "once", no_argument, NULL, ONCE },
+		{ "textfile", required_argument, NULL, TEXTFILE },
+		{ "openmetrics", no_argument, NULL, OPENMETRICS },
+		{ "per-process", no_argument, NULL, PER_PROCESS },
+		{ "compat-names", no_argument, NULL, COMPAT_NAMES },
+		{ 0 },
+	};
+	struct options o = { &command_export, argc, argv, ":" RINGS_SHORTS "h", longs, -1, 0 };
+	int c, ret;
+
+	while ((c = options_next(&o)) != -1) {
+		if (o.exit >= 0)
+			return o.exit;
+		ret = take_option(export, c);
+		if (ret >= 0)
+			return ret;
+	}
+	if (optind < argc)
+		return options_wrong(&command_export, "%s: no words are expected", argv[optind]);
+	if (!!export->listen + export->once + !!export->textfile > 1)
+		return options_wrong(&command_export,
+				     "--listen, --once and --textfile: one of them");
+	return -1;
+}
+
+/* A directory each. */
+static void make_choices(struct export *export)
+{
+	size_t i;
+
+	export->gather.n_choices = export->n_dirs ? export->n_dirs : 1;
+	export->gather.choices =
+	    need(calloc(export->gather.n_choices, sizeof *export->gather.choices));
+	for (i = 0; i < export->gather.n_choices; i++) {
+		export->gather.choices[i] = export->choice;
+		if (export->n_dirs)
+			export->gather.choices[i].dir = export->dirs[i];
+	}
+}
+
+static int complain_of(const char *path)
+{
+	complain("%s: %s", path, strerror(errno));
+	return EXIT_NO;
+}
+
+/* Whole or not at all: who reads the file meanwhile sees the old one. */
+static int write_textfile(struct export *export)
+{
+	char *path = format_text("%s.%ld.tmp", export->textfile, (long)getpid());
+	FILE *out = fopen(path, "wxe");
+	int ret = EXIT_FINE;
+
+	if (!out) {
+		ret = complain_of(path);
+		goto out;
+	}
+	metrics_write(out, &export->gather, &export->style);
+	ret = ferror(out) | fclose(out) || rename(path, export->textfile) < 0
+		  ? complain_of(export->textfile)
+		  : EXIT_FINE;
+	if (ret)
+		unlink(path);
+out:
+	free(path);
+	return ret;
+}
+
+static int print_once(struct export *export)
+{
+	metrics_write(stdout, &export->gather, &export->style);
+	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_FINE : complain_of("output");
+}
+
+static int serve(struct export *export)
+{
+	const char *listen = export->listen ? export->listen : LISTEN;
+	struct server *server;
+	char *cause = NULL;
+	sigset_t ends;
+	int signal;
+
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigprocmask(SIG_BLOCK, &ends, NULL); /* before there are threads */
+	server = server_start(listen, &export->gather, &export->style, &cause);
+	if (!server) {
+		complain("%s", cause);
+		free(cause);
+		return EXIT_NO;
+	}
+	fprintf(stderr, "gcpreload: /metrics on %.*s:%u\n", (int)(strrchr(listen, ':') - listen),
+		listen, server_port(server));
+	sigwait(&ends, &signal);
+	server_stop(server);
+	return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+	struct export export = { 0 };
+	struct rlimit limit;
+	int ret = read_options(&export, argc, argv);
+
+	if (ret >= 0)
+		goto out;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max; /* a descriptor per process */
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	signal(SIGPIPE, SIG_IGN);
+	make_choices(&export);
+	gather_look(&export.gather);
+	if (export.textfile)
+		ret = write_textfile(&export);
+	else if (export.once)
+		ret = print_once(&export);
+	else
+		ret = serve(&export);
+out:
+	gather_free(&export.gather);
+	free(export.dirs);
+	return ret;
+}

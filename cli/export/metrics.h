@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* What was gathered, in Prometheus' text format (0.0.4) or OpenMetrics (1.0). */
+#ifndef GCPRELOAD_CLI_EXPORT_METRICS_H
+#define GCPRELOAD_CLI_EXPORT_METRICS_H
+
+#include <stdio.h>
+
+#include "cli/export/gather.h"
+
+struct metrics_style {
+	bool openmetrics;
+	bool per_process; /* a label pid, and no sums */
+	bool compat;	  /* python_gc_* without cause and period, as prometheus_client has it */
+};
+
+#define METRICS_TEXT_TYPE	 "text/plain; version=0.0.4; charset=utf-8"
+#define METRICS_OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+/* The caller looks at out for errors. */
+void metrics_write(FILE *out, struct gather *gather, const struct metrics_style *style);
+
+#endif

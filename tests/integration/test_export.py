@@ -1,0 +1,279 @@
+"""gcpreload export: what a real Prometheus reads, against Python's own counts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import urllib.parse
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lib.paths import COMMAND, DEADLINE
+from lib.puppet import Puppet
+from lib.rings import Process, by_pid, command
+from lib.run import environment, wait_for
+from venvs import Interpreter
+
+SAMPLE = re.compile(r'(\w+)(?:\{((?:\w+="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)$')
+LABEL = re.compile(r'(\w+)="((?:[^"\\\n]|\\.)*)"')
+PROGRAM = COMMAND.with_name("gcpreload-export")
+Samples = list[tuple[str, dict[str, str], float]]
+
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="libmicrohttpd-dev is missing")
+
+
+def parsed(text: str) -> Samples:
+    found = []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        match = SAMPLE.match(line)
+        assert match, line
+        found.append((match[1], dict(LABEL.findall(match[2] or "")), float(match[3])))
+    return found
+
+
+def once(ring_dir: Path, *words: str) -> Samples:
+    done = command("export", "--once", "--dir", ring_dir, *words)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return parsed(done.stdout.decode())
+
+
+def by_generation(samples: Samples, name: str) -> list[int]:
+    total: Counter[str] = Counter()
+    for metric, labels, value in samples:
+        if metric == name:
+            total[labels["generation"]] += int(value)
+    return [total[str(generation)] for generation in range(3)]
+
+
+def one(samples: Samples, name: str) -> float:
+    (value,) = (value for metric, _, value in samples if metric == name)
+    return value
+
+
+@contextlib.contextmanager
+def exporter(ring_dir: Path, *words: str) -> Iterator[str]:
+    """Serving; its address."""
+    process = subprocess.Popen(
+        [COMMAND, "export", "--listen", "127.0.0.1:0", "--dir", ring_dir, *words],
+        env=environment(),
+        stderr=subprocess.PIPE,
+    )
+    assert process.stderr
+    try:
+        said = process.stderr.readline().decode()
+        yield "http://127.0.0.1:" + said.rsplit(":", 1)[1].strip()
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(DEADLINE) == 0
+        process.stderr.close()
+
+
+def fetch(url: str, **headers: str) -> tuple[str, str]:
+    request = urllib.request.Request(url, headers=headers)
+    with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+        return answer.headers["Content-Type"], answer.read().decode()
+
+
+def served(puppet: Puppet) -> Process:
+    """Ready, with garbage collected, and no collection to come."""
+    puppet.do("one = listen()", "arm(one)", "garbage(60000)", "gc.collect()", "gc.disable()")
+    shown = puppet.shown()
+    assert shown.state == "ready"
+    return shown
+
+
+def own(puppet: Puppet) -> dict[str, list[int]]:
+    """gc.get_stats(), without what was before we came."""
+    stats, inherited = puppet.do("gc.get_stats()"), puppet.shown().inherited
+    return {
+        name: [now[name] - before[name] for now, before in zip(stats, inherited)]
+        for name in ("collections", "collected", "uncollectable")
+    }
+
+
+@pytest.mark.parametrize("style", [[], ["--per-process"], ["--compat-names"]])
+def test_counts_are_pythons_own(python: Interpreter, style: list[str], ring_dir: Path) -> None:
+    with Puppet(python, ring_dir, GCPRELOAD_SERVICE="shop") as puppet:
+        served(puppet)
+        samples, expected = once(ring_dir, *style), own(puppet)
+    prefix = "python_gc" if "--compat-names" in style else "gcpreload_gc"
+    for metric, name in (
+        ("collections", "collections"),
+        ("objects_collected", "collected"),
+        ("objects_uncollectable", "uncollectable"),
+    ):
+        assert by_generation(samples, f"{prefix}_{metric}_total") == expected[name]
+    counted = by_generation(samples, f"{prefix}_duration_seconds_count")
+    assert counted == expected["collections"]
+    labels = [labels for metric, labels, _ in samples if metric == f"{prefix}_collections_total"]
+    assert {label["service"] for label in labels} == {"shop"}
+    assert all(("pid" in label) == ("--per-process" in style) for label in labels)
+    assert all(("cause" in label) == ("--compat-names" not in style) for label in labels)
+    assert one(samples, "gcpreload_tuned_processes") == 1
+    assert one(samples, "gcpreload_frozen_objects") > 20000
+
+
+def test_buckets_grow_to_the_count(system_python: Interpreter, ring_dir: Path) -> None:
+    with Puppet(system_python, ring_dir) as puppet:
+        served(puppet)
+        samples = once(ring_dir, "--compat-names")
+    for generation in "012":
+        found = [
+            (float(labels["le"]), value)
+            for metric, labels, value in samples
+            if metric == "python_gc_duration_seconds_bucket" and labels["generation"] == generation
+        ]
+        assert [le for le, _ in found] == sorted(le for le, _ in found)
+        values = [value for _, value in found]
+        assert values == sorted(values)
+        assert found[-1][0] == float("inf")
+        assert values[-1] == by_generation(samples, "python_gc_collections_total")[int(generation)]
+
+
+@pytest.mark.parametrize("style", [[], ["--per-process"], ["--compat-names"]])
+def test_promtool_has_nothing_to_say(
+    system_python: Interpreter, style: list[str], ring_dir: Path
+) -> None:
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("promtool is missing")
+    hostile = 'a"b\\c\nd\x1be\udcff{}'
+    with Puppet(system_python, ring_dir, GCPRELOAD_SERVICE=hostile) as puppet:
+        served(puppet)
+        done = command("export", "--once", "--dir", ring_dir, *style)
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=done.stdout, capture_output=True, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+    shown = {labels.get("service") for _, labels, _ in parsed(done.stdout.decode())}
+    assert 'a\\"b\\\\c\\nd e\ufffd{}' in shown
+
+
+def test_counters_never_go_back(system_python: Interpreter, ring_dir: Path) -> None:
+    """Workers end, and their files are removed."""
+    name = "gcpreload_gc_collections_total"
+    with exporter(ring_dir) as url:
+        with Puppet(system_python, ring_dir) as puppet:
+            served(puppet)
+            before = by_generation(parsed(fetch(f"{url}/metrics")[1]), name)
+            puppet.do("gc.enable()", "gc.collect()")
+        assert command("clean", "--dir", ring_dir).returncode == 0
+        assert not [p for p in ring_dir.glob("gcpreload-*/*.*.*") if not p.name.startswith(".")]
+        samples = parsed(fetch(f"{url}/metrics")[1])
+        after = by_generation(samples, name)
+        assert after[2] > before[2]
+        assert after[:2] >= before[:2]
+        assert one(samples, "gcpreload_tuned_processes") == 0
+        with Puppet(system_python, ring_dir) as puppet:
+            served(puppet)
+            more = by_generation(parsed(fetch(f"{url}/metrics")[1]), name)
+        assert all(now > then for now, then in zip(more, after))
+
+
+def test_negotiation_and_other_paths(ring_dir: Path) -> None:
+    with exporter(ring_dir) as url:
+        kind, body = fetch(f"{url}/metrics")
+        assert kind.startswith("text/plain; version=0.0.4")
+        assert "# EOF" not in body
+        kind, body = fetch(f"{url}/metrics", Accept="application/openmetrics-text;version=1.0.0")
+        assert kind.startswith("application/openmetrics-text; version=1.0.0")
+        assert body.endswith("# EOF\n")
+        assert 'href="/metrics"' in fetch(url)[1]
+        for path, method, status in (("/nothing", "GET", 404), ("/metrics", "POST", 405)):
+            request = urllib.request.Request(url + path, method=method, data=b"x" * 5)
+            if method == "GET":
+                request = urllib.request.Request(url + path)
+            with pytest.raises(urllib.error.HTTPError) as error:
+                urllib.request.urlopen(request, timeout=DEADLINE)
+            assert error.value.code == status
+
+
+def test_slow_clients_stop_nobody(ring_dir: Path) -> None:
+    with exporter(ring_dir) as url, contextlib.ExitStack() as stack:
+        port = int(url.rsplit(":", 1)[1])
+        for _ in range(20):
+            half = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+            half.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+        assert "gcpreload_build_info" in fetch(f"{url}/metrics")[1]
+
+
+def test_a_port_in_use(ring_dir: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        done = command("export", "--listen", address, "--dir", ring_dir)
+    assert done.returncode == 1
+    assert f"{address}: Address already in use".encode() in done.stderr
+
+
+def test_a_textfile_is_whole(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    path = tmp_path / "gc.prom"
+    with Puppet(system_python, ring_dir) as puppet:
+        served(puppet)
+        done = command("export", "--textfile", path, "--dir", ring_dir)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+        found = by_generation(parsed(path.read_text()), "gcpreload_gc_collections_total")
+        assert found == own(puppet)["collections"]
+    assert list(tmp_path.iterdir()) == [path]
+    done = command("export", "--textfile", tmp_path / "no" / "gc.prom", "--dir", ring_dir)
+    assert done.returncode == 1
+    assert b"No such file" in done.stderr
+
+
+# ---- a real Prometheus ----
+
+
+def asked(url: str, query: str) -> dict[str, float]:
+    text = fetch(f"{url}/api/v1/query?{urllib.parse.urlencode({'query': query})}")[1]
+    result: list[dict[str, Any]] = json.loads(text)["data"]["result"]
+    return {one["metric"].get("generation", ""): float(one["value"][1]) for one in result}
+
+
+def test_prometheus_reads_it(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    prometheus = shutil.which("prometheus")
+    if not prometheus:
+        pytest.skip("prometheus is missing")
+    with Puppet(system_python, ring_dir) as puppet, exporter(ring_dir) as url:
+        served(puppet)
+        target = url.removeprefix("http://")
+        config = tmp_path / "prometheus.yml"
+        config.write_text(
+            "global: {scrape_interval: 1s}\n"
+            f"scrape_configs: [{{job_name: gc, static_configs: [{{targets: ['{target}']}}]}}]\n"
+        )
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = ["--config.file", config, "--storage.tsdb.path", tmp_path / "data"]
+        process = subprocess.Popen(
+            [prometheus, *options, f"--web.listen-address=127.0.0.1:{port}"],
+            env=environment(),
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            query = "sum by (generation) (gcpreload_gc_collections_total)"
+
+            def look() -> dict[str, float] | None:
+                with contextlib.suppress(OSError):
+                    return asked(f"http://127.0.0.1:{port}", query) or None
+
+            found = wait_for("an answer of Prometheus", look)
+            assert [found[g] for g in "012"] == own(puppet)["collections"]
+            pauses = "histogram_quantile(0.5, sum by (le) (gcpreload_gc_duration_seconds_bucket))"
+            assert 0 < asked(f"http://127.0.0.1:{port}", pauses)[""] < 5
+        finally:
+            process.terminate()
+            process.wait(DEADLINE)
+    assert by_pid(ring_dir, "--all")
