@@ -1,0 +1,60 @@
+"""What is in examples/ fits what the programs here really say."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lib.paths import COMMAND, ROOT
+from lib.puppet import Puppet
+from lib.rings import command
+from venvs import Interpreter
+
+EXAMPLES = ROOT / "examples"
+SETTINGS = set(re.findall(r"^SETTING\((\w+)", (ROOT / "preload/settings.def").read_text(), re.M))
+
+
+def test_rules_are_rules() -> None:
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("promtool is missing")
+    rules = EXAMPLES / "prometheus-rules.yml"
+    done = subprocess.run([promtool, "check", "rules", rules], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"5 rules found" in done.stdout
+
+
+def test_metrics_and_labels_are_there(system_python: Interpreter, ring_dir: Path) -> None:
+    if not COMMAND.with_name("gcpreload-export").exists():
+        pytest.skip("libmicrohttpd-dev is missing")
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do("one = listen()", "arm(one)", "gc.collect()")
+        exported = command("export", "--once", "--dir", ring_dir).stdout.decode()
+    names = set(re.findall(r"^(gcpreload_\w+)", exported, re.M))
+    labels = set(re.findall(r'(\w+)="', exported))
+    bounds = set(re.findall(r'le="([^"]*)"', exported))
+    for file in ("prometheus-rules.yml", "grafana.json"):
+        text = (EXAMPLES / file).read_text()
+        assert set(re.findall(r"\bgcpreload_[a-z_]+", text)) <= names, file
+        by = ",".join(re.findall(r"by \(([^)]*)\)", text))
+        assert set(re.findall(r"\w+", by)) <= labels, file
+        assert set(re.findall(r'le=\\?"([\d.]+)', text)) <= bounds, file
+
+
+def test_the_dashboard_is_json() -> None:
+    dashboard = json.loads((EXAMPLES / "grafana.json").read_text())
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) > 5
+
+
+def test_settings_and_options_are_there() -> None:
+    help_text = command("export", "--help").stdout.decode()
+    for file in EXAMPLES.iterdir():
+        text = file.read_text()
+        assert set(re.findall(r"GCPRELOAD_(\w+)", text)) <= SETTINGS, file
+        if "gcpreload-export" in text:
+            for option in re.findall(r"gcpreload-export[^\n]*?(--[a-z-]+)", text):
+                assert option in help_text, file
