@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/compare.h"
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/report.h"
@@ -14,6 +15,7 @@
 struct report {
 	struct rings_choice choice;
 	bool json;
+	bool compare;
 	int32_t *pids;
 	size_t n_pids;
 };
@@ -107,7 +109,11 @@ static void json_all(const struct snapshots *all)
 static int report_options(struct report *report, const struct command *command, int argc,
 			  char **argv)
 {
-	static const struct option longs[] = { RINGS_OPTIONS, OPTION_JSON, OPTION_HELP, { 0 } };
+	static const struct option longs[] = { RINGS_OPTIONS,
+					       OPTION_JSON,
+					       OPTION_HELP,
+					       { "compare", no_argument, NULL, 'C' },
+					       { 0 } };
 	struct options o = { command, argc, argv, ":" RINGS_SHORTS "jh", longs, -1, 0 };
 	const char *why;
 	long long pid;
@@ -118,8 +124,15 @@ static int report_options(struct report *report, const struct command *command, 
 			return o.exit;
 		if (c == 'j')
 			report->json = true;
+		else if (c == 'C')
+			report->compare = true;
 		else if (rings_option(&report->choice, c, &why) < 0)
 			return options_wrong(command, "%s: %s", optarg, why);
+	}
+	if (report->compare) {
+		if (argc - optind != 2)
+			return options_wrong(command, "--compare: needs two saved reports");
+		return compare_reports(argv[optind], argv[optind + 1], report->json);
 	}
 	report->pids = need(calloc((size_t)(argc - optind) + 1, sizeof *report->pids));
 	for (; optind < argc; optind++) {
@@ -158,13 +171,16 @@ static int exec(const struct command *command, int argc, char **argv)
 
 const struct command command_report = {
 	.name = "report",
-	.usage = "[--json] [--dir DIR] [--user UID | --all-users] [PID...]",
+	.usage = "[--json] [--dir DIR] [--user UID | --all-users] [PID...]\n"
+		 "       gcpreload report [--json] --compare A B",
 	.summary = "tell what was gained: stock collector against tuned, per generation",
 	.help =
 	    "Without PID, all processes, also ended ones whose measurements are still there.\n"
 	    "\n"
 	    "  --json             an object: processes, and totals of those that belong "
-	    "together\n" RINGS_HELP "\n"
+	    "together\n"
+	    "  --compare          two files of report --json: what serving costs in each, and B\n"
+	    "                     in relation to A\n" RINGS_HELP "\n"
 	    "Three periods stand side by side: start-up, serving with the interpreter's own\n"
 	    "collector (the baseline), serving tuned. Start-up is not compared with anything.\n"
 	    "\"once\" is what readiness, a fork or the end of the process took, outside of\n"
