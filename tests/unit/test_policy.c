@@ -266,7 +266,7 @@ static void always_busy(void **state)
 	assert_int_equal(p.threshold0, 10000); /* 10 ms */
 	assert_false(policy_unreached(&p, now + 2 * SECOND));
 	policy_collected(&p, now + 3 * SECOND, 0, 20000, 10000, MS);
-	assert_int_equal(p.threshold0, 100000);
+	assert_int_equal(p.threshold0, 25000);
 }
 
 /* What waits for a chance too long is one collection in a request: it takes the budget at most. */
@@ -277,10 +277,12 @@ static void net_follows_the_cost(void **state)
 	int i;
 
 	(void)state;
-	policy_collected(&p, now, 0, 10000, 9000, MS / 2); /* 50 ns, 200 in a large one */
-	assert_int_equal(p.threshold0, 100000);
+	policy_collected(&p, now, 0, 10000, 9000, 4 * MS); /* 400 ns, 1600 in a large one */
+	assert_int_equal(p.threshold0, 12500);
 	for (i = 0; i < 50; i++)
 		policy_collected(&p, now, 0, 100000, 0, MS / 2); /* 5 ns */
+	assert_int_equal(p.threshold0, 25000);
+	policy_automatic(&p, now, 0, 0, MS); /* 40 ns */
 	assert_int_equal(p.threshold0, 500000);
 	assert_true(p.young_due > 10000);
 	for (i = 0; i < 50; i++)
