@@ -311,7 +311,8 @@ Now with an application of your own:
 
     LD_PRELOAD={LIBRARY} gunicorn app:app
     {COMMAND.relative_to(ROOT)} ps          which processes are tuned, and why or why not
-    {COMMAND.relative_to(ROOT)} report      what it gained""")
+    {COMMAND.relative_to(ROOT)} report      what it gained
+    {COMMAND.relative_to(ROOT)} export      the same for Prometheus, on http://127.0.0.1:9721/metrics""")
 
 
 # ---- all of it ----

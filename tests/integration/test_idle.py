@@ -28,7 +28,7 @@ def ask_until_idle(server: Server, ring_dir: Path, number: int) -> list[Process]
     """Makes garbage, a request at a time, until so many have collected while they waited."""
 
     def look() -> list[Process] | None:
-        server.get("/garbage?n=8000")
+        server.get("/cycles?n=5500")
         found = [p for p in ps(ring_dir) if p.state == "ready" and count(p, "idle") >= 3]
         return found if len(found) >= number else None
 
@@ -78,14 +78,14 @@ def test_app_that_disables_gc_is_left_alone(server_python: Interpreter, ring_dir
         server.ask(process.pid, "/change?how=disable")
 
         def look() -> Process | None:
-            server.get("/garbage?n=8000")
+            server.get("/cycles?n=5500")
             (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
             return now if now.state == "standing-back" else None
 
         stood = wait_for("it stands back", look)
         before = count(stood, "idle")
         for _ in range(5):
-            server.get("/garbage?n=8000")
+            server.get("/cycles?n=5500")
         (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
         assert count(now, "idle") == before
         assert "disabled gc" in now.reason
@@ -114,7 +114,7 @@ def test_what_takes_longer_than_the_budget_waits(
         (process,) = wait_for_state(ring_dir, "ready")
 
         def look() -> Process | None:
-            server.get("/garbage?n=80000")
+            server.get("/cycles?n=55000")
             (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
             return now if now.refused_chances["budget"] else None
 
