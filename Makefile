@@ -58,7 +58,7 @@ unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
 unit_libs := -lcmocka -ldl $(foreach p,$(programs),$(shell pkg-config --libs $($(p)_pkg)))
 san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-.PHONY: all check install uninstall clean
+.PHONY: all check man install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -100,19 +100,37 @@ $(B)/unit/test_%: tests/unit/test_%.c $(B)/unit/gcpreload-test.a
 check: $(unit_bin)
 	@for t in $(unit_bin); do ASAN_OPTIONS=handle_segv=2 $$t || exit 1; done
 
+# From what the programs say of themselves; where scdoc and python3 are.
+man: $(B)/man/.made
+
+$(B)/man/.made: $(B)/gcpreload $(program_bin) scripts/man.py preload/settings.def
+	$(call quiet,MAN)rm -rf $(@D) && python3 scripts/man.py $(B) $(@D) && \
+		for page in $(@D)/*.scd; do scdoc < $$page > $${page%.scd} || exit 1; done && touch $@
+
 install: all
 	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(PREFIX)/share/doc/gcpreload
 	install -m 0755 $(B)/libgcpreload.so $(DESTDIR)$(LIBDIR)/libgcpreload.so
 	install -m 0755 $(B)/gcpreload $(program_bin) $(DESTDIR)$(BINDIR)/
 	install -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/gcpreload/
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+	install -m 0644 completion/gcpreload.bash \
+		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gcpreload
+	if [ -e $(B)/man/.made ]; then \
+		install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man5; \
+		install -m 0644 $(B)/man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1/; \
+		install -m 0644 $(B)/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5/; \
+	fi
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libgcpreload.so $(DESTDIR)$(BINDIR)/gcpreload \
 		$(DESTDIR)$(BINDIR)/gcpreload-export
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/gcpreload
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/gcpreload \
+		$(DESTDIR)$(PREFIX)/share/man/man1/gcpreload*.1 \
+		$(DESTDIR)$(PREFIX)/share/man/man5/gcpreload.conf.5
 
 clean:
-	rm -rf $(B)/lib $(B)/cli $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
+	rm -rf $(B)/lib $(B)/cli $(B)/man $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
 		$(B)/gcpreload-*
 
 -include $(shell find $(B)/lib $(B)/cli $(B)/unit -name '*.d' -type f 2>/dev/null)

@@ -1,0 +1,60 @@
+# shellcheck shell=bash
+# Completion of gcpreload for bash: /usr/share/bash-completion/completions/gcpreload. The words come
+# from the command's own help, so that they are those of the version that is installed.
+
+_gcpreload_options() {
+	gcpreload "$@" --help 2>/dev/null | sed -n 's/^  *\(-[a-zA-Z], \)\{0,1\}\(--[a-z-]*\).*/\2/p'
+}
+
+_gcpreload_commands() {
+	gcpreload --help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p'
+}
+
+# The pids of processes that have measurements.
+_gcpreload_pids() {
+	gcpreload ps --json 2>/dev/null | sed -n 's/^ *"pid": \([0-9]*\),$/\1/p'
+}
+
+_gcpreload() {
+	local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+	local command=${COMP_WORDS[1]-} i
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_commands) export help --help --version" -- "$word")
+		return
+	fi
+	if [[ $command == run || $command == doctor ]]; then
+		for ((i = 2; i < COMP_CWORD; i++)); do
+			if [[ ${COMP_WORDS[i]} == -- ]]; then
+				mapfile -t COMPREPLY < <(compgen -c -- "$word")
+				return
+			fi
+		done
+	fi
+	case $previous in
+	-m | --mode)
+		mapfile -t COMPREPLY < <(compgen -W "off observe freeze idle" -- "$word")
+		return
+		;;
+	--dir)
+		mapfile -t COMPREPLY < <(compgen -d -- "$word")
+		return
+		;;
+	-o | --output | --textfile)
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+		return
+		;;
+	esac
+	if [[ $word == -* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_options "$command")" -- "$word")
+	elif [[ $command == set ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) mode=off mode=observe mode=freeze mode=idle" -- "$word")
+	elif [[ $command == report && " ${COMP_WORDS[*]} " == *" --compare "* ]]; then
+		mapfile -t COMPREPLY < <(compgen -f -- "$word")
+	elif [[ $command != run && $command != clean ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids)" -- "$word")
+	fi
+}
+
+complete -F _gcpreload gcpreload

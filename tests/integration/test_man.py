@@ -1,0 +1,76 @@
+"""Manual pages and shell completion know what the programs know."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lib.paths import COMMAND, ROOT
+from lib.rings import command
+from lib.run import environment, run
+
+SETTINGS = re.findall(r"^SETTING\((\w+)", (ROOT / "preload/settings.def").read_text(), re.M)
+COMMANDS = re.findall(r"^  ([a-z]+)  ", command("--help").stdout.decode(), re.M)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """As man shows them, without its formatting."""
+    if not shutil.which("scdoc"):
+        pytest.skip("scdoc is missing")
+    into = tmp_path_factory.mktemp("man")
+    subprocess.run(["python3", ROOT / "scripts" / "man.py", COMMAND.parent, into], check=True)
+    found = {}
+    for source in into.glob("*.scd"):
+        page = subprocess.run(
+            ["scdoc"], input=source.read_bytes(), capture_output=True, check=True
+        ).stdout
+        found[source.stem] = re.sub(r"\\f[BIRP]|\\(?=[-&])", "", page.decode()).replace("\\&", "")
+    return found
+
+
+def test_a_page_for_each_command(pages: dict[str, str]) -> None:
+    assert len(COMMANDS) >= 10
+    assert {f"gcpreload-{name}.1" for name in COMMANDS} <= set(pages)
+    for name in COMMANDS:
+        for option in re.findall(r"--[a-z-]+", command(name, "--help").stdout.decode()):
+            assert option in pages[f"gcpreload-{name}.1"], (name, option)
+        assert f"gcpreload-{name}" in pages["gcpreload.1"]
+
+
+def test_the_settings_page_has_them_all(pages: dict[str, str]) -> None:
+    assert len(SETTINGS) > 15
+    for name in SETTINGS:
+        assert f"GCPRELOAD_{name}" in pages["gcpreload.conf.5"], name
+        assert name.lower() in pages["gcpreload.conf.5"]
+
+
+COMPLETE = """
+source "$1"
+shift
+COMP_WORDS=("$@")
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_gcpreload
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def completed(*words: str, path: Path = COMMAND.parent) -> list[str]:
+    env = environment()
+    env["PATH"] = f"{path}:{env['PATH']}"
+    script = ROOT / "completion" / "gcpreload.bash"
+    done = run(["bash", "-c", COMPLETE, "bash", script, "gcpreload", *words], env)
+    assert done.stderr == b""
+    return done.stdout.decode().split()
+
+
+def test_completion() -> None:
+    assert set(COMMANDS) < set(completed(""))
+    assert completed("re") == ["report", "ready"] or set(completed("re")) == {"report", "ready"}
+    assert "--compare" in completed("report", "--")
+    assert completed("run", "--mode", "i") == ["idle"]
+    assert "mode=freeze" in completed("set", "mode=")
+    assert "true" in completed("run", "--", "tru")
