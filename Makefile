@@ -58,7 +58,7 @@ unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
 unit_libs := -lcmocka -ldl $(foreach p,$(programs),$(shell pkg-config --libs $($(p)_pkg)))
 san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-.PHONY: all check man install uninstall clean
+.PHONY: all check fuzz man install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -100,6 +100,23 @@ $(B)/unit/test_%: tests/unit/test_%.c $(B)/unit/gcpreload-test.a
 check: $(unit_bin)
 	@for t in $(unit_bin); do ASAN_OPTIONS=handle_segv=2 $$t || exit 1; done
 
+# Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
+fuzz_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
+	cli/export/gather.c cli/export/metrics.c
+fuzz_obj := $(fuzz_src:%.c=$(B)/fuzz/obj/%.o)
+fuzz_bin := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+fuzz_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"' -O1 -g -fsanitize=address,undefined \
+	-fno-sanitize-recover=undefined
+
+fuzz: $(fuzz_bin)
+
+$(B)/fuzz/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call quiet,CC)clang $(fuzz_flags) -fsanitize=fuzzer-no-link -c -o $@ $<
+
+$(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(fuzz_obj)
+	$(call quiet,LD)clang $(fuzz_flags) -fsanitize=fuzzer -o $@ $< $(fuzz_obj)
+
 # From what the programs say of themselves; where scdoc and python3 are.
 man: $(B)/man/.made
 
@@ -130,7 +147,7 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/man/man5/gcpreload.conf.5
 
 clean:
-	rm -rf $(B)/lib $(B)/cli $(B)/man $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
+	rm -rf $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
 		$(B)/gcpreload-*
 
 -include $(shell find $(B)/lib $(B)/cli $(B)/unit -name '*.d' -type f 2>/dev/null)

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* Any bytes as a ring: the reader, and every command and the exporter behind it. They print: run it
+ * with -close_fd_mask=3. */
+#include <fcntl.h>
+#include <getopt.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "cli/export/metrics.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static char place[] = "/dev/shm/gcpreload-fuzz-XXXXXX", rings[128], path[160];
+static FILE *nowhere;
+
+static void clean_up(void)
+{
+	unlink(path);
+	rmdir(rings);
+	rmdir(place);
+}
+
+static void set_up(void)
+{
+	if (!mkdtemp(place))
+		abort();
+	snprintf(rings, sizeof rings, "%s/gcpreload-%u", place, (unsigned)geteuid());
+	snprintf(path, sizeof path, "%s/1.2.0123456789abcdef", rings);
+	if (mkdir(rings, 0700) < 0)
+		abort();
+	atexit(clean_up);
+	nowhere = fopen("/dev/null", "w");
+	if (!nowhere)
+		abort();
+}
+
+static void say(const struct command *command, const char *word)
+{
+	char *argv[] = { (char *)(uintptr_t)command->name, (char *)(uintptr_t) "--dir", place,
+			 (char *)(uintptr_t)word, NULL };
+
+	optind = 0;
+	command->exec(command, word ? 4 : 3, argv);
+}
+
+static void export(void)
+{
+	static const struct metrics_style styles[] = { { false, false, false },
+						       { true, true, false },
+						       { false, false, true } };
+	struct gather gather = { .choices = calloc(1, sizeof *gather.choices), .n_choices = 1 };
+	size_t i;
+
+	gather.choices[0].dir = place;
+	gather_look(&gather);
+	for (i = 0; i < sizeof styles / sizeof *styles; i++)
+		metrics_write(nowhere, &gather, &styles[i]);
+	gather_free(&gather);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	int fd;
+
+	if (!nowhere)
+		set_up();
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	if (fd < 0 || write(fd, data, size) != (ssize_t)size)
+		abort();
+	close(fd);
+	say(&command_ps, NULL);
+	say(&command_ps, "--json");
+	say(&command_report, NULL);
+	say(&command_report, "--json");
+	export();
+	return 0;
+}

@@ -1,0 +1,54 @@
+"""Hostile files: a moment of libFuzzer in every run, from seeds in the tree and from a real ring.
+A crash leaves its input in the temporary directory, and its path in the output."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from lib.paths import BUILD, DEADLINE, ROOT
+from lib.puppet import Puppet
+from lib.rings import ring_files
+from lib.run import environment
+from venvs import Interpreter
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _built() -> None:
+    if not shutil.which("clang"):
+        pytest.skip("clang is missing")
+    subprocess.run(["make", "-s", "-C", ROOT, "fuzz"], check=True, timeout=20 * DEADLINE)
+
+
+def fuzz(name: str, corpus: Path, runs: int) -> None:
+    program = BUILD / "fuzz" / f"fuzz_{name}"
+    options = [f"-runs={runs}", "-seed=1", "-timeout=60", "-close_fd_mask=3"]
+    done = subprocess.run(
+        [program, *options, corpus],
+        cwd=corpus.parent,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-5000:]
+
+
+def test_reports(tmp_path: Path) -> None:
+    corpus = Path(shutil.copytree(ROOT / "tests" / "fuzz" / "corpus" / "json", tmp_path / "json"))
+    fuzz("json", corpus, 100000)
+
+
+def test_rings(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "rings"
+    corpus.mkdir()
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do("one = listen()", "arm(one)", "garbage(100000)", "gc.collect()")
+        (ring,) = [path for path in ring_files(ring_dir) if f"/{puppet.pid}." in str(path)]
+        whole = ring.read_bytes()
+    (corpus / "whole").write_bytes(whole)
+    (corpus / "cut").write_bytes(whole[:3000])
+    (corpus / "header").write_bytes(whole[:100])
+    fuzz("ring", corpus, 600)
