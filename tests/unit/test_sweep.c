@@ -135,10 +135,10 @@ static void links_and_directories_stay(void **state)
 static void by_number_oldest_first(void **state)
 {
 	(void)state;
-	dead("1.1.00000001", 300);
-	dead("2.1.00000002", 100);
-	dead("3.1.00000003", 400);
-	dead("4.1.00000004", 200);
+	dead("1.1.00000001", 30);
+	dead("2.1.00000002", 10);
+	dead("3.1.00000003", 40);
+	dead("4.1.00000004", 20);
 	assert_int_equal(sweep(4, UINT64_MAX, UINT64_MAX, 0, false), 0);
 	assert_int_equal(sweep(2, UINT64_MAX, UINT64_MAX, 0, false), 2);
 	assert_true(there("2.1.00000002") && there("4.1.00000004"));
@@ -164,9 +164,9 @@ static void by_age(void **state)
 {
 	(void)state;
 	dead("1.1.00000001", 5);
-	dead("2.1.00000002", 100);
+	dead("2.1.00000002", 40);
 	assert_int_equal(sweep(UINT32_MAX, UINT64_MAX, 200, 0, false), 0);
-	assert_int_equal(sweep(UINT32_MAX, UINT64_MAX, 60, 0, false), 1);
+	assert_int_equal(sweep(UINT32_MAX, UINT64_MAX, 20, 0, false), 1);
 	assert_true(there("1.1.00000001"));
 	assert_int_equal(sweep(UINT32_MAX, UINT64_MAX, 0, 0, false), 1);
 }
