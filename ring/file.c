@@ -208,9 +208,7 @@ int ring_file_publish(struct ring_file *file, const struct gcpreload_place *plac
 		ret = fail(why, "the file cannot be given its name");
 	if (ret < 0) {
 		unlinkat(file->dir, file->hidden, 0);
-		munmap(file->map, GCPRELOAD_FILE_SIZE);
-	}
-	if (ret == 0) {
+	} else {
 		remember_control(file, place);
 		gcpreload_sweep(file->dir, &leave_of_the_dead, NULL, NULL);
 	}

@@ -28,7 +28,7 @@ int ring_file_create(struct ring_file *file, const struct gcpreload_place *place
 		     uint64_t start_time, const char **why);
 
 /* Gives the file its public name and read-only mode, closes the descriptors. Returns 0 or
- * -errno with *why, and then the file is gone and the mapping too. */
+ * -errno with *why, and then the file is gone; the mapping is the caller's. */
 int ring_file_publish(struct ring_file *file, const struct gcpreload_place *place,
 		      const char **why);
 

@@ -2,6 +2,7 @@
 #include "ring/writer.h"
 
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -334,6 +335,21 @@ static void fill_header(struct gcpreload_header *h)
 	h->published_ns = gcpreload_ring_now();
 }
 
+/* There will be no file. */
+static void move_back(void)
+{
+	int i;
+
+	__atomic_store_n(&current, &early_target, __ATOMIC_RELEASE);
+	ring_store(&early.header.head, ring_load(&file_target.header->head));
+	for (i = 0; i < GCPRELOAD_SERIES; i++)
+		if (ring_load(&file_target.series[i].collections))
+			move_series(&early.series[i], &file_target.series[i]);
+	/* Another interpreter's thread may still be writing there. */
+	if (!concurrent)
+		munmap(file_target.header, GCPRELOAD_FILE_SIZE);
+}
+
 int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why)
 {
 	struct ring_file file;
@@ -354,14 +370,15 @@ int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why
 	head = file_target.header->head;
 	move_slots(file_target.slots, head);
 	memcpy(file_target.header->magic, GCPRELOAD_RING_MAGIC, 8);
-	ret = ring_file_publish(&file, place, why);
-	if (ret < 0)
-		return ret;
+	/* What has a public name is whole: a reader may come at once. */
 	__atomic_store_n(&current, &file_target, __ATOMIC_RELEASE);
 	drain_early(file_target.series);
 	/* Slots that were written meanwhile have no copy: a reader finds and counts them lost. */
 	ring_fetch_add(&file_target.header->head, ring_load(&early.header.head) - head);
-	return 0;
+	ret = ring_file_publish(&file, place, why);
+	if (ret < 0)
+		move_back();
+	return ret;
 }
 
 int gcpreload_ring_control(char *text, size_t size, const char **why)

@@ -294,6 +294,65 @@ static void lives_until_it_is_dead(void **state)
 	gcpreload_reader_close(&reader);
 }
 
+/* At the moment when the file gets its name. */
+static struct {
+	int calls;
+	int error; /* to fail with */
+	uint64_t head, automatic, ready;
+} named;
+
+/* In the place of libc's, for the writer in this program. */
+int renameat(int olddir, const char *old, int newdir, const char *new)
+{
+	struct gcpreload_reader reader;
+	const char *why = "";
+	char path[512];
+
+	named.calls++;
+	snprintf(path, sizeof path, "/proc/self/fd/%d/%s", olddir, old);
+	reader.fd = open(path, O_RDONLY | O_CLOEXEC);
+	CHECK(reader.fd >= 0 && gcpreload_reader_refresh(&reader, &why) == 0);
+	named.head = reader.header.head;
+	named.automatic = count_of(&reader, STARTUP, 0, AUTOMATIC);
+	named.ready = count_of(&reader, STARTUP, 2, GCPRELOAD_CAUSE_READY);
+	close(reader.fd);
+	if (named.error) {
+		errno = named.error;
+		return -1;
+	}
+	return (int)syscall(SYS_renameat2, olddir, old, newdir, new, 0);
+}
+
+static void whole_when_it_gets_its_name(const char *there)
+{
+	struct gcpreload_status status = status_of(GCPRELOAD_STATE_READY, GCPRELOAD_PERIOD_TUNED);
+	const char *why = "";
+
+	record(0, AUTOMATIC, 1000, 1);
+	record(2, GCPRELOAD_CAUSE_READY, 5000000, 70);
+	gcpreload_ring_status(&status);
+	CHECK(publish(there, &why) == 0);
+	CHECK(named.calls == 1 && named.head == 2 && named.automatic == 1 && named.ready == 1);
+}
+
+static void no_name_and_all_is_kept(const char *there)
+{
+	struct gcpreload_reader reader;
+	const char *why = "";
+	char name[256];
+
+	record(0, AUTOMATIC, 1000, 1);
+	named.error = EACCES;
+	CHECK(publish(there, &why) == -EACCES);
+	CHECK(strstr(why, "its name") && !gcpreload_ring_published());
+	CHECK(place_count(there, name) == 0);
+	record(0, AUTOMATIC, 1000, 1);
+	named.error = 0;
+	CHECK(publish(there, &why) == 0);
+	open_only_ring(there, &reader);
+	CHECK(count_of(&reader, STARTUP, 0, AUTOMATIC) == 2 && reader.header.head == 2);
+}
+
 static void file_is_read_only_and_private(const char *there)
 {
 	const char *why = "";
@@ -388,6 +447,8 @@ static void file_in_the_way(const char *there)
 	}
 
 CHILD_TEST(no_file_before_publish)
+CHILD_TEST(whole_when_it_gets_its_name)
+CHILD_TEST(no_name_and_all_is_kept)
 CHILD_TEST(what_was_written_is_read)
 CHILD_TEST(overrun_is_counted)
 CHILD_TEST(grandchild_counts_apart)
@@ -409,6 +470,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_no_file_before_publish),
+		TEST(test_whole_when_it_gets_its_name),
+		TEST(test_no_name_and_all_is_kept),
 		TEST(test_what_was_written_is_read),
 		TEST(test_overrun_is_counted),
 		TEST(test_grandchild_counts_apart),
