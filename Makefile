@@ -25,13 +25,9 @@ lib_src  := $(wildcard preload/*.c inject/*.c) \
 lib_obj  := $(lib_src:%.c=$(B)/lib/%.o)
 lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronous-unwind-tables \
 	-ffunction-sections -fdata-sections
-# dlsym lived in libdl before glibc 2.34, and today's -ldl is an empty archive: link the
-# run-time file itself, or every program on an older glibc dies of an undefined symbol.
-libdl    := $(shell $(CC) -print-file-name=libdl.so.2)
 # Few segments: each costs every program under the library page faults at its start (measured).
 lib_link := -shared -Wl,-z,noseparate-code -Wl,-soname,libgcpreload.so -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
-	-Wl,--gc-sections -Wl,--version-script=preload/exports.map \
-	-Wl,--no-as-needed $(libdl)
+	-Wl,--gc-sections -Wl,--version-script=preload/exports.map
 
 cli_src  := $(wildcard cli/*.c) $(addprefix ring/,histogram.c names.c reader.c sweep.c)
 cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'

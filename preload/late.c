@@ -8,6 +8,7 @@
 
 #include "inject/dl.h"
 #include "inject/inject.h"
+#include "preload/next.h"
 #include "preload/ready.h"
 #include "preload/start.h"
 
@@ -21,7 +22,7 @@ static bool attached;
 
 void late_start(void)
 {
-	if (gcpreload_self->settled == READY_NEVER && !attached && start_late())
+	if (gcpreload_self->settled == READY_NEVER && !attached && dl_is_here() && start_late())
 		ready_start();
 }
 
@@ -86,10 +87,13 @@ bool late_attach(void)
  */
 static void *find_real(const char *name, void *ours, void *caller, bool again, void **handle)
 {
-	void *real = again ? NULL : dlsym(RTLD_NEXT, name);
+	void *real;
 	Dl_info info;
 
 	*handle = RTLD_NEXT;
+	if (!dl_is_here())
+		return next_function(name);
+	real = again ? NULL : dlsym(RTLD_NEXT, name);
 	if (!real && !again && dladdr(caller, &info) && info.dli_fname) {
 		*handle = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
 		real = *handle ? dlsym(*handle, name) : NULL;
@@ -118,7 +122,7 @@ static void *before_initialize(const char *name, void *ours, void *caller, unsig
 	if (within)
 		return real;
 
-	if (real && start_late() &&
+	if (real && dl_is_here() && start_late() &&
 	    gcpreload_inject_starting(start_policy(),
 				      handle == RTLD_NEXT ? RTLD_DEFAULT : handle) ==
 		GCPRELOAD_PYTHON_FOUND) {

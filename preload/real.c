@@ -2,12 +2,18 @@
 #include "preload/real.h"
 
 #include "inject/dl.h"
+#include "preload/next.h"
 
 struct real real;
 
+static void *next(const char *name)
+{
+	return dl_is_here() ? dlsym(RTLD_NEXT, name) : next_function(name);
+}
+
 void real_resolve(void)
 {
-#define F(type, name, args) real.name = (type(*) args)dlsym(RTLD_NEXT, #name);
+#define F(type, name, args) real.name = (type(*) args)next(#name);
 	REAL_FUNCTIONS(F)
 #undef F
 }

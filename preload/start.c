@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <sys/auxv.h>
 
+#include "inject/dl.h"
 #include "preload/agenda.h"
 #include "preload/log.h"
 #include "preload/ready.h"
@@ -89,7 +90,7 @@ __attribute__((constructor)) static void start(void)
 	if (settings_disabled(environ))
 		use = OUT_OF_USE;
 	real_resolve();
-	if (&PyImport_Inittab && start_reading(false)) {
+	if (&PyImport_Inittab && dl_is_here() && start_reading(false)) {
 		python_found = gcpreload_inject_install(&settings.policy) == GCPRELOAD_PYTHON_FOUND;
 		if (python_found) {
 			ready_start();

@@ -146,7 +146,6 @@ class Built:
     directory: Path
     library: Path
     empty: Path  # a library without anything in it
-    empty_dl: Path  # the same, and needs libdl.so.2
 
     def compile(self, source: str, name: str, *flags: str) -> Path:
         path = self.directory / name
@@ -195,9 +194,8 @@ def built(library: str | None) -> Iterator[Built]:
     with tempfile.TemporaryDirectory(dir=home) as name:
         directory = Path(name)
         ours = Path(shutil.copy(library, directory / "libgcpreload.so"))
-        made = Built(directory, ours, directory / "empty.so", directory / "empty-dl.so")
+        made = Built(directory, ours, directory / "empty.so")
         made.shared("empty.c", made.empty.name)
-        made.shared("empty.c", made.empty_dl.name, "-Wl,--no-as-needed", "-l:libdl.so.2")
         yield made
 
 

@@ -64,20 +64,12 @@ class Start:
         return spread([a / b for a, b in parts])
 
 
-# Ours must name libdl.so.2: without it, every program on a glibc before 2.34 dies. That alone
-# costs each program one more library to load, whatever is in ours.
-PRELOADS = (
-    "nothing",
-    "an empty library",
-    "an empty library, again",
-    "an empty one that needs libdl",
-    "libgcpreload",
-)
-NOTHING, EMPTY, AGAIN, EMPTY_DL, OURS = PRELOADS
+PRELOADS = ("nothing", "an empty library", "an empty library, again", "libgcpreload")
+NOTHING, EMPTY, AGAIN, OURS = PRELOADS
 
 
 def start(built: Built, spawn: Path, name: str, command: list[str], rounds: int) -> Start:
-    preloads = ["-", built.empty, built.empty, built.empty_dl, built.library]
+    preloads = ["-", built.empty, built.empty, built.library]
     say(f"{name}: {rounds} rounds")
     with common.memory_dir() as place:
         done = subprocess.run(
@@ -127,17 +119,16 @@ def startup(built: Built, scale: float) -> Result:
             )
         limit = 1.05 if one is starts[0] else 1.01
         noise = one.ratio(AGAIN, EMPTY)
-        for than in (EMPTY, EMPTY_DL):
-            ours = one.ratio(OURS, than)
-            budgets.append(
-                Budget(
-                    f"{one.name}, CPU, to the same under {than}",
-                    ours.median,
-                    limit,
-                    "x",
-                    f"{sure(ours, '%.3f')}; A/A {noise.median:.3f}",
-                )
+        ours = one.ratio(OURS, EMPTY)
+        budgets.append(
+            Budget(
+                f"{one.name}, CPU, to the same under {EMPTY}",
+                ours.median,
+                limit,
+                "x",
+                f"{sure(ours, '%.3f')}; A/A {noise.median:.3f}",
             )
+        )
     table = Table(
         "1. CPU time (user and system) of a whole program, by what is in LD_PRELOAD",
         ["program", "LD_PRELOAD", "us", "to nothing", "to an empty library"],

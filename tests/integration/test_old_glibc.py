@@ -45,6 +45,8 @@ def inside(command: list[str], library: str) -> Completed[bytes]:
     [
         (["true"], b""),
         (["sh", "-c", "echo said"], b"said\n"),
+        # It forks, through our fork(), and has no libdl: the real one is found without dlsym.
+        (["dash", "-c", "echo said | cat; (echo again)"], b"said\nagain\n"),
         (["git", "--version"], b"git version 2.30.2\n"),
         (["python3", "-c", "print('said')"], b"said\n"),
     ],
