@@ -14,7 +14,11 @@ from sqlalchemy.orm import (
     sessionmaker,
 )
 
-ENGINE = create_engine(f"sqlite:///{common.database()}", connect_args={"check_same_thread": False})
+# A connection for each thread of the pool: with fewer, threads that hold one wait for threads that
+# wait for one when the server is saturated, without the library as with it.
+ENGINE = create_engine(
+    f"sqlite:///{common.database()}", pool_size=64, connect_args={"check_same_thread": False}
+)
 SESSIONS = sessionmaker(ENGINE)
 
 
