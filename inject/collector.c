@@ -19,6 +19,19 @@ int64_t collector_ask(PyObject *gc, const char *method)
 	return as_number(py.PyObject_CallMethod(gc, method, NULL));
 }
 
+int64_t collector_old_objects(PyObject *gc)
+{
+	PyObject *objects;
+	int64_t n;
+
+	if (python_version.minor < 8) /* has no argument */
+		return INT64_MAX;
+	objects = py.PyObject_CallMethod(gc, "get_objects", "i", 2);
+	n = objects ? py.PyList_Size(objects) : INT64_MAX;
+	py_drop(objects);
+	return n;
+}
+
 int64_t collector_collect(PyObject *gc, int generation, enum gcpreload_cause cause)
 {
 	enum gcpreload_cause before = observer_cause(cause);

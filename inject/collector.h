@@ -15,6 +15,10 @@
 /* Calls gc.METHOD(); returns its result as a number (bool: 0 or 1, None: 0), or -1. */
 int64_t collector_ask(PyObject *gc, const char *method);
 
+/* len(gc.get_objects(generation=2)), without what is frozen; INT64_MAX where that is not known.
+ * Makes a list of them: some ns for each. */
+int64_t collector_old_objects(PyObject *gc);
+
 /* gc.collect(generation), called cause in the ring. Runs finalizers and weakref callbacks.
  * Returns what was found unreachable, or -1. */
 int64_t collector_collect(PyObject *gc, int generation, enum gcpreload_cause cause);

@@ -17,10 +17,12 @@
 #include "inject/tuner.h"
 #include "ring/family.h"
 
-#define UNREACHED_NS  1000000000ull /* the guard waits so long for a chance */
-#define BUSY_EVERY_NS 25000000ull   /* a settling wait is some wake-ups */
-#define RECIPES_OWN   50000	    /* GCPRELOAD_THRESHOLDS as it is by default */
-#define NET	      500000	    /* the safety net at the highest, where objects cost little */
+#define UNREACHED_NS 1000000000ull /* the guard waits so long for a chance */
+#define BUSY_EVERY_NS                                                                              \
+	25000000ull	   /* where collections run in requests: a settling wait is                \
+			      some wake-ups, and may be in vain */
+#define RECIPES_OWN 50000  /* GCPRELOAD_THRESHOLDS as it is by default */
+#define NET	    500000 /* the safety net at the highest, where objects cost little */
 
 static struct policy decisions;
 static volatile bool wanted; /* chances; read without the GIL */
@@ -55,7 +57,7 @@ void idle_begin(PyObject *gc, uint64_t ready_ns)
 	limits.net = limits.idle && policy->thresholds[0] == RECIPES_OWN ? NET : limits.top;
 	policy_begin(&decisions, &limits, gcpreload_ring_now(), frozen > 0 ? (uint64_t)frozen : 0,
 		     ready_ns);
-	tuner_set_threshold0(gc, decisions.threshold0);
+	tuner_adapt_thresholds(gc, decisions.threshold0, decisions.threshold2);
 	others_ns = machine_cpu_of_others();
 	parent.known = false;
 	deferred = false;
@@ -70,6 +72,14 @@ void idle_end(void)
 	process.status.idle.due = 0;
 }
 
+static bool thresholds_differ(void)
+{
+	const int32_t *set = process.status.thresholds;
+
+	return decisions.threshold0 != set[0] ||
+	       (policy->thresholds[2] == GCPRELOAD_KEEP && decisions.threshold2 != set[2]);
+}
+
 /* Tells the ring what the policy has come to, and the interpreter its threshold. */
 static void settle(PyObject *gc)
 {
@@ -77,8 +87,8 @@ static void settle(PyObject *gc)
 
 	if (process.status.state != GCPRELOAD_STATE_READY)
 		return;
-	if (decisions.threshold0 != process.status.thresholds[0] && in_force)
-		tuner_set_threshold0(gc, decisions.threshold0);
+	if (in_force && thresholds_differ())
+		tuner_adapt_thresholds(gc, decisions.threshold0, decisions.threshold2);
 	if (decisions.guard != GCPRELOAD_GUARD_NONE &&
 	    process.status.idle.guard == GCPRELOAD_GUARD_NONE)
 		process.status.idle.guard_trips++;
@@ -186,6 +196,10 @@ static bool due(PyObject *gc)
 		return false;
 	look_at_machine(now);
 	what = policy_due(&decisions, now, counts, &due_generation);
+	if (what == POLICY_BUDGET && due_generation == 2 && policy_recount_due(&decisions, now)) {
+		policy_recounted(&decisions, now, (uint64_t)collector_old_objects(gc));
+		what = policy_due(&decisions, now, counts, &due_generation);
+	}
 	told->due = what == POLICY_NOTHING ? 0 : (uint32_t)due_generation + 1;
 	told->refused_budget += what == POLICY_BUDGET;
 	told->refused_throttled += what == POLICY_PAUSED;
@@ -203,10 +217,12 @@ static enum gcpreload_chance busy(bool again)
 
 	if (again)
 		return GCPRELOAD_CHANCE_BUSY;
+	if (!policy_expects(&decisions, now))
+		return GCPRELOAD_CHANCE_NONE;
 	process.status.idle.refused_busy++;
 	if (policy_out_of_reach(&decisions, now) && !process.idle_asked)
 		process.idle_asked = gcpreload_inject_soon();
-	if (now - said_ns < BUSY_EVERY_NS)
+	if (decisions.fallen_back && now - said_ns < BUSY_EVERY_NS)
 		return GCPRELOAD_CHANCE_NONE;
 	said_ns = now;
 	return GCPRELOAD_CHANCE_BUSY;

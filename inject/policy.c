@@ -7,7 +7,7 @@
 
 /* A young collection is worth a chance from some thousand objects on: fewer, and its fixed cost
  * (two clocks, two callbacks, a probe) counts; many, and it takes longer than an idle moment. */
-#define DUE_AT_FIRST 10000
+#define DUE_AT_FIRST 5000
 #define DUE_LEAST    2000
 #define DUE_MOST     100000
 
@@ -18,7 +18,7 @@
  * batch ten times as large (measured, Django). */
 #define COLD 4.
 /* And 1.3 us once: until an automatic collection was measured, no more than this is risked. */
-#define NET_UNMEASURED 25000
+#define NET_UNMEASURED 12000
 
 /* Yield, in collected objects of those looked at: below, garbage is not what grows; above, it is.
  */
@@ -27,9 +27,15 @@
 
 /* The old generation is due when what survived is a quarter of what was there: the interpreter's
  * own rule (gcmodule.c, long_lived_pending < long_lived_total / 4), which the freeze has put off
- * by the size of the frozen heap. Not for a few objects, and not more often than this. */
+ * by the size of the frozen heap. Not for a few objects, and so seldom that it takes a hundredth of
+ * the time (measured: once in five seconds let what survived grow beyond the budget, and then it
+ * was refused); seldom, too, where it finds nothing. */
 #define OLD_LEAST     20000
-#define FULL_EVERY_NS (5 * SECOND)
+#define FULL_SHARE    100
+#define FULL_LEAST_NS SECOND
+#define FULL_MOST_NS  (64 * SECOND)
+#define FULL_GUARD_NS (5 * SECOND)
+#define RECOUNT_NS    (10 * SECOND)
 
 /* Resident memory may grow so far before the guard makes a full collection: stock would have made
  * several by then. */
@@ -66,6 +72,29 @@ static void measure(double *cost, uint64_t duration, uint64_t objects)
 
 	if (objects >= 1000)
 		*cost = *cost > 0 ? *cost * .75 + now * .25 : now;
+}
+
+/* count0 is known at this moment; how fast it grows says when a collection will be due. */
+static void seen(struct policy *policy, uint64_t now, int64_t count0)
+{
+	double rate;
+
+	if (count0 > policy->seen && now > policy->seen_ns) {
+		rate = (double)(count0 - policy->seen) / (double)(now - policy->seen_ns);
+		policy->rate = policy->rate > 0 ? policy->rate * .75 + rate * .25 : rate;
+	}
+	policy->seen = count0;
+	policy->seen_ns = now;
+}
+
+/* The interpreter's own full collections would come in requests, as soon as a few objects have
+ * survived the first of ours. */
+static void own_full_collections(struct policy *policy)
+{
+	bool ours =
+	    policy->limits.idle && !policy->fallen_back && policy->guard != GCPRELOAD_GUARD_LIMIT;
+
+	policy->threshold2 = ours ? POLICY_NEVER : policy->limits.own[2];
 }
 
 static double young_cost(const struct policy *policy)
@@ -110,8 +139,11 @@ void policy_begin(struct policy *policy, const struct policy_limits *limits, uin
 	policy->young_due = DUE_AT_FIRST;
 	policy->frozen = frozen;
 	policy->full_ns = now;
+	policy->full_wait_ns = FULL_LEAST_NS;
 	policy->chance_ns = now;
+	policy->seen_ns = now;
 	measure(&policy->old_cost, ready_ns, frozen);
+	own_full_collections(policy);
 }
 
 static bool old_is_due(const struct policy *policy, uint64_t now)
@@ -119,7 +151,27 @@ static bool old_is_due(const struct policy *policy, uint64_t now)
 	uint64_t grown = policy->old - policy->old_at_full;
 
 	return policy->old > policy->old_at_full && grown >= OLD_LEAST &&
-	       grown >= policy->old_at_full / 4 && now - policy->full_ns >= FULL_EVERY_NS;
+	       grown >= policy->old_at_full / 4 && now - policy->full_ns >= policy->full_wait_ns;
+}
+
+/* Where collections run in requests, the young ones of these come first. */
+static int64_t young_due(const struct policy *policy)
+{
+	if (policy->fallen_back && policy->young_due > policy->threshold0 / 2)
+		return policy->threshold0 / 2;
+	return policy->young_due;
+}
+
+bool policy_expects(struct policy *policy, uint64_t now)
+{
+	double count0 = (double)policy->seen + policy->rate * (double)(now - policy->seen_ns);
+
+	if (now >= policy->paused_until_ns &&
+	    (policy->guard_full || old_is_due(policy, now) || policy->rate <= 0 ||
+	     count0 >= (double)young_due(policy)))
+		return true;
+	policy->chance_ns = now;
+	return false;
 }
 
 /* Predicted; a full one looks at the young, too. */
@@ -135,9 +187,10 @@ enum policy_due policy_due(struct policy *policy, uint64_t now,
 {
 	policy->chance_ns = now;
 	policy->unreached = 0;
+	seen(policy, now, counts[0]);
 	if (policy->guard_full || old_is_due(policy, now))
 		*generation = 2;
-	else if (counts[0] >= policy->young_due)
+	else if (counts[0] >= young_due(policy))
 		*generation = counts[1] > policy->limits.own[1] ? 1 : 0;
 	else
 		return POLICY_NOTHING;
@@ -148,12 +201,26 @@ enum policy_due policy_due(struct policy *policy, uint64_t now,
 	if (cost(policy, *generation, counts[0]) <= (double)policy->limits.budget_ns)
 		return POLICY_COLLECT;
 	/* Too much for a full one; the young alone may do. */
-	if (*generation == 2 && counts[0] >= policy->young_due &&
+	if (*generation == 2 && counts[0] >= young_due(policy) &&
 	    cost(policy, 1, counts[0]) <= (double)policy->limits.budget_ns) {
 		*generation = 1;
 		return POLICY_COLLECT;
 	}
 	return POLICY_BUDGET;
+}
+
+bool policy_recount_due(const struct policy *policy, uint64_t now)
+{
+	return now - policy->recount_ns >= RECOUNT_NS;
+}
+
+void policy_recounted(struct policy *policy, uint64_t now, uint64_t old)
+{
+	policy->recount_ns = now;
+	if (old < policy->old)
+		policy->old = old;
+	if (policy->old_at_full > policy->old)
+		policy->old_at_full = policy->old;
 }
 
 static void survived(struct policy *policy, int generation, int64_t count0, uint64_t collected)
@@ -173,6 +240,22 @@ static void climb_back(struct policy *policy)
 	policy->fallen_back = false;
 	if (policy->guard != GCPRELOAD_GUARD_LIMIT)
 		policy->threshold0 = net(policy);
+	own_full_collections(policy);
+}
+
+static void full_collected(struct policy *policy, uint64_t now, uint64_t collected,
+			   uint64_t duration)
+{
+	uint64_t wait = policy->full_wait_ns * 2;
+	uint64_t looked_at = policy->old + collected;
+
+	measure(&policy->old_cost, duration, looked_at);
+	policy->full_ns = now;
+	if ((double)collected >= POOR_YIELD * (double)looked_at)
+		wait = FULL_LEAST_NS;
+	if (wait < duration * FULL_SHARE)
+		wait = duration * FULL_SHARE;
+	policy->full_wait_ns = wait < FULL_MOST_NS ? wait : FULL_MOST_NS;
 }
 
 void policy_collected(struct policy *policy, uint64_t now, int generation, int64_t count0,
@@ -181,11 +264,11 @@ void policy_collected(struct policy *policy, uint64_t now, int generation, int64
 	double yield = count0 > 0 ? (double)collected / (double)count0 : 0;
 
 	survived(policy, generation, count0, collected);
+	seen(policy, now, 0);
 	if (policy->fallen_back)
 		climb_back(policy);
 	if (generation == 2) {
-		measure(&policy->old_cost, duration, policy->old + collected);
-		policy->full_ns = now;
+		full_collected(policy, now, collected, duration);
 		return;
 	}
 	measure(&policy->young_cost, duration, count0 > 0 ? (uint64_t)count0 : 0);
@@ -236,6 +319,7 @@ static void fall_back(struct policy *policy)
 
 	policy->fallen_back = true;
 	policy->threshold0 = within(objects, policy->limits.own[0], policy->limits.top);
+	own_full_collections(policy);
 }
 
 bool policy_out_of_reach(const struct policy *policy, uint64_t now)
@@ -254,9 +338,11 @@ bool policy_unreached(struct policy *policy, uint64_t now)
 bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint64_t collected,
 		      uint64_t duration)
 {
-	int32_t before = policy->threshold0;
+	int32_t before = policy->threshold0, before2 = policy->threshold2;
 
 	survived(policy, generation, policy->threshold0, collected);
+	seen(policy, now, policy->threshold0);
+	seen(policy, now, 0);
 	if (generation == 2) {
 		policy->full_ns = now;
 		return false;
@@ -269,7 +355,7 @@ bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint6
 		stretch_net(policy);
 	else if (policy->limits.young_ns && policy->guard != GCPRELOAD_GUARD_LIMIT)
 		adapt(policy, duration);
-	return policy->threshold0 != before;
+	return policy->threshold0 != before || policy->threshold2 != before2;
 }
 
 bool policy_machine_due(const struct policy *policy, uint64_t now)
@@ -313,12 +399,14 @@ bool policy_machine(struct policy *policy, uint64_t now, const struct policy_mac
 			policy->guard_full = true;
 		policy->guard = GCPRELOAD_GUARD_LIMIT;
 		policy->threshold0 = policy->limits.own[0];
+		own_full_collections(policy);
 	} else if (policy->guard == GCPRELOAD_GUARD_LIMIT) {
 		policy->guard = GCPRELOAD_GUARD_NONE;
 		policy->threshold0 = policy->limits.top;
+		own_full_collections(policy);
 	} else if ((double)machine->resident >
 		       GROWTH_FACTOR * (double)policy->resident + (double)GROWTH_BYTES &&
-		   policy->old > policy->old_at_full && now - policy->full_ns >= FULL_EVERY_NS) {
+		   policy->old > policy->old_at_full && now - policy->full_ns >= FULL_GUARD_NS) {
 		policy->guard = GCPRELOAD_GUARD_GROWTH;
 		policy->guard_full = true;
 	}

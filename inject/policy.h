@@ -33,6 +33,7 @@ struct policy_machine {
 struct policy {
 	struct policy_limits limits;
 	int32_t threshold0; /* what it should be now */
+	int32_t threshold2; /* the same; POLICY_NEVER: full collections are ours alone */
 	int32_t young_due;  /* count0 from which a young collection is worth a chance */
 	double young_cost;  /* ns an object at a chance, 0: not known yet */
 	double late_cost;   /* the same of automatic ones, of which more has waited for longer */
@@ -41,7 +42,12 @@ struct policy {
 	uint64_t old_at_full;  /* the same after the last full collection */
 	uint64_t frozen;       /* objects that were frozen at readiness */
 	uint64_t full_ns;      /* when the last full one ended */
+	uint64_t full_wait_ns; /* not before this has passed since */
+	uint64_t recount_ns;   /* when old was last counted */
 	uint64_t chance_ns;    /* the last moment at which nothing waited to be done */
+	int64_t seen;	       /* count0 when it was last known */
+	uint64_t seen_ns;
+	double rate;	       /* objects a nanosecond by which it grows; 0: not known yet */
 	uint64_t machine_ns;   /* when the machine was last looked at */
 	uint64_t resident;     /* what the memory is compared with */
 	uint64_t throttled_ns; /* as last seen */
@@ -54,6 +60,8 @@ struct policy {
 	enum gcpreload_guard guard;
 	bool guard_full; /* the guard wants a full collection, wherever it is */
 };
+
+#define POLICY_NEVER INT32_MAX
 
 enum policy_due {
 	POLICY_NOTHING,
@@ -74,9 +82,19 @@ enum policy_due policy_due(struct policy *policy, uint64_t now,
 void policy_collected(struct policy *policy, uint64_t now, int generation, int64_t count0,
 		      uint64_t collected, uint64_t duration);
 
-/* A collection of the interpreter's has ended. True: threshold0 should be something else now. */
+/* A collection of the interpreter's has ended. True: the thresholds should be something else now.
+ */
 bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint64_t collected,
 		      uint64_t duration);
+
+/* Whether something should be due by now; asked without the GIL, so gc.get_count() is guessed.
+ * Where nothing is, that chances stay away means nothing. */
+bool policy_expects(struct policy *policy, uint64_t now);
+
+/* A full collection was refused for its predicted cost: whether to count gc.get_objects(2), since
+ * what has survived may be gone by now without a collection. */
+bool policy_recount_due(const struct policy *policy, uint64_t now);
+void policy_recounted(struct policy *policy, uint64_t now, uint64_t old);
 
 /* Whether chances have stayed away for so long that collections must run in requests again. */
 bool policy_out_of_reach(const struct policy *policy, uint64_t now);
@@ -87,7 +105,7 @@ bool policy_unreached(struct policy *policy, uint64_t now);
 /* Whether the machine is to be looked at: reading its files costs, once a second is enough. */
 bool policy_machine_due(const struct policy *policy, uint64_t now);
 
-/* What was found. True: threshold0 should be something else now, or the guard wants a full
+/* What was found. True: the thresholds should be something else now, or the guard wants a full
  * collection (policy->guard_full). */
 bool policy_machine(struct policy *policy, uint64_t now, const struct policy_machine *machine);
 

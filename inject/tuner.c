@@ -166,7 +166,10 @@ static bool raise_thresholds(PyObject *gc)
 
 	if (!collector_thresholds(gc, wanted))
 		return false;
-	if (!thresholds_are_ours)
+	/* What mode idle has made of them is not what is kept. */
+	if (thresholds_are_ours)
+		memcpy(wanted, before_us, sizeof wanted);
+	else
 		memcpy(before_us, wanted, sizeof before_us);
 	for (i = 0; i < GCPRELOAD_GENERATIONS; i++)
 		if (policy->thresholds[i] != GCPRELOAD_KEEP)
@@ -179,7 +182,7 @@ static bool raise_thresholds(PyObject *gc)
 	return true;
 }
 
-bool tuner_set_threshold0(PyObject *gc, int32_t threshold0)
+bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2)
 {
 	int32_t wanted[GCPRELOAD_GENERATIONS];
 
@@ -187,6 +190,8 @@ bool tuner_set_threshold0(PyObject *gc, int32_t threshold0)
 		return false;
 	memcpy(wanted, set_by_us, sizeof wanted);
 	wanted[0] = threshold0;
+	if (policy->thresholds[2] == GCPRELOAD_KEEP)
+		wanted[2] = threshold2;
 	if (!collector_set_thresholds(gc, wanted) || !collector_thresholds(gc, set_by_us))
 		return false;
 	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);

@@ -50,8 +50,8 @@ void tuner_stand_back(const char *reason);
 /* collect, freeze, thresholds: the whole recipe. */
 enum gcpreload_acted tuner_tune(PyObject *gc);
 
-/* Another threshold0, after tuner_tune. */
-bool tuner_set_threshold0(PyObject *gc, int32_t threshold0);
+/* Other thresholds, after tuner_tune; where GCPRELOAD_THRESHOLDS names a third one, that stays. */
+bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2);
 
 /* collect and freeze only. */
 void tuner_freeze_before_fork(PyObject *gc);

@@ -51,24 +51,36 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	return ret;
 }
 
-/* While other threads are at work, CALL waits for a part of the time-out; what comes is the
- * answer. */
+/* While other threads are at work, CALL waits for *slice, a part of the time-out in milliseconds;
+ * what comes is the answer. */
 #define SETTLE(what, timeout, CALL)                                                                \
 	do {                                                                                       \
-		int i_, slice, ret_;                                                               \
+		struct timespec slice_, *slice = &slice_;                                          \
+		long left_ = (timeout)*1000L;                                                      \
+		int i_, ret_;                                                                      \
                                                                                                    \
 		for (i_ = 0; (what) == READY_BUSY && i_ < READY_SLICES; i_++) {                    \
-			slice = READY_SLICE(i_);                                                   \
-			if ((timeout) >= 0 && (timeout) <= slice)                                  \
+			if (left_ >= 0 && left_ <= READY_SLICE(i_))                                \
 				break;                                                             \
+			*slice = (struct timespec){ 0, READY_SLICE(i_) * 1000L };                  \
 			ret_ = CALL;                                                               \
 			if (ret_ != 0)                                                             \
 				return ret_;                                                       \
-			if ((timeout) > 0)                                                         \
-				(timeout) -= slice;                                                \
+			left_ -= left_ > 0 ? READY_SLICE(i_) : 0;                                  \
 			(what) = ready_again();                                                    \
 		}                                                                                  \
+		if (left_ > 0)                                                                     \
+			(timeout) = (int)((left_ + 999) / 1000);                                   \
 	} while (0)
+
+/* epoll_wait(2) knows of milliseconds only; poll(2) may wait for the set itself. */
+static int epoll_for(int epfd, struct epoll_event *events, int max, const struct timespec *slice)
+{
+	struct pollfd set = { .fd = epfd, .events = POLLIN };
+	int ret = REAL(ppoll)(&set, 1, slice, NULL);
+
+	return ret > 0 ? REAL(epoll_wait)(epfd, events, max, 0) : ret;
+}
 
 /*
  * Each wait in the same four steps: is there anything to look at (ready_at_*), and if a collection
@@ -83,7 +95,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 	if (!ready_wait_looking())
 		return REAL(epoll_wait)(epfd, events, max, timeout);
 	what = ready_at_epoll(epfd, false, timeout != 0);
-	SETTLE(what, timeout, REAL(epoll_wait)(epfd, events, max, slice));
+	SETTLE(what, timeout, epoll_for(epfd, events, max, slice));
 	if (what == READY_CHANCE) {
 		ret = REAL(epoll_wait)(epfd, events, max, 0);
 		if (ret != 0)
@@ -161,7 +173,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 	if (!ready_wait_looking())
 		return REAL(poll)(fds, n, timeout);
 	what = ready_at_poll(fds, n, timeout != 0);
-	SETTLE(what, timeout, REAL(poll)(fds, n, slice));
+	SETTLE(what, timeout, REAL(ppoll)(fds, n, slice, NULL));
 	POLL_AT_CHANCE(what, timeout && (n == 1 || timeout < 0), REAL(poll)(fds, n, 0));
 	return REAL(poll)(fds, n, timeout);
 }
@@ -173,7 +185,7 @@ EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 	if (!ready_wait_looking())
 		return REAL(__poll_chk)(fds, n, timeout, size);
 	what = ready_at_poll(fds, n, timeout != 0);
-	SETTLE(what, timeout, REAL(__poll_chk)(fds, n, slice, size));
+	SETTLE(what, timeout, REAL(__ppoll_chk)(fds, n, slice, NULL, size));
 	POLL_AT_CHANCE(what, timeout && (n == 1 || timeout < 0), REAL(__poll_chk)(fds, n, 0, size));
 	return REAL(__poll_chk)(fds, n, timeout, size);
 }
@@ -210,11 +222,11 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *time
 	return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
 }
 
-/* For so many milliseconds. The sets are the caller's: what is found nothing in leaves them as
+/* For so many microseconds. The sets are the caller's: what is found nothing in leaves them as
  * they were. */
-static int select_for(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, int milliseconds)
+static int select_for(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, int microseconds)
 {
-	struct timeval time = { 0, milliseconds * 1000 };
+	struct timeval time = { 0, microseconds };
 	fd_set copies[3], *sets[3] = { reads, writes, excepts };
 	size_t bytes = ((size_t)nfds + 63) / 64 * 8;
 	int i, ret;
@@ -254,7 +266,7 @@ static int select_settle(enum ready_wait *what, int nfds, fd_set *reads, fd_set 
 	int i, ret;
 
 	for (i = 0; *what == READY_BUSY && i < READY_SLICES; i++) {
-		struct timeval slice = { 0, READY_SLICE(i) * 1000 };
+		struct timeval slice = { 0, READY_SLICE(i) };
 
 		if (timeout && !timercmp(timeout, &slice, >))
 			break;

@@ -86,15 +86,15 @@ enum ready_wait {
 	/* A collection is due. Where a look without waiting finds nothing, ready_collect() makes
 	 * it. Only for a wait that would block. */
 	READY_CHANCE,
-	/* Other threads are at work. The caller waits a little, and if nothing came asks
-	 * ready_again(): after READY_BUSY a little longer, READY_SLICES times. */
+	/* Something is due, and other threads are at work. The caller waits a little, and if
+	 * nothing came asks ready_again(): after READY_BUSY once more, READY_SLICES times. */
 	READY_BUSY,
 };
 
-/* How long, in milliseconds: 1, 1, 1, 1, the length of an idle moment under load, 2, 4 ... 64;
- * together 130. */
-#define READY_SLICES   10
-#define READY_SLICE(i) ((i) < 4 ? 1 : 1 << ((i)-3))
+/* How long, in microseconds: for four milliseconds as short as idle moments under load are, then 1,
+ * 2, 4 ... 64 ms; together 131 ms. */
+#define READY_SLICES   23
+#define READY_SLICE(i) ((i) < 16 ? 250 : 1000 << ((i)-16))
 
 /* After a wait of that length without anything: CHANCE, BUSY or GO_ON. */
 enum ready_wait ready_again(void);

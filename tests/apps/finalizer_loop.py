@@ -38,7 +38,7 @@ async def main():
         await until_tuned()
     Resource(future)
     if COLLECTION == "idle":
-        for _ in range(15000):  # so that one is due
+        for _ in range(8000):  # so that one is due
             cycle = []
             cycle.append(cycle)
     # The very next wait is one for ever. libuv's helper in the kernel spins for some ms, which

@@ -24,7 +24,7 @@ class Signals(Node):
         os.kill(os.getpid(), signal.SIGUSR1)
 
 
-def garbage(number=15000):
+def garbage(number=8000):
     for _ in range(number):
         cycle = []
         cycle.append(cycle)

@@ -70,8 +70,8 @@ def garbage(query):
 
 
 def cycles(query):
-    """Garbage of exactly so many objects, on every Python; 10 000 are due in mode idle."""
-    for _ in range(int(query.get("n", ["12000"])[0])):
+    """Garbage of exactly so many objects, on every Python; 5 000 are due in mode idle."""
+    for _ in range(int(query.get("n", ["8000"])[0])):
         cycle = []
         cycle.append(cycle)
     return {}

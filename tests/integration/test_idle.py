@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lib.paths import APPS
-from lib.rings import Process, command, ps, wait_for_state
+from lib.rings import Process, by_pid, command, ps, wait_for_state
 from lib.run import environment, run, wait_for
 from lib.server import Server, gunicorn
 from lib.servers import KINDS, Kind, own_thresholds
@@ -35,6 +35,7 @@ def ask_until_idle(server: Server, ring_dir: Path, number: int) -> list[Process]
     return wait_for(f"collections while {number} servers wait", look)
 
 
+NEVER = 2**31 - 1
 SERVERS = [kind for kind in KINDS if "--preload" not in kind.name and kind.name != "http.server"]
 
 
@@ -47,6 +48,7 @@ def test_collects_while_it_waits(kind: Kind, server_python: Interpreter, ring_di
         for process in ask_until_idle(server, ring_dir, 1):
             assert process.mode == "idle"
             assert process.thresholds[0] >= 10000
+            assert process.thresholds[2] == NEVER  # its full ones would come in requests
             assert process.frozen_objects > 20000
             assert process.idle_seconds > 0
         assert "hello" in server.get("/")
@@ -99,10 +101,20 @@ def test_on_and_off(server_python: Interpreter, ring_dir: Path) -> None:
         assert command("set", "--dir", ring_dir, pid, "mode=idle").returncode == 0
         (process,) = ask_until_idle(server, ring_dir, 1)
         assert process.mode == "idle"
+        assert command("set", "--dir", ring_dir, pid, "mode=freeze").returncode == 0
+        wait_for("mode freeze", lambda: by_pid(ring_dir)[process.pid].mode == "freeze")
+        assert server.ask(process.pid, "/state")["thresholds"] == [50000, *own[1:]]
         assert command("set", "--dir", ring_dir, pid, "mode=off").returncode == 0
         (process,) = wait_for_state(ring_dir, "off")
         assert process.thresholds == own
         assert server.ask(process.pid, "/state")["thresholds"] == own
+
+
+def test_a_third_threshold_of_the_user_stays(server_python: Interpreter, ring_dir: Path) -> None:
+    settings = {"GCPRELOAD_MODE": "idle", "GCPRELOAD_THRESHOLDS": "50000,keep,7"}
+    with gunicorn(server_python, ring_dir, workers=1, **settings) as server:
+        (process,) = ask_until_idle(server, ring_dir, 1)
+        assert server.ask(process.pid, "/state")["thresholds"][2] == process.thresholds[2] == 7
 
 
 def test_what_takes_longer_than_the_budget_waits(

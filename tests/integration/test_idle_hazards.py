@@ -21,7 +21,7 @@ from venvs import Interpreter
 IDLE = {"GCPRELOAD_MODE": "idle"}
 # What a puppet's server does: it waits on its listener, and has something to collect.
 SERVE = """
-def cycles(number=12000):
+def cycles(number=8000):
     for _ in range(number):
         cycle = []
         cycle.append(cycle)

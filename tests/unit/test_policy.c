@@ -45,7 +45,7 @@ static void due_by_counts(void **state)
 	int generation;
 
 	(void)state;
-	assert_int_equal(p.threshold0, 20000); /* 20 ms, at the cost of garbage */
+	assert_int_equal(p.threshold0, 12000); /* nothing was measured yet */
 	assert_int_equal(ask(&p, now, p.young_due - 1, 0, &generation), POLICY_NOTHING);
 	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), POLICY_COLLECT);
 	assert_int_equal(generation, 0);
@@ -108,16 +108,122 @@ static void old_generation(void **state)
 	assert_int_equal(generation, 2);
 	policy_collected(&p, now, 2, 0, 10000, 4 * MS);
 	assert_int_equal(ask(&p, now + MS, 0, 0, &generation), POLICY_NOTHING);
-	/* A quarter more, but too soon; then in time. */
+	/* A quarter more, but too soon; then in time: a hundredth of it is the most. */
 	policy_collected(&p, now, 0, 40000, 0, 4 * MS);
-	assert_int_equal(ask(&p, now + MS, 0, 0, &generation), POLICY_NOTHING);
-	assert_int_equal(ask(&p, now + 6 * SECOND, 0, 0, &generation), POLICY_COLLECT);
+	assert_int_equal(ask(&p, now + SECOND - MS, 0, 0, &generation), POLICY_NOTHING);
+	assert_int_equal(ask(&p, now + SECOND, 0, 0, &generation), POLICY_COLLECT);
+	policy_collected(&p, now, 2, 0, 10000, 30 * MS);
+	policy_collected(&p, now, 0, 40000, 0, 4 * MS);
+	assert_int_equal(ask(&p, now + 3 * SECOND - MS, 0, 0, &generation), POLICY_NOTHING);
+	assert_int_equal(ask(&p, now + 3 * SECOND, 0, 0, &generation), POLICY_COLLECT);
 	/* Too large for the budget: the young alone, where they are due. */
 	policy_collected(&p, now, 0, 900000, 0, 90 * MS);
 	now += 6 * SECOND;
 	assert_int_equal(ask(&p, now, 0, 0, &generation), POLICY_BUDGET);
 	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), POLICY_COLLECT);
 	assert_true(generation < 2);
+}
+
+/* Full collections that find nothing come more and more seldom. */
+static void old_ones_that_live(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits), apart[4];
+	int generation, i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) { /* the old generation grows by more than a quarter */
+		policy_collected(&p, now, 0, 60000, 0, MS);
+		for (apart[i] = 0; ask(&p, now += SECOND / 4, 0, 0, &generation) != POLICY_COLLECT;)
+			apart[i] += SECOND / 4;
+		assert_int_equal(generation, 2);
+		policy_collected(&p, now, 2, 0, 0, MS);
+	}
+	assert_true(apart[3] >= 2 * apart[2] && apart[2] >= 2 * apart[1]);
+}
+
+/* What was counted as survivors may have gone without a collection. */
+static void old_ones_are_counted_again(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits) + 60 * SECOND;
+	int generation;
+
+	(void)state;
+	policy_collected(&p, now, 0, 900000, 0, 90 * MS);
+	assert_int_equal(ask(&p, now, 0, 0, &generation), POLICY_BUDGET);
+	assert_true(policy_recount_due(&p, now));
+	policy_recounted(&p, now, 100000);
+	assert_false(policy_recount_due(&p, now + 9 * SECOND));
+	assert_true(policy_recount_due(&p, now + 10 * SECOND));
+	assert_int_equal(ask(&p, now, 0, 0, &generation), POLICY_COLLECT);
+	policy_recounted(&p, now, UINT64_MAX); /* not known: as before */
+	assert_int_equal(p.old, 100000);
+}
+
+/* The interpreter's full collections would come in requests; where none of ours can come, and near
+ * the memory limit, they must. */
+static void full_collections_are_ours(void **state)
+{
+	struct policy_machine machine = { .resident = MB, .limit = 100 * MB, .used = 95 * MB };
+	struct policy_limits limits = idle_limits;
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	assert_int_equal(p.threshold2, POLICY_NEVER);
+	assert_true(policy_unreached(&p, now += SECOND));
+	assert_int_equal(p.threshold2, 10);
+	policy_collected(&p, now, 0, 20000, 100, MS);
+	assert_int_equal(p.threshold2, POLICY_NEVER);
+	policy_machine(&p, now += SECOND, &machine);
+	assert_int_equal(p.threshold2, 10);
+	machine.used = MB;
+	policy_machine(&p, now += SECOND, &machine);
+	assert_int_equal(p.threshold2, POLICY_NEVER);
+	ask(&p, now, 0, 0, &generation);
+	limits.idle = false;
+	begin(&p, &limits);
+	assert_int_equal(p.threshold2, 10);
+}
+
+/* gc.get_count() costs the GIL: when it will be high enough is guessed from what was seen. */
+static void expected_by_rate(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	assert_true(policy_expects(&p, now)); /* nothing is known yet */
+	ask(&p, now += SECOND / 10, 400, 0, &generation);
+	assert_false(policy_expects(&p, now));
+	assert_false(policy_expects(&p, now + SECOND));	   /* 4 000 a second: 4 400 */
+	assert_true(policy_expects(&p, now + 2 * SECOND)); /* 8 400 */
+	/* Where nothing is expected, the absence of chances says nothing. */
+	assert_false(policy_expects(&p, now += SECOND));
+	assert_false(policy_out_of_reach(&p, now + SECOND / 4 - 1));
+	policy_collected(&p, now, 0, 5000, 4000, MS);
+	assert_false(policy_expects(&p, now + SECOND / 10));
+	/* The interpreter's own collections tell, too: 12 000 in a tenth of a second. */
+	policy_automatic(&p, now += SECOND / 10, 0, 0, MS);
+	assert_true(policy_expects(&p, now + SECOND / 5));
+}
+
+/* Where collections run in requests, a chance comes first only if it takes less than they. */
+static void fallen_back_is_due_earlier(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	policy_automatic(&p, now, 0, 0, 60 * MS); /* 5 us an object */
+	assert_true(policy_unreached(&p, now += SECOND));
+	assert_in_range(p.threshold0, 1900, 2100);
+	assert_int_equal(ask(&p, now, p.threshold0 / 2 - 1, 0, &generation), POLICY_NOTHING);
+	assert_int_equal(ask(&p, now, p.threshold0 / 2, 0, &generation), POLICY_COLLECT);
 }
 
 static void never_waits(void **state)
@@ -259,14 +365,14 @@ static void always_busy(void **state)
 
 	(void)state;
 	assert_false(policy_unreached(&p, now + SECOND / 4 - 1));
-	assert_int_equal(p.threshold0, 20000);
+	assert_int_equal(p.threshold0, 12000);
 	ask(&p, now + SECOND, 0, 0, &generation); /* a chance */
 	assert_false(policy_unreached(&p, now + SECOND + SECOND / 4 - 1));
 	assert_true(policy_unreached(&p, now + SECOND + SECOND / 4));
 	assert_int_equal(p.threshold0, 10000); /* 10 ms */
 	assert_false(policy_unreached(&p, now + 2 * SECOND));
 	policy_collected(&p, now + 3 * SECOND, 0, 20000, 10000, MS);
-	assert_int_equal(p.threshold0, 25000);
+	assert_int_equal(p.threshold0, 12000);
 }
 
 /* What waits for a chance too long is one collection in a request: it takes the budget at most. */
@@ -277,14 +383,14 @@ static void net_follows_the_cost(void **state)
 	int i;
 
 	(void)state;
-	policy_collected(&p, now, 0, 10000, 9000, 4 * MS); /* 400 ns, 1600 in a large one */
-	assert_int_equal(p.threshold0, 12500);
+	policy_collected(&p, now, 0, 10000, 9000, 4500000); /* 450 ns, 1800 in a large one */
+	assert_int_equal(p.threshold0, 11111);
 	for (i = 0; i < 50; i++)
 		policy_collected(&p, now, 0, 100000, 0, MS / 2); /* 5 ns */
-	assert_int_equal(p.threshold0, 25000);
-	policy_automatic(&p, now, 0, 0, MS); /* 40 ns */
+	assert_int_equal(p.threshold0, 12000);
+	policy_automatic(&p, now, 0, 0, MS / 4); /* 21 ns */
 	assert_int_equal(p.threshold0, 500000);
-	assert_true(p.young_due > 10000);
+	assert_true(p.young_due >= 5000);
 	for (i = 0; i < 50; i++)
 		policy_automatic(&p, now, 0, 5000, 50 * MS);
 	assert_in_range(p.threshold0, 10000, 11000);
@@ -319,6 +425,11 @@ int main(void)
 		cmocka_unit_test(costly_young_ones_come_earlier),
 		cmocka_unit_test(budget),
 		cmocka_unit_test(old_generation),
+		cmocka_unit_test(old_ones_that_live),
+		cmocka_unit_test(old_ones_are_counted_again),
+		cmocka_unit_test(full_collections_are_ours),
+		cmocka_unit_test(expected_by_rate),
+		cmocka_unit_test(fallen_back_is_due_earlier),
 		cmocka_unit_test(never_waits),
 		cmocka_unit_test(threshold_follows_young_pauses),
 		cmocka_unit_test(memory_limit),
