@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from lib.paths import COMMAND, DEADLINE
 from lib.puppet import Puppet
-from lib.rings import Process, by_pid, command
+from lib.rings import COUNTS, Process, by_pid, command
 from lib.run import environment, wait_for
 from venvs import Interpreter
 
@@ -98,7 +98,7 @@ def own(puppet: Puppet) -> dict[str, list[int]]:
     stats, inherited = puppet.do("gc.get_stats()"), puppet.shown().inherited
     return {
         name: [now[name] - before[name] for now, before in zip(stats, inherited)]
-        for name in ("collections", "collected", "uncollectable")
+        for name in COUNTS
     }
 
 

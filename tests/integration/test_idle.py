@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from lib.paths import APPS
-from lib.rings import Process, by_pid, command, ps, wait_for_state
+from lib.rings import Process, by_pid, command, counted, ps, wait_for_state
 from lib.run import environment, run, wait_for
 from lib.server import Server, gunicorn
 from lib.servers import KINDS, Kind, own_thresholds
@@ -62,7 +62,7 @@ def test_nothing_in_requests_and_exact_counts(server_python: Interpreter, ring_d
 
         def look() -> bool:
             (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
-            return now.counts() == stats
+            return now.counts() == counted(stats)
 
         wait_for("counts as gc.get_stats() has them", look)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from lib.puppet import Puppet
-from lib.rings import Process, command, ps
+from lib.rings import Process, command, counted, ps
 from lib.run import environment, run
 from lib.servers import own_frozen, own_thresholds
 from venvs import Interpreter
@@ -50,7 +50,7 @@ def test_none_and_all(python: Interpreter, mode: str, ring_dir: Path) -> None:
     with Puppet(python, ring_dir, **settings) as puppet:
         puppet.do("one = listen()", "arm(one)", "garbage(10000)")
         shown = untuned(puppet, python)
-        assert shown.counts() == puppet.do("gc.get_stats()")
+        assert shown.counts() == counted(puppet.do("gc.get_stats()"))
     with Puppet(python, ring_dir, GCPRELOAD_MODE=mode, GCPRELOAD_SAMPLE="1.0") as puppet:
         puppet.do("one = listen()", "arm(one)")
         shown = puppet.shown()

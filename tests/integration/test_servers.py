@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import pytest
 import venvs
-from lib.rings import Process, by_pid, wait_for_state
+from lib.rings import Process, by_pid, counted, wait_for_state
 from lib.run import wait_for
 from lib.server import HEAP, Server
 from lib.servers import KINDS, Kind, ask, asking, fixed_part, own_thresholds
@@ -94,7 +94,7 @@ def assert_counts(pair: Pair, server: Server, pid: int, own: list[int], ring_dir
         ask(pair.kind, server, pid, path)
     stats = ask(pair.kind, server, pid, "/stats")["stats"]
     now = by_pid(ring_dir)[pid]
-    assert now.counts() == stats
+    assert now.counts() == counted(stats)
     assert now.events_lost == 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from lib.puppet import Puppet, collections_of
-from lib.rings import by_pid, wait_for_state
+from lib.rings import by_pid, counted, wait_for_state
 from lib.run import environment, run
 from lib.server import HEAP, gunicorn
 from lib.servers import own_frozen, own_thresholds
@@ -41,7 +41,7 @@ def test_nothing_is_collected_until_ready(python: Interpreter, ring_dir: Path) -
         assert puppet.do("seen() is None")
         # The recipe's freeze holds what lives, no garbage of the start.
         assert HEAP <= shown.frozen_objects < 200000
-        assert shown.counts() == puppet.do("gc.get_stats()")
+        assert shown.counts() == counted(puppet.do("gc.get_stats()"))
         assert collections_of(shown, "ready") == 1
 
 
@@ -114,7 +114,7 @@ def test_workers_of_gunicorn(server_python: Interpreter, preload: bool, ring_dir
         for worker in server.workers_in_state("ready", ring_dir):
             assert worker.frozen_objects > HEAP
             stats = server.ask(worker.pid, "/stats")["stats"]
-            assert by_pid(ring_dir)[worker.pid].counts() == stats
+            assert by_pid(ring_dir)[worker.pid].counts() == counted(stats)
             automatic = [part["collected"] for part in worker.gc if part["cause"] == "automatic"]
             assert sum(automatic) == 0
         (parent,) = wait_for_state(ring_dir, "parent")

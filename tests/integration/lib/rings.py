@@ -12,6 +12,12 @@ from lib.paths import COMMAND
 from lib.run import Completed, environment, run, wait_for
 
 GENERATIONS = 3
+COUNTS = ("collections", "collected", "uncollectable")
+
+
+def counted(stats: list[dict[str, Any]]) -> list[dict[str, int]]:
+    """gc.get_stats() without what 3.15 has besides counts."""
+    return [{name: part[name] for name in COUNTS} for part in stats]
 
 
 @dataclass(frozen=True)
@@ -28,10 +34,9 @@ class Process:
 
     def counts(self) -> list[dict[str, int]]:
         """As gc.get_stats() has it: what was inherited, and what was seen since."""
-        names = ("collections", "collected", "uncollectable")
-        totals = [{name: part[name] for name in names} for part in self.fields["inherited"]]
+        totals = counted(self.fields["inherited"])
         for part in self.fields["gc"]:
-            for name in names:
+            for name in COUNTS:
                 totals[part["generation"]][name] += part[name]
         return totals
 
