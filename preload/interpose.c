@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/time.h>
@@ -51,24 +52,31 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 	return ret;
 }
 
-/* While other threads are at work, CALL waits for *slice, a part of the time-out in milliseconds;
- * what comes is the answer. */
-#define SETTLE(what, timeout, CALL)                                                                \
+/* While other threads are at work, CALL waits for *slice, a part of what is left of the time-out in
+ * microseconds (-1: no end); what comes is the answer. */
+#define SETTLE(what, left, CALL)                                                                   \
 	do {                                                                                       \
 		struct timespec slice_, *slice = &slice_;                                          \
-		long left_ = (timeout)*1000L;                                                      \
 		int i_, ret_;                                                                      \
                                                                                                    \
 		for (i_ = 0; (what) == READY_BUSY && i_ < READY_SLICES; i_++) {                    \
-			if (left_ >= 0 && left_ <= READY_SLICE(i_))                                \
+			if ((left) >= 0 && (left) <= READY_SLICE(i_))                              \
 				break;                                                             \
 			*slice = (struct timespec){ 0, READY_SLICE(i_) * 1000L };                  \
 			ret_ = CALL;                                                               \
 			if (ret_ != 0)                                                             \
 				return ret_;                                                       \
-			left_ -= left_ > 0 ? READY_SLICE(i_) : 0;                                  \
+			(left) -= (left) > 0 ? READY_SLICE(i_) : 0;                                \
 			(what) = ready_again();                                                    \
 		}                                                                                  \
+	} while (0)
+
+/* The same for a time-out in milliseconds. */
+#define SETTLE_MS(what, timeout, CALL)                                                             \
+	do {                                                                                       \
+		long left_ = (timeout) < 0 ? -1 : (timeout)*1000L;                                 \
+                                                                                                   \
+		SETTLE(what, left_, CALL);                                                         \
 		if (left_ > 0)                                                                     \
 			(timeout) = (int)((left_ + 999) / 1000);                                   \
 	} while (0)
@@ -95,7 +103,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 	if (!ready_wait_looking())
 		return REAL(epoll_wait)(epfd, events, max, timeout);
 	what = ready_at_epoll(epfd, false, timeout != 0);
-	SETTLE(what, timeout, epoll_for(epfd, events, max, slice));
+	SETTLE_MS(what, timeout, epoll_for(epfd, events, max, slice));
 	if (what == READY_CHANCE) {
 		ret = REAL(epoll_wait)(epfd, events, max, 0);
 		if (ret != 0)
@@ -173,7 +181,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 	if (!ready_wait_looking())
 		return REAL(poll)(fds, n, timeout);
 	what = ready_at_poll(fds, n, timeout != 0);
-	SETTLE(what, timeout, REAL(ppoll)(fds, n, slice, NULL));
+	SETTLE_MS(what, timeout, REAL(ppoll)(fds, n, slice, NULL));
 	POLL_AT_CHANCE(what, timeout && (n == 1 || timeout < 0), REAL(poll)(fds, n, 0));
 	return REAL(poll)(fds, n, timeout);
 }
@@ -185,7 +193,7 @@ EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 	if (!ready_wait_looking())
 		return REAL(__poll_chk)(fds, n, timeout, size);
 	what = ready_at_poll(fds, n, timeout != 0);
-	SETTLE(what, timeout, REAL(__ppoll_chk)(fds, n, slice, NULL, size));
+	SETTLE_MS(what, timeout, REAL(__ppoll_chk)(fds, n, slice, NULL, size));
 	POLL_AT_CHANCE(what, timeout && (n == 1 || timeout < 0), REAL(__poll_chk)(fds, n, 0, size));
 	return REAL(__poll_chk)(fds, n, timeout, size);
 }
@@ -197,13 +205,37 @@ static bool is_now(const struct timespec *timeout)
 	return timeout && !timeout->tv_sec && !timeout->tv_nsec;
 }
 
+/* Rounded down: nothing may take more than there is. */
+static long microseconds_of(const struct timespec *timeout)
+{
+	if (!timeout)
+		return -1;
+	if (timeout->tv_sec < 0 || timeout->tv_sec >= INT_MAX)
+		return timeout->tv_sec < 0 ? 0 : INT_MAX * 1000000L;
+	return timeout->tv_sec * 1000000L + timeout->tv_nsec / 1000;
+}
+
+/* The same for a time-out in nanoseconds, of which rest keeps what is left. */
+#define SETTLE_NS(what, timeout, rest, CALL)                                                       \
+	do {                                                                                       \
+		long whole_ = microseconds_of(timeout), left_ = whole_;                            \
+                                                                                                   \
+		SETTLE(what, left_, CALL);                                                         \
+		if (left_ != whole_) {                                                             \
+			(rest) = (struct timespec){ left_ / 1000000, left_ % 1000000 * 1000 };     \
+			(timeout) = &(rest);                                                       \
+		}                                                                                  \
+	} while (0)
+
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
+	struct timespec rest;
 	enum ready_wait what;
 
 	if (!ready_wait_looking())
 		return REAL(ppoll)(fds, n, timeout, mask);
 	what = ready_at_poll(fds, n, !is_now(timeout));
+	SETTLE_NS(what, timeout, rest, REAL(ppoll)(fds, n, slice, mask));
 	POLL_AT_CHANCE(what, !timeout || (n == 1 && !is_now(timeout)),
 		       REAL(ppoll)(fds, n, &now, mask));
 	return REAL(ppoll)(fds, n, timeout, mask);
@@ -212,11 +244,13 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
 EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		       const sigset_t *mask, size_t size)
 {
+	struct timespec rest;
 	enum ready_wait what;
 
 	if (!ready_wait_looking())
 		return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
 	what = ready_at_poll(fds, n, !is_now(timeout));
+	SETTLE_NS(what, timeout, rest, REAL(__ppoll_chk)(fds, n, slice, mask, size));
 	POLL_AT_CHANCE(what, !timeout || (n == 1 && !is_now(timeout)),
 		       REAL(__ppoll_chk)(fds, n, &now, mask, size));
 	return REAL(__ppoll_chk)(fds, n, timeout, mask, size);

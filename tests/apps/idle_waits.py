@@ -3,6 +3,7 @@
 The garbage is enough to be due, and far from the interpreter's own threshold.
 """
 
+import ctypes
 import gc
 import json
 import os
@@ -101,9 +102,26 @@ def listen():
     return listener
 
 
+def by_ppoll(listener):
+    """As select.poll waits from 3.15 on."""
+
+    class PollFd(ctypes.Structure):
+        _fields_ = [("fd", ctypes.c_int), ("events", ctypes.c_short), ("got", ctypes.c_short)]
+
+    one, libc = PollFd(listener.fileno(), select.POLLIN, 0), ctypes.CDLL(None)
+
+    def wait(seconds):
+        whole = int(seconds)
+        time_out = (ctypes.c_long * 2)(whole, int((seconds - whole) * 1e9))
+        libc.ppoll(ctypes.byref(one), ctypes.c_ulong(1), time_out, None)
+
+    return wait
+
+
 def settles(kind):
-    """A server that waits by select, poll or epoll."""
+    """A server that waits by select, poll, ppoll or epoll."""
     listener = listen()
+    ppoll = by_ppoll(listener)
     poll = {"poll": select.poll, "epoll": select.epoll}.get(kind)
     poll = poll and poll()
     if poll:
@@ -112,6 +130,8 @@ def settles(kind):
     def serve(seconds):
         if kind == "select":
             select.select([listener], [], [], seconds)
+        elif kind == "ppoll":
+            ppoll(seconds)
         else:
             poll.poll(seconds * (1000 if kind == "poll" else 1))
 

@@ -153,7 +153,7 @@ def test_which_waits_are_chances(python: Interpreter, ring_dir: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("kind", ["select", "poll", "epoll"])
+@pytest.mark.parametrize("kind", ["select", "poll", "ppoll", "epoll"])
 def test_a_wait_settles_while_others_work(python: Interpreter, kind: str, ring_dir: Path) -> None:
     """Nobody wakes the thread that waits when the others are done."""
     env = environment(ring_dir, GCPRELOAD_MODE="idle")
