@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from lib.debian import other_debian
 from lib.paths import LIBRARY, ROOT
 from lib.rings import ps, wait_for_state
-from lib.run import Completed, clean_environment, environment, run
+from lib.run import Completed, environment, run
 from lib.server import Server
 
 ROOTFS = ROOT / "build" / "debian11"
@@ -23,11 +24,7 @@ PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 @pytest.fixture(scope="module")
 def library() -> Iterator[str]:
     """Path of the library inside of a Debian 11."""
-    done = run([ROOT / "scripts" / "setup", "debian11"], clean_environment())
-    reason = done.stderr.decode().strip().splitlines()
-    if done.returncode == 2:
-        pytest.skip(f"no Debian 11 to test in: {reason[-1]}")
-    assert done.returncode == 0, reason
+    other_debian("debian11")
     name = f"libgcpreload-{os.getpid()}.so"
     shutil.copy(LIBRARY, ROOTFS / name)
     yield f"/{name}"
