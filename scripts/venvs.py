@@ -21,11 +21,12 @@ import glob
 import hashlib
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,9 @@ class Interpreter:
     @property
     def is_system(self) -> bool:
         return self.path.startswith("/usr/bin/")
+
+    def environment(self, name: str) -> str:
+        return _made(name, self)
 
     def __str__(self) -> str:
         kind = "shared" if self.shared else "static"
@@ -184,18 +188,24 @@ def _locked(path: Path) -> Iterator[None]:
 
 def venv(name: str, python: Interpreter) -> str:
     """Path of the python of the environment NAME for that interpreter; made if need be."""
+    return python.environment(name)
+
+
+def _once(
+    name: str, of: str, label: str, program: str, steps: Callable[[Path], list[list[str]]]
+) -> Path:
+    """The directory that these commands make; again when its requirements change, or its program
+    is gone."""
     requirements = REQUIREMENTS / f"{name}.txt"
-    text = f"{python.path}\n{python}\n{requirements.read_text()}"
+    text = f"{of}\n{label}\n{requirements.read_text()}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
-    home = VENVS / f"{name}-{python}-{digest}"
-    program, stamp = home / "bin" / "python", home / ".complete"
+    home = VENVS / f"{name}-{label}-{digest}"
+    stamp = home / ".complete"
     with _locked(VENVS / f".{home.name}.lock"):
-        if not (stamp.exists() and os.access(program, os.X_OK)):
+        if not (stamp.exists() and os.access(home / program, os.X_OK)):
             shutil.rmtree(home, ignore_errors=True)
             print(f"setup: making {home.relative_to(ROOT)}", file=sys.stderr, flush=True)
-            install = [str(program), "-m", "pip", "--disable-pip-version-check", "install", "-q"]
-            install += ["--no-warn-script-location", "-r", str(requirements)]
-            for step in ([python.path, "-m", "venv", str(home)], install):
+            for step in steps(home):
                 subprocess.run(
                     step,
                     env=clean_environment(),
@@ -204,7 +214,35 @@ def venv(name: str, python: Interpreter) -> str:
                     check=True,
                 )
             stamp.touch()
-    return str(program)
+    return home
+
+
+def _install(program: str, name: str, *options: str) -> list[str]:
+    install = [program, "-m", "pip", "--disable-pip-version-check", "install", "-q", *options]
+    return [*install, "--no-warn-script-location", "-r", str(REQUIREMENTS / f"{name}.txt")]
+
+
+def _made(name: str, python: Interpreter) -> str:
+    def steps(home: Path) -> list[list[str]]:
+        return [
+            [python.path, "-m", "venv", str(home)],
+            _install(str(home / "bin" / "python"), name),
+        ]
+
+    return str(_once(name, python.path, str(python), "bin/python", steps) / "bin" / "python")
+
+
+def wheels(name: str, minor: tuple[int, int]) -> Path:
+    """A directory with the packages of NAME, for a Python that is not of this machine."""
+    options = ["--only-binary=:all:", "--python-version", ".".join(map(str, minor))]
+    for tag in ("manylinux2014", "manylinux_2_17", "manylinux_2_27", "manylinux_2_28"):
+        options += ["--platform", f"{tag}_{platform.machine()}"]
+
+    def steps(home: Path) -> list[list[str]]:
+        pip = venv("tools", system_interpreter())
+        return [_install(pip, name, *options, "--target", str(home))]
+
+    return _once(name, "wheels", ".".join(map(str, minor)), ".", steps)
 
 
 def _choose(wanted: str) -> list[Interpreter]:

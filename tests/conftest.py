@@ -32,8 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def _parametrize(
     metafunc: pytest.Metafunc, name: str, pythons: list[venvs.Interpreter], missing: str
 ) -> None:
-    if name not in metafunc.fixturenames:
-        return
+    if name not in metafunc.fixturenames or hasattr(metafunc.module, name):
+        return  # a file may have a fixture of its own
     values = [pytest.param(python, id=str(python)) for python in pythons]
     skip = pytest.mark.skip(reason=missing)
     values = values or [pytest.param(None, id="none", marks=skip)]

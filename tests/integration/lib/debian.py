@@ -1,15 +1,20 @@
-"""Another Debian than this machine's, under build/."""
+"""Another Debian than this machine's, under build/, and the interpreters in it."""
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from venvs import clean_environment
+from venvs import Interpreter, clean_environment, wheels
 
 from lib.paths import ROOT
-from lib.run import run
+from lib.run import environment, run
+
+PROBE = "import json, sys; print(json.dumps(sys.version_info[:3]))"
 
 
 def other_debian(name: str) -> Path:
@@ -22,3 +27,39 @@ def other_debian(name: str) -> Path:
         pytest.skip(f"no {name} to test in: {reason[-1]}")
     assert done.returncode == 0, reason
     return ROOT / "build" / name
+
+
+@dataclass(frozen=True)
+class Inside(Interpreter):
+    """One in another Debian. Its programs are scripts that go there: same paths, same pid."""
+
+    root: Path
+    name: str
+    scripts: Path
+
+    def environment(self, name: str) -> str:
+        """uvicorn takes uvloop where it is; what else the servers need is one environment."""
+        what = "newer-uvloop" if name == "uvloop" else "newer"
+        packages = shlex.quote(str(wheels(what, self.minor)))
+        return _script(self, f"{self.name}-{what}", f"PYTHONPATH={packages}")
+
+
+def _script(python: Inside, name: str, *settings: str) -> str:
+    script = python.scripts / name
+    if not script.exists():
+        words = ["exec", str(ROOT / "scripts" / "inside"), str(python.root)]
+        words += ["env", *settings] if settings else []
+        command = " ".join([*words, python.name])
+        script.write_text(f'#!/bin/sh\n{command} "$@"\n')
+        script.chmod(0o755)
+    return str(script)
+
+
+def interpreter(root: Path, name: str, scripts: Path) -> Interpreter:
+    """The one of that name there; skipped where that Debian has it no longer."""
+    if not (root / "usr" / "bin" / name).exists():
+        pytest.skip(f"{root.name} has no {name}")
+    where = Inside(str(scripts / name), (0, 0, 0), False, True, root, name, scripts)
+    done = run([_script(where, name), "-c", PROBE], environment())
+    assert done.returncode == 0, done.stderr
+    return replace(where, version=tuple(json.loads(done.stdout)))
