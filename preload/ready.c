@@ -101,12 +101,14 @@ static void looked(bool blocks)
 }
 
 /* multiprocessing listens for its own children: on "listener-PID-N" of the abstract namespace, or
- * on a file pymp-XXXX/listener-XXXX. */
+ * on a file in a directory of its own, "listener-..." and of late "sock-...". */
+#define MULTIPROCESSINGS_DIR "/pymp-XXXXXXXX"
+
 static bool multiprocessings_own(int fd)
 {
 	struct sockaddr_un address;
 	socklen_t length = sizeof address - 1;
-	const char *path = address.sun_path;
+	const char *path = address.sun_path, *file;
 
 	memset(&address, 0, sizeof address);
 	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0 ||
@@ -114,7 +116,9 @@ static bool multiprocessings_own(int fd)
 		return false;
 	if (!*path)
 		return strncmp(path + 1, "listener-", 9) == 0;
-	return strstr(path, "/pymp-") && strstr(path, "/listener-");
+	file = strrchr(path, '/');
+	return file && file - path >= (ssize_t)strlen(MULTIPROCESSINGS_DIR) &&
+	       strncmp(file - strlen(MULTIPROCESSINGS_DIR), "/pymp-", strlen("/pymp-")) == 0;
 }
 
 static bool serves(int fd)

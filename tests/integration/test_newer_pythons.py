@@ -77,7 +77,7 @@ def test_programs(python: Interpreter, name: str, both: test_no_harm.Both) -> No
     both(python.path, *test_no_harm.PYTHON[name])
 
 
-@pytest.mark.parametrize("kind", ["manager", "preexec_fn"])
+@pytest.mark.parametrize("kind", ["forkserver", "manager", "preexec_fn"])
 def test_children(
     python: Interpreter, kind: str, ring_dir: Path, tmp_path: Path, empty_library: Path
 ) -> None:
@@ -86,6 +86,7 @@ def test_children(
 
 test_gc_is_not_in_sys_modules = test_no_harm.test_gc_is_not_in_sys_modules
 test_descriptors_of_a_ready_server = test_no_harm.test_descriptors_of_a_ready_server
+test_not_every_listener_makes_ready = test_hazards.test_not_every_listener_makes_ready
 test_exec_of_a_ready_server = test_no_harm.test_exec_of_a_ready_server
 test_unflushed_file_is_written_at_exit = test_no_harm.test_unflushed_file_is_written_at_exit
 
