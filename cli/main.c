@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* gcpreload: finds the sub-command and hands over. What a sub-command does is in cmd_NAME.c. */
 #include <errno.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -111,6 +112,7 @@ int main(int argc, char **argv)
 {
 	const struct command *command;
 
+	setlocale(LC_CTYPE, ""); /* how wide a character is */
 	argc--;
 	argv++;
 	if (argc < 1) {

@@ -41,19 +41,6 @@ void table_cellf(struct table *table, const char *format, ...)
 	table_cell(table, text);
 }
 
-/* Cuts a text to width characters, the last two of them dots. */
-static void shorten(char *text, size_t width)
-{
-	size_t n = strlen(text), at = 0, i;
-	uint32_t c;
-
-	if (text_width(text) <= width || width < 3)
-		return;
-	for (i = 0; i < width - 2; i++)
-		at += utf8_next(text + at, n - at, &c);
-	memcpy(text + at, "..", 3);
-}
-
 static void print_cell(const char *text, size_t width, int right, int last, FILE *out)
 {
 	int gap = (int)(width - text_width(text));
@@ -73,7 +60,7 @@ void table_print(struct table *table, FILE *out, int whole)
 
 	for (i = 0; i < table->n_cells; i++) {
 		if (!whole && table->columns[i % n].at_most)
-			shorten(table->cells[i], (size_t)table->columns[i % n].at_most);
+			text_shorten(table->cells[i], (size_t)table->columns[i % n].at_most);
 		width = text_width(table->cells[i]);
 		if (width > widths[i % n])
 			widths[i % n] = width;

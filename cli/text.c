@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <wchar.h>
 
 void complain(const char *format, ...)
 {
@@ -86,14 +87,48 @@ char *text_safe(char *out, size_t size, const char *in)
 	return out;
 }
 
+/* Columns of a character, where the locale knows it. */
+static size_t columns(uint32_t c)
+{
+	int width = c == UTF8_INVALID ? 1 : wcwidth((wchar_t)c);
+
+	return width < 0 ? 1 : (size_t)width;
+}
+
 size_t text_width(const char *text)
 {
 	size_t n = strlen(text), width = 0, length;
 	uint32_t c;
 
-	for (; n; text += length, n -= length, width++)
+	for (; n; text += length, n -= length, width += columns(c))
 		length = utf8_next(text, n, &c);
 	return width;
+}
+
+/* Where a text has taken as many columns as there may be. */
+static size_t bytes_within(const char *text, size_t width)
+{
+	size_t n = strlen(text), at = 0, length;
+	uint32_t c;
+
+	while (at < n) {
+		length = utf8_next(text + at, n - at, &c);
+		if (columns(c) > width)
+			break;
+		width -= columns(c);
+		at += length;
+	}
+	return at;
+}
+
+void text_shorten(char *text, size_t width)
+{
+	if (text_width(text) <= width)
+		return;
+	if (width < 3)
+		text[bytes_within(text, width)] = '\0';
+	else
+		memcpy(text + bytes_within(text, width - 2), "..", 3);
 }
 
 static char *long_duration(char *out, size_t size, double seconds)

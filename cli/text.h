@@ -21,8 +21,12 @@ size_t utf8_next(const char *s, size_t n, uint32_t *character);
  * out is full. Returns out. */
 char *text_safe(char *out, size_t size, const char *in);
 
-/* Characters in a text, for aligning columns. */
+/* Columns that a text takes on a terminal. The locale (LC_CTYPE) tells which characters take two
+ * and which none; without one each takes one. */
 size_t text_width(const char *text);
+
+/* Cuts a text in place to so many columns, the last two of them dots where there is room. */
+void text_shorten(char *text, size_t width);
 
 /* "850 ns", "12.3 us", "4.56 ms", "1.23 s", "2 min 5 s", "3 h 12 min", "2 d 3 h"; three digits
  * or two units. Returns out. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Escaping, durations, JSON, tables, command lines. */
+#include <locale.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -236,6 +237,37 @@ static void tables(void **state)
 	free(text);
 }
 
+static void shortened(const char *in, size_t width, const char *expected)
+{
+	char text[64];
+
+	strcpy(text, in);
+	text_shorten(text, width);
+	assert_string_equal(text, expected);
+}
+
+/* A character may take two columns, or none. */
+static void widths(void **state)
+{
+	(void)state;
+	if (!setlocale(LC_CTYPE, "C.UTF-8"))
+		skip();
+	assert_int_equal(text_width("abc"), 3);
+	assert_int_equal(text_width("\xe6\xbc\xa2\xe5\xad\x97"), 4); /* two ideographs */
+	assert_int_equal(text_width("e\xcc\x81"), 1);		     /* a combining accent */
+	assert_int_equal(text_width("\xff"), 1);
+	shortened("abcdef", 6, "abcdef");
+	shortened("abcdef", 5, "abc..");
+	shortened("abcdef", 2, "ab");
+	shortened("abcdef", 0, "");
+	shortened("\xe6\xbc\xa2\xe5\xad\x97\xe6\xbc\xa2", 5, "\xe6\xbc\xa2..");
+	shortened("\xe6\xbc\xa2\xe5\xad\x97", 1, "");
+	shortened("e\xcc\x81"
+		  "bcd",
+		  3, "e\xcc\x81..");
+	setlocale(LC_CTYPE, "C");
+}
+
 static void nearest_words(void **state)
 {
 	static const char *const names[] = { "run", "ps", "report", "watch", "clean" };
@@ -357,6 +389,7 @@ int main(void)
 		cmocka_unit_test(json_values),
 		cmocka_unit_test(json_lines),
 		cmocka_unit_test(tables),
+		cmocka_unit_test(widths),
 		cmocka_unit_test(nearest_words),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(splitting),
