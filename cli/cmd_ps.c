@@ -139,30 +139,10 @@ static void dashes(struct table *table, int n)
 		table_cell(table, "-");
 }
 
-/* Without the directories of its first two words: the interpreter's, and the script's. */
-static void command_cell(struct table *table, const char *command, bool whole)
-{
-	char text[256];
-	size_t n = 0, word;
-	int i;
-
-	for (i = 0; !whole && i < 2 && *command == '/'; i++) {
-		word = strcspn(command, " ");
-		while (memchr(command, '/', word)) {
-			command++;
-			word--;
-		}
-		n += (size_t)snprintf(text + n, sizeof text - n, "%.*s ", (int)word, command);
-		command += word;
-		command += strspn(command, " ");
-	}
-	snprintf(text + n, sizeof text - n, "%s", command);
-	table_cell(table, *text ? text : "-");
-}
-
 static void row(struct table *table, const struct snapshot *s, bool whole)
 {
 	const struct gcpreload_header *h = &s->header;
+	char command[sizeof h->command];
 
 	if (s->why) {
 		table_cell(table, "-");
@@ -174,7 +154,11 @@ static void row(struct table *table, const struct snapshot *s, bool whole)
 		return;
 	}
 	table_cellf(table, "%d", h->pid);
-	command_cell(table, h->command, whole);
+	if (!whole)
+		text_command(command, sizeof command, h->command);
+	else
+		snprintf(command, sizeof command, "%s", h->command);
+	table_cell(table, *command ? command : "-");
 	table_cell(table, *h->python ? h->python : "-");
 	table_cell(table, s->starting ? "-" : gcpreload_mode_name(h->mode));
 	if (snapshot_is_due(s))

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio_ext.h>
-#include <time.h>
 
 #include "cli/command.h"
 #include "cli/follow.h"
@@ -11,25 +10,10 @@
 #include "cli/options.h"
 #include "cli/text.h"
 
-#define SECOND 1000000000ll
-
 struct watch {
 	struct follow follow;
 	bool json;
 };
-
-static const char *clock_text(const struct watch *watch, uint64_t ns, char *out, size_t size)
-{
-	int64_t real = follow_realtime(&watch->follow, ns);
-	time_t seconds = (time_t)(real / SECOND);
-	struct tm tm;
-	char text[32];
-
-	if (!localtime_r(&seconds, &tm) || !strftime(text, sizeof text, "%H:%M:%S", &tm))
-		return "?";
-	snprintf(out, size, "%s.%03d", text, (int)(real % SECOND / 1000000));
-	return out;
-}
 
 /* Nothing more can be written: the end. */
 static void note_error(struct watch *watch)
@@ -46,11 +30,12 @@ static void tell_event(void *arg, const struct gcpreload_header *h,
 	char when[64], duration[64];
 
 	if (!watch->json) {
-		printf("%s  %d  generation %u  %-9s  %8s  collected %" PRIu64 "\n",
-		       clock_text(watch, slot->start_ns, when, sizeof when), h->pid,
-		       slot->generation, gcpreload_cause_name(slot->cause),
-		       text_duration(duration, sizeof duration, (double)slot->duration_ns / 1e9),
-		       slot->collected);
+		printf(
+		    "%s  %d  generation %u  %-9s  %8s  collected %" PRIu64 "\n",
+		    text_clock(when, sizeof when, follow_realtime(&watch->follow, slot->start_ns)),
+		    h->pid, slot->generation, gcpreload_cause_name(slot->cause),
+		    text_duration(duration, sizeof duration, (double)slot->duration_ns / 1e9),
+		    slot->collected);
 		note_error(watch);
 		return;
 	}

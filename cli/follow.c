@@ -43,6 +43,11 @@ uint64_t follow_now(void)
 	return (uint64_t)clock_ns(CLOCK_MONOTONIC);
 }
 
+int64_t follow_to_realtime(void)
+{
+	return clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+}
+
 static bool is_wanted(const struct follow *follow, int32_t pid)
 {
 	size_t i;
@@ -157,7 +162,7 @@ void follow_run(struct follow *follow)
 
 	prepare(follow);
 	while (!stopped && !follow->error) {
-		follow->to_realtime_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+		follow->to_realtime_ns = follow_to_realtime();
 		rings_each(&follow->choice, begin, follow, NULL);
 		if (!follow->begun && !follow->first && follow->n_pids)
 			complain("%d: has no measurements yet: waiting for them; see also: "

@@ -56,6 +56,9 @@ int64_t follow_realtime(const struct follow *follow, uint64_t ns);
 /* CLOCK_MONOTONIC, ns: the clock of events. */
 uint64_t follow_now(void);
 
+/* What makes CLOCK_REALTIME of it. */
+int64_t follow_to_realtime(void);
+
 /* Until SIGINT or SIGTERM, an error, or the time is over; then forgets all that was followed. */
 void follow_run(struct follow *follow);
 

@@ -3,19 +3,11 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "cli/follow.h"
 #include "cli/memory.h"
 #include "cli/text.h"
 #include "ring/histogram.h"
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 bool snapshot_cause_is_once(unsigned cause)
 {
@@ -101,7 +93,7 @@ static uint64_t last_event_end(struct gcpreload_reader *reader)
 static void measure_periods(struct snapshot *s)
 {
 	const struct gcpreload_header *h = &s->header;
-	uint64_t last = s->alive ? now_ns() : s->last_ns;
+	uint64_t last = s->alive ? follow_now() : s->last_ns;
 	unsigned p;
 
 	if (!s->alive && h->changed_ns > last)
@@ -115,7 +107,7 @@ static void measure_periods(struct snapshot *s)
 
 bool snapshot_is_due(const struct snapshot *s)
 {
-	return s->alive && s->header.due_ns && s->header.due_ns < now_ns();
+	return s->alive && s->header.due_ns && s->header.due_ns < follow_now();
 }
 
 struct snapshot *snapshots_add(struct snapshots *all)
@@ -128,10 +120,9 @@ struct snapshot *snapshots_add(struct snapshots *all)
 	return all->list[all->n++];
 }
 
-static void take(void *arg, struct ring *ring)
+void snapshot_take(struct snapshot *s, struct ring *ring)
 {
-	struct snapshot *s = snapshots_add(arg);
-
+	memset(s, 0, sizeof *s);
 	s->dir = need(strdup(ring->dir->path));
 	s->name = need(strdup(ring->name));
 	if (ring->why) {
@@ -143,6 +134,11 @@ static void take(void *arg, struct ring *ring)
 	s->last_ns = last_event_end(&ring->reader);
 	read_series(s, &ring->reader);
 	measure_periods(s);
+}
+
+static void take(void *arg, struct ring *ring)
+{
+	snapshot_take(snapshots_add(arg), ring);
 }
 
 static int by_pid(const void *a, const void *b)
@@ -174,11 +170,17 @@ int snapshots_take(struct snapshots *all, const struct rings_choice *choice, cha
 	return n;
 }
 
-void snapshot_free(struct snapshot *s)
+void snapshot_clear(struct snapshot *s)
 {
 	free(s->dir);
 	free(s->name);
 	free(s->why);
+	memset(s, 0, sizeof *s);
+}
+
+void snapshot_free(struct snapshot *s)
+{
+	snapshot_clear(s);
 	free(s);
 }
 

@@ -55,6 +55,10 @@ int snapshots_take(struct snapshots *all, const struct rings_choice *choice, cha
 /* A new, empty one at the end of the list. */
 struct snapshot *snapshots_add(struct snapshots *all);
 
+/* What one ring says now; snapshot_clear() forgets it. */
+void snapshot_take(struct snapshot *s, struct ring *ring);
+void snapshot_clear(struct snapshot *s);
+
 void snapshot_free(struct snapshot *s);
 
 void snapshots_sort(struct snapshots *all);

@@ -6,7 +6,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <wchar.h>
+
+static void (*hearing)(void *arg, const char *text);
+static void *hearer;
+
+void complain_to(void (*hear)(void *arg, const char *text), void *arg)
+{
+	hearing = hear;
+	hearer = arg;
+}
 
 void complain(const char *format, ...)
 {
@@ -16,6 +26,10 @@ void complain(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
+	if (hearing) {
+		hearing(hearer, text);
+		return;
+	}
 	/* What was asked for first, even when stdout is a full buffer on the same terminal. */
 	fflush(stdout);
 	fprintf(stderr, "gcpreload: %s\n", text_safe(safe, sizeof safe, text));
@@ -129,6 +143,40 @@ void text_shorten(char *text, size_t width)
 		text[bytes_within(text, width)] = '\0';
 	else
 		memcpy(text + bytes_within(text, width - 2), "..", 3);
+}
+
+char *text_command(char *out, size_t size, const char *command)
+{
+	size_t n = 0, word;
+	int i;
+
+	for (i = 0; i < 2 && *command == '/'; i++) {
+		word = strcspn(command, " ");
+		while (memchr(command, '/', word)) {
+			command++;
+			word--;
+		}
+		n += (size_t)snprintf(out + n, size - n, "%.*s ", (int)word, command);
+		if (n >= size)
+			return out;
+		command += word;
+		command += strspn(command, " ");
+	}
+	snprintf(out + n, size - n, "%s", command);
+	return out;
+}
+
+char *text_clock(char *out, size_t size, int64_t ns)
+{
+	time_t seconds = (time_t)(ns / 1000000000);
+	struct tm tm;
+	char text[32];
+
+	if (!localtime_r(&seconds, &tm) || !strftime(text, sizeof text, "%H:%M:%S", &tm))
+		snprintf(out, size, "?");
+	else
+		snprintf(out, size, "%s.%03d", text, (int)(ns % 1000000000 / 1000000));
+	return out;
 }
 
 static char *long_duration(char *out, size_t size, double seconds)

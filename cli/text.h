@@ -10,6 +10,9 @@
  * bytes in it are escaped, so names and texts may come from anywhere. */
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* From now on messages go there, as they are, and not to stderr; NULL: to stderr again. */
+void complain_to(void (*hear)(void *arg, const char *text), void *arg);
+
 /* What utf8_next says of a byte that begins no well-formed character. */
 #define UTF8_INVALID UINT32_MAX
 
@@ -27,6 +30,13 @@ size_t text_width(const char *text);
 
 /* Cuts a text in place to so many columns, the last two of them dots where there is room. */
 void text_shorten(char *text, size_t width);
+
+/* A command line without the directories of its first two words: the interpreter's, and the
+ * script's. Returns out. */
+char *text_command(char *out, size_t size, const char *command);
+
+/* The time of day of CLOCK_REALTIME nanoseconds, "12:34:56.789". Returns out. */
+char *text_clock(char *out, size_t size, int64_t ns);
 
 /* "850 ns", "12.3 us", "4.56 ms", "1.23 s", "2 min 5 s", "3 h 12 min", "2 d 3 h"; three digits
  * or two units. Returns out. */

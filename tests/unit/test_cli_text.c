@@ -268,6 +268,51 @@ static void widths(void **state)
 	setlocale(LC_CTYPE, "C");
 }
 
+static void command(const char *in, const char *expected)
+{
+	char out[64];
+
+	assert_string_equal(text_command(out, sizeof out, in), expected);
+}
+
+static void commands(void **state)
+{
+	char out[8];
+
+	(void)state;
+	command("", "");
+	command("gunicorn app:app", "gunicorn app:app");
+	command("/usr/bin/python3 /srv/bin/gunicorn -c /etc/x", "python3 gunicorn -c /etc/x");
+	command("/usr/bin/python3 -m /a/b", "python3 -m /a/b");
+	assert_string_equal(text_command(out, sizeof out, "/usr/bin/python3.11 x"), "python3");
+	assert_string_equal(text_command(out, sizeof out, "/usr/bin/py long text"), "py long");
+}
+
+static void times_of_day(void **state)
+{
+	char out[32];
+
+	(void)state;
+	setenv("TZ", "UTC", 1);
+	assert_string_equal(text_clock(out, sizeof out, 1700000000007000000), "22:13:20.007");
+}
+
+static void hear(void *arg, const char *text)
+{
+	strcpy(arg, text);
+}
+
+static void messages_to_somebody(void **state)
+{
+	char heard[64] = "";
+
+	(void)state;
+	complain_to(hear, heard);
+	complain("%s: %d", "what", 3);
+	complain_to(NULL, NULL);
+	assert_string_equal(heard, "what: 3");
+}
+
 static void nearest_words(void **state)
 {
 	static const char *const names[] = { "run", "ps", "report", "watch", "clean" };
@@ -390,6 +435,9 @@ int main(void)
 		cmocka_unit_test(json_lines),
 		cmocka_unit_test(tables),
 		cmocka_unit_test(widths),
+		cmocka_unit_test(commands),
+		cmocka_unit_test(times_of_day),
+		cmocka_unit_test(messages_to_somebody),
 		cmocka_unit_test(nearest_words),
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(splitting),
