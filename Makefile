@@ -136,7 +136,7 @@ install: all
 
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libgcpreload.so $(DESTDIR)$(BINDIR)/gcpreload \
-		$(DESTDIR)$(BINDIR)/gcpreload-export
+		$(patsubst %,$(DESTDIR)$(BINDIR)/gcpreload-%,export top)
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/gcpreload
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/gcpreload \
 		$(DESTDIR)$(PREFIX)/share/man/man1/gcpreload*.1 \

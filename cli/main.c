@@ -2,6 +2,7 @@
 /* gcpreload: finds the sub-command and hands over. What a sub-command does is in cmd_NAME.c. */
 #include <errno.h>
 #include <locale.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "cli/command.h"
 #include "cli/locate.h"
 #include "cli/options.h"
+#include "cli/programs.h"
 #include "cli/text.h"
 
 static const struct command *const commands[] = {
@@ -17,6 +19,18 @@ static const struct command *const commands[] = {
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
+
+/* A command that needs more libraries than this one is a program of its own, as git's are. */
+static const struct {
+	const char *name;
+	const char *summary;
+	const char *needs; /* to be built */
+} programs[] = {
+	{ "top", PROGRAM_TOP_SUMMARY, "libncurses-dev" },
+	{ "export", PROGRAM_EXPORT_SUMMARY, "libmicrohttpd-dev" },
+};
+
+#define N_PROGRAMS (sizeof programs / sizeof programs[0])
 
 static const struct command *find(const char *name)
 {
@@ -28,6 +42,14 @@ static const struct command *find(const char *name)
 	return NULL;
 }
 
+static bool is_beside(const char *program)
+{
+	char path[4096], name[64];
+
+	snprintf(name, sizeof name, "gcpreload-%s", program);
+	return locate_beside(path, sizeof path, name) == 0;
+}
+
 static void print_help(void)
 {
 	size_t i;
@@ -36,12 +58,15 @@ static void print_help(void)
 	     "Python web services without the pauses of Python's garbage collector.\n");
 	for (i = 0; i < N_COMMANDS; i++)
 		printf("  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+	for (i = 0; i < N_PROGRAMS; i++)
+		if (is_beside(programs[i].name))
+			printf("  %-8s  %s\n", programs[i].name, programs[i].summary);
 	puts("\nStart with:  gcpreload run gunicorn app:app   and then   gcpreload ps\n\n"
 	     "gcpreload COMMAND --help says more; gcpreload --version prints the version.\n"
 	     "Exit status: 0 fine, 1 no, 2 wrong usage.");
 }
 
-/* A command that needs more libraries than this one is a program of its own, as git's are. */
+/* Becomes gcpreload-NAME; returns where it cannot. */
 static int run_program(char **argv)
 {
 	char path[4096], name[256];
@@ -63,16 +88,24 @@ static int run_program(char **argv)
 
 static int unknown(char **argv)
 {
-	const char *names[N_COMMANDS + 1], *word = argv[0], *near;
-	size_t i;
+	const char *names[N_COMMANDS + N_PROGRAMS + 1], *word = argv[0], *near;
+	size_t i, n = 0;
 	int ret = run_program(argv);
 
 	if (ret >= 0)
 		return ret;
 	for (i = 0; i < N_COMMANDS; i++)
-		names[i] = commands[i]->name;
-	names[i++] = "help";
-	near = text_nearest(word, names, i);
+		names[n++] = commands[i]->name;
+	for (i = 0; i < N_PROGRAMS; i++) {
+		names[n++] = programs[i].name;
+		if (strcmp(word, programs[i].name) != 0)
+			continue;
+		complain("%s: the program gcpreload-%s is not installed; it is built where %s is",
+			 word, word, programs[i].needs);
+		return EXIT_NO;
+	}
+	names[n++] = "help";
+	near = text_nearest(word, names, n);
 	if (near)
 		complain("%s: there is no such command, did you mean %s?; see: gcpreload --help",
 			 word, near);

@@ -21,7 +21,7 @@ _gcpreload() {
 
 	COMPREPLY=()
 	if ((COMP_CWORD == 1)); then
-		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_commands) export help --help --version" -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_commands) help --help --version" -- "$word")
 		return
 	fi
 	if [[ $command == run || $command == doctor ]]; then

@@ -41,11 +41,8 @@ def settings() -> list[tuple[str, str, str, str]]:
 
 
 def sub_commands(program: Path) -> dict[str, str]:
-    """Each with its summary."""
-    found = dict(re.findall(r"^  ([a-z]+) +(\S.*)$", said(program, "--help"), re.M))
-    if program.with_name("gcpreload-export").exists():
-        found["export"] = said(program, "export", "--help").split("\n\n")[1].split("\n")[0]
-    return found
+    """Each with its summary; the programs beside it are in its list, too."""
+    return dict(re.findall(r"^  ([a-z]+) +(\S.*)$", said(program, "--help"), re.M))
 
 
 def literal(text: str) -> str:

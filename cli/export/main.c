@@ -11,6 +11,7 @@
 #include "cli/export/server.h"
 #include "cli/memory.h"
 #include "cli/options.h"
+#include "cli/programs.h"
 #include "cli/text.h"
 
 #define LISTEN "127.0.0.1:9721"
@@ -30,7 +31,7 @@ struct export
 static const struct command command_export = {
 	.name = "export",
 	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE] [--dir DIR]...",
-	.summary = "serve the measurements to Prometheus",
+	.summary = PROGRAM_EXPORT_SUMMARY,
 	.help =
 	    "Serves /metrics until SIGTERM or Ctrl-C. Counters are sums over the processes of a\n"
 	    "service (GCPRELOAD_SERVICE or OTEL_SERVICE_NAME), ended ones included.\n"

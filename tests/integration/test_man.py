@@ -32,6 +32,22 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return found
 
 
+def test_programs_beside_it_are_commands(tmp_path: Path) -> None:
+    """Listed where they are; else it is said what they need."""
+    beside = [p.name.partition("-")[2] for p in COMMAND.parent.glob("gcpreload-*")]
+    assert set(beside) <= set(COMMANDS)
+    alone = Path(shutil.copy(COMMAND, tmp_path))
+    listed = re.findall(
+        r"^  ([a-z]+)  ", run([alone, "--help"], environment()).stdout.decode(), re.M
+    )
+    assert listed == [name for name in COMMANDS if name not in beside]
+    env = {**environment(), "PATH": str(tmp_path)}
+    for name, package in (("export", "libmicrohttpd-dev"), ("top", "libncurses-dev")):
+        done = run([alone, name], env)
+        assert done.returncode == 1
+        assert f"gcpreload-{name} is not installed; it is built where {package} is" in str(done)
+
+
 def test_a_page_for_each_command(pages: dict[str, str]) -> None:
     assert len(COMMANDS) >= 10
     assert {f"gcpreload-{name}.1" for name in COMMANDS} <= set(pages)
