@@ -39,12 +39,16 @@ cli_link := $(if $(STATIC),-static)
 programs :=
 pkg      = $(shell pkg-config --exists $(1) 2>/dev/null && echo $(2))
 programs += $(call pkg,libmicrohttpd,export)
+programs += $(call pkg,ncursesw,top)
 programs := $(foreach p,$(programs),$(if $(wildcard cli/$(p)/*.c),$(p)))
 export_pkg := libmicrohttpd
+top_pkg := ncursesw
 program_bin := $(programs:%=$(B)/gcpreload-%)
 program_obj  = $(patsubst %.c,$(B)/cli/%.o,$(wildcard cli/$(1)/*.c))
 
-unit_src := $(wildcard tests/unit/test_*.c)
+# A program that is not made has no test, either.
+unit_src := $(filter-out $(patsubst %,tests/unit/test_%.c,$(filter-out $(programs),export top)), \
+	$(wildcard tests/unit/test_*.c))
 unit_bin := $(unit_src:tests/unit/%.c=$(B)/unit/%)
 # Everything of ours that a unit test may call, with sanitizers, in one archive.
 unit_lib_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
@@ -98,7 +102,8 @@ check: $(unit_bin)
 
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
 fuzz_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
-	cli/export/gather.c cli/export/metrics.c
+	cli/export/gather.c cli/export/metrics.c \
+	$(filter-out cli/top/main.c cli/top/screen.c,$(wildcard cli/top/*.c))
 fuzz_obj := $(fuzz_src:%.c=$(B)/fuzz/obj/%.o)
 fuzz_bin := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 fuzz_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"' -O1 -g -fsanitize=address,undefined \

@@ -163,6 +163,8 @@ char *text_command(char *out, size_t size, const char *command)
 		command += strspn(command, " ");
 	}
 	snprintf(out + n, size - n, "%s", command);
+	for (n = strlen(out); n && out[n - 1] == ' '; n--)
+		out[n - 1] = '\0';
 	return out;
 }
 
@@ -177,6 +179,11 @@ char *text_clock(char *out, size_t size, int64_t ns)
 	else
 		snprintf(out, size, "%s.%03d", text, (int)(ns % 1000000000 / 1000000));
 	return out;
+}
+
+int text_decimals(double value)
+{
+	return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
 }
 
 static char *long_duration(char *out, size_t size, double seconds)
@@ -220,11 +227,7 @@ char *text_duration(char *out, size_t size, double seconds)
 		if (value < 999.5)
 			break;
 	}
-	snprintf(out, size, "%.*f %s",
-		 value < 9.995	 ? 2
-		 : value < 99.95 ? 1
-				 : 0,
-		 value, units[i].name);
+	snprintf(out, size, "%.*f %s", text_decimals(value), value, units[i].name);
 	return out;
 }
 
@@ -239,11 +242,7 @@ char *text_share(char *out, size_t size, double share)
 	else if (percent < 0.01)
 		snprintf(out, size, "<0.01 %%");
 	else
-		snprintf(out, size, "%.*f %%",
-			 percent < 9.995   ? 2
-			 : percent < 99.95 ? 1
-					   : 0,
-			 percent);
+		snprintf(out, size, "%.*f %%", text_decimals(percent), percent);
 	return out;
 }
 

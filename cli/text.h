@@ -42,6 +42,9 @@ char *text_clock(char *out, size_t size, int64_t ns);
  * or two units. Returns out. */
 char *text_duration(char *out, size_t size, double seconds);
 
+/* Decimals that make three digits of a number from 0 to 999. */
+int text_decimals(double value);
+
 /* A share from 0 to 1 as "0.52 %"; "-" for one below 0, which means unknown. Returns out. */
 char *text_share(char *out, size_t size, double share);
 

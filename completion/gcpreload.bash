@@ -52,7 +52,7 @@ _gcpreload() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) mode=off mode=observe mode=freeze mode=idle" -- "$word")
 	elif [[ $command == report && " ${COMP_WORDS[*]} " == *" --compare "* ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
-	elif [[ $command != run && $command != clean ]]; then
+	elif [[ $command != run && $command != clean && $command != top ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids)" -- "$word")
 	fi
 }

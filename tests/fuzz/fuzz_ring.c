@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a ring: the reader, and every command and the exporter behind it. They print: run it
- * with -close_fd_mask=3. */
+/* Any bytes as a ring: the reader, and every command, the exporter and top behind it. They print:
+ * run it with -close_fd_mask=3. */
 #include <fcntl.h>
 #include <getopt.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 
 #include "cli/command.h"
 #include "cli/export/metrics.h"
+#include "cli/top/render.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -64,6 +65,27 @@ static void export(void)
 	gather_free(&gather);
 }
 
+/* The list, then the process on a screen of its own. */
+static void top(void)
+{
+	const struct rings_choice choice = { .dir = place };
+	struct render_paper paper = { 80, 24, true };
+	struct look look = { 0 };
+	struct view view = { .seconds = 1 };
+	struct lines lines = { 0 };
+
+	look_take(&look, &choice, 0);
+	view_arrange(&view, &look);
+	render_list(&lines, &view, &paper);
+	view_press(&view, &look, VIEW_ENTER);
+	look_take(&look, &choice, 0);
+	view_arrange(&view, &look);
+	render_screen(&lines, &view, &look, &paper);
+	lines_free(&lines);
+	view_free(&view);
+	look_free(&look);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd;
@@ -79,5 +101,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	say(&command_report, NULL);
 	say(&command_report, "--json");
 	export();
+	top();
 	return 0;
 }

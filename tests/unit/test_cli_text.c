@@ -281,6 +281,7 @@ static void commands(void **state)
 
 	(void)state;
 	command("", "");
+	command("/usr/bin/python3", "python3");
 	command("gunicorn app:app", "gunicorn app:app");
 	command("/usr/bin/python3 /srv/bin/gunicorn -c /etc/x", "python3 gunicorn -c /etc/x");
 	command("/usr/bin/python3 -m /a/b", "python3 -m /a/b");

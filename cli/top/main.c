@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* gcpreload-top: the processes and their collections, live, on a terminal; or once. */
+#include <errno.h>
+#include <langinfo.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "cli/command.h"
+#include "cli/follow.h"
+#include "cli/options.h"
+#include "cli/programs.h"
+#include "cli/text.h"
+#include "cli/top/screen.h"
+
+#define SECONDS 1
+
+struct top {
+	struct rings_choice choice;
+	struct look look;
+	struct view view;
+	bool utf8;
+	bool once;
+	bool interval; /* -n was given */
+	bool no_color;
+};
+
+static const struct command command_top = {
+	.name = "top",
+	.usage = "[-1] [-n SECONDS] [--no-color] [--dir DIR] [--user UID | --all-users]",
+	.summary = PROGRAM_TOP_SUMMARY,
+	.help =
+	    "Sorted by the share of time in collections; Enter shows one process: rates, pauses,\n"
+	    "its last collections with their causes. The key h tells the others, q ends.\n"
+	    "\n"
+	    "  -1, --once         print the list once and end; with -n, after so many seconds,\n"
+	    "                     which NOW is about\n"
+	    "  -n SECONDS         look that often (default: 1)\n"
+	    "  --no-color         no colours, as with NO_COLOR in the environment\n" RINGS_HELP "\n"
+	    "NOW is the % of time in collections since the last look, ALL since the process's\n"
+	    "present period began; MAX is the longest pause of that period in ms, G0 G1 G2 the\n"
+	    "99th percentile of each generation. See also: gcpreload ps --json\n",
+};
+
+static int read_options(struct top *top, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		RINGS_OPTIONS,
+		OPTION_HELP,
+		{ "once", no_argument, NULL, '1' },
+		{ "no-color", no_argument, NULL, 'C' },
+		{ 0 },
+	};
+	struct options o = { &command_top, argc, argv, ":" RINGS_SHORTS "1n:h", longs, -1, 0 };
+	const char *why;
+	int c;
+
+	while ((c = options_next(&o)) != -1) {
+		switch (c) {
+		case '1':
+			top->once = true;
+			break;
+		case 'C':
+			top->no_color = true;
+			break;
+		case 'n':
+			top->interval = true;
+			if (view_seconds(&top->view, optarg) < 0)
+				return options_wrong(
+				    &command_top, "-n: %s: not a number from 0.1 to 3600", optarg);
+			break;
+		default:
+			if (o.exit >= 0)
+				return o.exit;
+			if (rings_option(&top->choice, c, &why) < 0)
+				return options_wrong(&command_top, "%s: %s", optarg, why);
+		}
+	}
+	if (optind < argc)
+		return options_wrong(&command_top, "%s: takes no operand", argv[optind]);
+	return -1;
+}
+
+static void look(struct top *top)
+{
+	look_take(&top->look, &top->choice, top->view.seconds / 2);
+	view_arrange(&top->view, &top->look);
+}
+
+static int print_once(struct top *top)
+{
+	struct render_paper paper = { .utf8 = top->utf8 };
+	struct lines lines = { 0 };
+	struct timespec pause;
+
+	look(top);
+	if (top->interval) {
+		pause.tv_sec = (time_t)top->view.seconds;
+		pause.tv_nsec = (long)((top->view.seconds - (double)pause.tv_sec) * 1e9);
+		nanosleep(&pause, NULL);
+		look(top);
+	}
+	render_list(&lines, &top->view, &paper);
+	lines_print(&lines, stdout);
+	lines_free(&lines);
+	if (top->look.message)
+		complain("%s", top->look.message);
+	else if (!top->look.now.n)
+		complain("%s: no process has measurements here; a process has some once it serves",
+			 top->look.where);
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return EXIT_FINE;
+	if (errno != EPIPE)
+		complain("output: %s", strerror(errno));
+	return EXIT_NO;
+}
+
+static void draw(struct top *top)
+{
+	struct render_paper paper = { .utf8 = top->utf8 };
+	struct lines lines = { 0 };
+
+	screen_size(&paper);
+	render_screen(&lines, &top->view, &top->look, &paper);
+	screen_draw(&lines);
+	lines_free(&lines);
+}
+
+static double seconds_left(const struct top *top)
+{
+	double since = (double)(follow_now() - top->look.now.ns) / 1e9;
+
+	if (top->view.paused)
+		return -1;
+	return since < top->view.seconds ? top->view.seconds - since : 0;
+}
+
+static int run(struct top *top)
+{
+	const char *no_color = getenv("NO_COLOR");
+	enum view_wish wish = VIEW_LOOK;
+	enum view_key key;
+	char *cause;
+
+	if (screen_begin(!top->no_color && !(no_color && *no_color), &cause) < 0) {
+		complain("top: %s", cause);
+		free(cause);
+		return EXIT_NO;
+	}
+	while (wish != VIEW_END) {
+		if (wish == VIEW_LOOK)
+			look(top);
+		draw(top);
+		key = screen_wait(seconds_left(top));
+		if (key == VIEW_NO_KEY)
+			wish = seconds_left(top) == 0 ? VIEW_LOOK : VIEW_DRAW;
+		else
+			wish = view_press(&top->view, &top->look, key);
+	}
+	screen_end();
+	return EXIT_FINE;
+}
+
+int main(int argc, char **argv)
+{
+	struct top top = { .view = { .seconds = SECONDS } };
+	int ret = read_options(&top, argc, argv);
+
+	if (ret >= 0)
+		goto out;
+	setlocale(LC_CTYPE, "");
+	top.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
+	ret = top.once ? print_once(&top) : run(&top);
+out:
+	view_free(&top.view);
+	look_free(&top.look);
+	return ret;
+}
