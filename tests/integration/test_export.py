@@ -6,7 +6,6 @@ import contextlib
 import json
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import urllib.parse
@@ -17,15 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lib.paths import COMMAND, DEADLINE
+from lib.export import PROGRAM, exporting, own, served
+from lib.paths import DEADLINE
 from lib.puppet import Puppet
-from lib.rings import COUNTS, Process, by_pid, command
+from lib.rings import by_pid, command
 from lib.run import environment, wait_for
 from venvs import Interpreter
 
 SAMPLE = re.compile(r'(\w+)(?:\{((?:\w+="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)$')
 LABEL = re.compile(r'(\w+)="((?:[^"\\\n]|\\.)*)"')
-PROGRAM = COMMAND.with_name("gcpreload-export")
 Samples = list[tuple[str, dict[str, str], float]]
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="libmicrohttpd-dev is missing")
@@ -64,42 +63,14 @@ def one(samples: Samples, name: str) -> float:
 @contextlib.contextmanager
 def exporter(ring_dir: Path, *words: str) -> Iterator[str]:
     """Serving; its address."""
-    process = subprocess.Popen(
-        [COMMAND, "export", "--listen", "127.0.0.1:0", "--dir", ring_dir, *words],
-        env=environment(),
-        stderr=subprocess.PIPE,
-    )
-    assert process.stderr
-    try:
-        said = process.stderr.readline().decode()
-        yield "http://127.0.0.1:" + said.rsplit(":", 1)[1].strip()
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(DEADLINE) == 0
-        process.stderr.close()
+    with exporting(ring_dir, *words) as process:
+        yield process.url
 
 
 def fetch(url: str, **headers: str) -> tuple[str, str]:
     request = urllib.request.Request(url, headers=headers)
     with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
         return answer.headers["Content-Type"], answer.read().decode()
-
-
-def served(puppet: Puppet) -> Process:
-    """Ready, with garbage collected, and no collection to come."""
-    puppet.do("one = listen()", "arm(one)", "garbage(60000)", "gc.collect()", "gc.disable()")
-    shown = puppet.shown()
-    assert shown.state == "ready"
-    return shown
-
-
-def own(puppet: Puppet) -> dict[str, list[int]]:
-    """gc.get_stats(), without what was before we came."""
-    stats, inherited = puppet.do("gc.get_stats()"), puppet.shown().inherited
-    return {
-        name: [now[name] - before[name] for now, before in zip(stats, inherited)]
-        for name in COUNTS
-    }
 
 
 @pytest.mark.parametrize("style", [[], ["--per-process"], ["--compat-names"]])
