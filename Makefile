@@ -38,10 +38,10 @@ cli_link := $(if $(STATIC),-static)
 # libraries are found. Only the objects that it uses are linked out of the command's archive.
 programs :=
 pkg      = $(shell pkg-config --exists $(1) 2>/dev/null && echo $(2))
-programs += $(call pkg,libmicrohttpd,export)
+programs += $(call pkg,libmicrohttpd libcurl zlib,export)
 programs += $(call pkg,ncursesw,top)
 programs := $(foreach p,$(programs),$(if $(wildcard cli/$(p)/*.c),$(p)))
-export_pkg := libmicrohttpd
+export_pkg := libmicrohttpd libcurl zlib
 top_pkg := ncursesw
 program_bin := $(programs:%=$(B)/gcpreload-%)
 program_obj  = $(patsubst %.c,$(B)/cli/%.o,$(wildcard cli/$(1)/*.c))
@@ -102,7 +102,7 @@ check: $(unit_bin)
 
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
 fuzz_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
-	cli/export/gather.c cli/export/metrics.c \
+	$(addprefix cli/export/,gather.c metrics.c otlp_message.c otlp_state.c) \
 	$(filter-out cli/top/main.c cli/top/screen.c,$(wildcard cli/top/*.c))
 fuzz_obj := $(fuzz_src:%.c=$(B)/fuzz/obj/%.o)
 fuzz_bin := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

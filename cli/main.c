@@ -27,7 +27,8 @@ static const struct {
 	const char *needs; /* to be built */
 } programs[] = {
 	{ "top", PROGRAM_TOP_SUMMARY, "libncurses-dev" },
-	{ "export", PROGRAM_EXPORT_SUMMARY, "libmicrohttpd-dev" },
+	{ "export", PROGRAM_EXPORT_SUMMARY,
+	  "libmicrohttpd-dev, libcurl4-openssl-dev and zlib1g-dev" },
 };
 
 #define N_PROGRAMS (sizeof programs / sizeof programs[0])

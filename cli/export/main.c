@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* gcpreload-export: what the rings say, for Prometheus: over HTTP, into a file, or once. */
+/* gcpreload-export: what the rings say, for Prometheus: over HTTP, into a file, or once; and
+ * pushed to an OpenTelemetry collector. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -8,13 +9,15 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/export/otlp.h"
 #include "cli/export/server.h"
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/programs.h"
 #include "cli/text.h"
 
-#define LISTEN "127.0.0.1:9721"
+#define LISTEN	  "127.0.0.1:9721"
+#define NO_LISTEN "none"
 
 struct export
 {
@@ -26,31 +29,73 @@ struct export
 	const char *listen;
 	const char *textfile;
 	bool once;
+	bool push;
+	struct otlp_options otlp;
 };
 
 static const struct command command_export = {
 	.name = "export",
-	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE] [--dir DIR]...",
+	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE] [--otlp [URL]]\n"
+		 "                        [--dir DIR]...",
 	.summary = PROGRAM_EXPORT_SUMMARY,
 	.help =
 	    "Serves /metrics until SIGTERM or Ctrl-C. Counters are sums over the processes of a\n"
 	    "service (GCPRELOAD_SERVICE or OTEL_SERVICE_NAME), ended ones included.\n"
 	    "\n"
-	    "  --listen A:PORT    where to serve (default: " LISTEN "; port 0 takes a free one)\n"
+	    "  --listen A:PORT    where to serve (default: " LISTEN "; port 0 takes a free one;\n"
+	    "                     none: only push)\n"
 	    "  --once             print the metrics and end\n"
 	    "  --textfile FILE    write them there, whole or not at all, and end: for the\n"
 	    "                     textfile collector of node_exporter; the name ends in .prom\n"
+	    "  --otlp [URL]       also push to an OpenTelemetry collector, OTLP over HTTP in JSON, "
+	    "at\n"
+	    "                     URL/v1/metrics (default: what is said below); with --once push\n"
+	    "                     once, print nothing, and tell by the status whether it arrived\n"
+	    "  --otlp-command     with --otlp and --per-process: command lines, too\n"
 	    "  --openmetrics      with --once or --textfile: OpenMetrics 1.0\n"
-	    "  --per-process      a label pid instead of sums\n"
+	    "  --per-process      a label pid, or an OpenTelemetry resource each, instead of sums\n"
 	    "  --compat-names     python_gc_* without cause and period, as prometheus_client\n"
 	    "                     names them; not beside an application that exports its own\n"
 	    "  --dir DIR          where to look, several times for several\n"
 	    "                     (default: GCPRELOAD_DIR, or /dev/shm)\n"
 	    "  --user UID         measurements of another user\n"
-	    "  --all-users        measurements of all users that may be read\n",
+	    "  --all-users        measurements of all users that may be read\n"
+	    "\n"
+	    "--otlp takes OpenTelemetry's own variables; without it they do nothing:\n"
+	    "  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT (as it is), OTEL_EXPORTER_OTLP_ENDPOINT\n"
+	    "  (/v1/metrics is appended); default: http://localhost:4318\n"
+	    "  OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION (gzip, none), _CERTIFICATE,\n"
+	    "  _CLIENT_KEY, _CLIENT_CERTIFICATE, and each with METRICS_ before its last part\n"
+	    "  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE (cumulative, delta, lowmemory)\n"
+	    "  OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION\n"
+	    "  (base2_exponential_bucket_histogram, explicit_bucket_histogram)\n"
+	    "  OTEL_METRIC_EXPORT_INTERVAL (60000 ms), OTEL_METRIC_EXPORT_TIMEOUT (30000 ms)\n"
+	    "  OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES (where a process does not say more)\n"
+	    "  OTEL_SDK_DISABLED\n"
+	    "What a collector does not take while it is down is in the push after. Deltas begin\n"
+	    "when the exporter does, cumulative counts when the processes did.\n",
 };
 
-enum { LISTEN_AT = 256, ONCE, TEXTFILE, OPENMETRICS, PER_PROCESS, COMPAT_NAMES };
+enum {
+	LISTEN_AT = 256,
+	ONCE,
+	TEXTFILE,
+	OPENMETRICS,
+	PER_PROCESS,
+	COMPAT_NAMES,
+	OTLP,
+	OTLP_COMMAND
+};
+
+/* getopt has a value that may be missing only as --otlp=URL. No other words are expected, so one
+ * behind it is the value. */
+static void take_otlp(struct export *export, int argc, char **argv)
+{
+	if (!optarg && optind < argc && *argv[optind] != '-')
+		optarg = argv[optind++];
+	export->push = true;
+	export->otlp.endpoint = optarg;
+}
 
 static int take_option(struct export *export, int c)
 {
@@ -70,10 +115,13 @@ static int take_option(struct export *export, int c)
 		export->style.openmetrics = true;
 		break;
 	case PER_PROCESS:
-		export->style.per_process = true;
+		export->style.per_process = export->otlp.per_process = true;
 		break;
 	case COMPAT_NAMES:
 		export->style.compat = true;
+		break;
+	case OTLP_COMMAND:
+		export->otlp.command_line = true;
 		break;
 	case 'd':
 		export->dirs =
@@ -98,6 +146,8 @@ static int read_options(struct export *export, int argc, char **argv)
 		{ "openmetrics", no_argument, NULL, OPENMETRICS },
 		{ "per-process", no_argument, NULL, PER_PROCESS },
 		{ "compat-names", no_argument, NULL, COMPAT_NAMES },
+		{ "otlp", optional_argument, NULL, OTLP },
+		{ "otlp-command", no_argument, NULL, OTLP_COMMAND },
 		{ 0 },
 	};
 	struct options o = { &command_export, argc, argv, ":" RINGS_SHORTS "h", longs, -1, 0 };
@@ -106,6 +156,10 @@ static int read_options(struct export *export, int argc, char **argv)
 	while ((c = options_next(&o)) != -1) {
 		if (o.exit >= 0)
 			return o.exit;
+		if (c == OTLP) {
+			take_otlp(export, argc, argv);
+			continue;
+		}
 		ret = take_option(export, c);
 		if (ret >= 0)
 			return ret;
@@ -115,6 +169,11 @@ static int read_options(struct export *export, int argc, char **argv)
 	if (!!export->listen + export->once + !!export->textfile > 1)
 		return options_wrong(&command_export,
 				     "--listen, --once and --textfile: one of them");
+	if (export->textfile && export->push)
+		return options_wrong(&command_export, "--textfile and --otlp: one of them");
+	if (!export->push && export->listen && strcmp(export->listen, NO_LISTEN) == 0)
+		return options_wrong(&command_export,
+				     "--listen none: there is nothing to do without --otlp");
 	return -1;
 }
 
@@ -167,29 +226,81 @@ static int print_once(struct export *export)
 	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_FINE : complain_of("output");
 }
 
+/* The pusher, with rings of its own to look at, so that it shares nothing with the server and
+ * neither waits for the other. */
+static struct otlp *new_otlp(struct export *export)
+{
+	struct gather gather = { .n_choices = export->gather.n_choices };
+	size_t size = gather.n_choices * sizeof *gather.choices;
+
+	gather.choices = need(malloc(size));
+	memcpy(gather.choices, export->gather.choices, size);
+	return otlp_new(&export->otlp, &gather);
+}
+
+static int push_once(struct export *export)
+{
+	struct otlp *otlp = new_otlp(export);
+	bool arrived;
+
+	if (!otlp)
+		return EXIT_USAGE;
+	arrived = otlp_once(otlp);
+	otlp_free(otlp);
+	return arrived ? EXIT_FINE : EXIT_NO;
+}
+
+/* NULL when it was said why there is none. */
+static struct server *start_server(struct export *export)
+{
+	char *cause = NULL;
+	struct server *server =
+	    server_start(export->listen, &export->gather, &export->style, &cause);
+
+	if (!server)
+		complain("%s", cause);
+	free(cause);
+	return server;
+}
+
 static int serve(struct export *export)
 {
-	const char *listen = export->listen ? export->listen : LISTEN;
-	struct server *server;
-	char *cause = NULL;
+	struct server *server = NULL;
+	struct otlp *otlp = NULL;
+	int ret = EXIT_FINE, signal;
 	sigset_t ends;
-	int signal;
 
 	sigemptyset(&ends);
 	sigaddset(&ends, SIGINT);
 	sigaddset(&ends, SIGTERM);
 	sigprocmask(SIG_BLOCK, &ends, NULL); /* before there are threads */
-	server = server_start(listen, &export->gather, &export->style, &cause);
-	if (!server) {
-		complain("%s", cause);
-		free(cause);
-		return EXIT_NO;
+	if (export->push) {
+		otlp = new_otlp(export);
+		if (!otlp)
+			return EXIT_USAGE;
 	}
-	fprintf(stderr, "gcpreload: /metrics on %.*s:%u\n", (int)(strrchr(listen, ':') - listen),
-		listen, server_port(server));
+	if (!export->listen)
+		export->listen = LISTEN;
+	if (strcmp(export->listen, NO_LISTEN) != 0) {
+		server = start_server(export);
+		if (!server) {
+			ret = EXIT_NO;
+			goto out;
+		}
+	}
+	if (otlp)
+		otlp_start(otlp);
+	if (server)
+		fprintf(stderr, "gcpreload: /metrics on %.*s:%u\n",
+			(int)(strrchr(export->listen, ':') - export->listen), export->listen,
+			server_port(server));
 	sigwait(&ends, &signal);
-	server_stop(server);
-	return EXIT_FINE;
+out:
+	if (otlp)
+		otlp_free(otlp);
+	if (server)
+		server_stop(server);
+	return ret;
 }
 
 int main(int argc, char **argv)
@@ -210,7 +321,7 @@ int main(int argc, char **argv)
 	if (export.textfile)
 		ret = write_textfile(&export);
 	else if (export.once)
-		ret = print_once(&export);
+		ret = export.push ? push_once(&export) : print_once(&export);
 	else
 		ret = serve(&export);
 out:

@@ -107,8 +107,8 @@ def test_setup_tells_what_to_type_where_it_may_not(tmp_path: Path) -> None:
     done = run(["/bin/sh", ROOT / "scripts" / "setup", "build"], env)
     assert done.returncode == 1
     assert (
-        b"apt-get update && apt-get install -y gcc libc6-dev pkg-config libmicrohttpd-dev\n"
-        in done.stderr
+        b"apt-get update && apt-get install -y gcc libc6-dev pkg-config libcurl4-openssl-dev "
+        b"libmicrohttpd-dev libncurses-dev zlib1g-dev\n" in done.stderr
     )
 
 
