@@ -13,6 +13,9 @@
 
 #include "cli/command.h"
 #include "cli/export/metrics.h"
+#include "cli/export/otlp_config.h"
+#include "cli/export/otlp_message.h"
+#include "cli/json_read.h"
 #include "cli/top/render.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -86,6 +89,40 @@ static void top(void)
 	look_free(&look);
 }
 
+/* Twice, so that there are deltas; what is written must be JSON. */
+static void push(bool per_process)
+{
+	static const struct otlp_pairs none = { NULL, 0 };
+	const struct otlp_style style = { &none, per_process, true, !per_process, per_process };
+	struct otlp_state state = { .per_process = per_process };
+	struct json_value *value;
+	char *text, *cause;
+	struct json json;
+	size_t i, round, size;
+	FILE *out;
+
+	state.gather.choices = calloc(1, sizeof *state.gather.choices);
+	state.gather.n_choices = 1;
+	state.gather.choices[0].dir = place;
+	for (round = 0; round < 2; round++) {
+		otlp_state_look(&state);
+		out = open_memstream(&text, &size);
+		otlp_message_begin(&json, out);
+		for (i = 0; i < state.n_subjects; i++)
+			otlp_message_add(&json, state.subjects[i], &style);
+		otlp_message_end(&json);
+		fclose(out);
+		value = json_read(text, size, &cause);
+		if (!value)
+			abort();
+		json_forget(value);
+		free(text);
+		for (i = 0; i < state.n_subjects; i++)
+			otlp_state_arrived(state.subjects[i]);
+	}
+	otlp_state_free(&state);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd;
@@ -102,5 +139,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	say(&command_report, "--json");
 	export();
 	top();
+	push(false);
+	push(true);
 	return 0;
 }
