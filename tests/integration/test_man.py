@@ -45,7 +45,7 @@ def test_programs_beside_it_are_commands(tmp_path: Path) -> None:
     for name, package in (("export", "libmicrohttpd-dev"), ("top", "libncurses-dev")):
         done = run([alone, name], env)
         assert done.returncode == 1
-        assert f"gcpreload-{name} is not installed; it is built where {package} is" in str(done)
+        assert f"gcpreload-{name} is not installed; it is built where {package}" in str(done)
 
 
 def test_a_page_for_each_command(pages: dict[str, str]) -> None:
