@@ -11,10 +11,15 @@
 #include "cli/text.h"
 #include "ring/sweep.h"
 
+#define WAIT_MS 5000 /* for a sweeper, which needs some milliseconds */
+
+enum { TOTALS = 256 };
+
 struct clean {
 	struct rings_choice choice;
 	bool json;
 	bool dry_run;
+	bool totals;
 	int exit;
 	const char *dir;
 	size_t removed;
@@ -42,14 +47,19 @@ static void say(void *arg, const char *name)
 static void clean_dir(void *arg, const struct rings_dir *dir)
 {
 	struct clean *clean = arg;
-	const struct gcpreload_sweep_limits everything = { .dry_run = clean->dry_run };
+	const struct gcpreload_sweep_limits everything = { .dry_run = clean->dry_run,
+							   .totals = clean->totals,
+							   .wait_ms = WAIT_MS };
 	int ret;
 
 	if (dir->foreign) /* said already */
 		return;
 	clean->dir = dir->path;
 	ret = gcpreload_sweep(dir->fd, &everything, say, clean);
-	if (ret < 0) {
+	if (ret == -EWOULDBLOCK) {
+		complain("%s: another program is cleaning it; try again", dir->path);
+		clean->exit = EXIT_NO;
+	} else if (ret < 0) {
 		complain("%s: cannot be cleaned: %s; try as its user or as root", dir->path,
 			 strerror(-ret));
 		clean->exit = EXIT_NO;
@@ -62,6 +72,7 @@ static int clean_options(struct clean *clean, const struct command *command, int
 					       OPTION_JSON,
 					       OPTION_HELP,
 					       { "dry-run", no_argument, NULL, 'n' },
+					       { "totals", no_argument, NULL, TOTALS },
 					       { 0 } };
 	struct options o = { command, argc, argv, ":" RINGS_SHORTS "jnh", longs, -1, 0 };
 	const char *why;
@@ -74,6 +85,9 @@ static int clean_options(struct clean *clean, const struct command *command, int
 			break;
 		case 'n':
 			clean->dry_run = true;
+			break;
+		case TOTALS:
+			clean->totals = true;
 			break;
 		default:
 			if (o.exit >= 0)
@@ -111,10 +125,13 @@ static int exec(const struct command *command, int argc, char **argv)
 
 const struct command command_clean = {
 	.name = "clean",
-	.usage = "[-n] [--json] [--dir DIR] [--user UID | --all-users]",
+	.usage = "[-n] [--totals] [--json] [--dir DIR] [--user UID | --all-users]",
 	.summary = "remove the measurements of processes that ended",
-	.help = "  -n, --dry-run      only say what would be removed\n"
-		"  --json             an array with an object per file\n" RINGS_HELP "\n"
-		"Files of living processes, and files that are not ours, are never touched.\n",
+	.help =
+	    "  -n, --dry-run      only say what would be removed\n"
+	    "  --totals           their totals, too, and let gcpreload export begin anew: else\n"
+	    "                     what they counted is kept, summed up by service\n"
+	    "  --json             an array with an object per file\n" RINGS_HELP "\n"
+	    "Files of living processes, and files that are not ours, are never touched.\n",
 	.exec = exec,
 };

@@ -12,6 +12,7 @@
 
 #include "cli/memory.h"
 #include "cli/text.h"
+#include "ring/retired.h"
 
 #define PREFIX	    "gcpreload-"
 #define HIGHEST_UID 4294967294ll
@@ -118,7 +119,8 @@ static int visit_all_users(int base, const char *path, rings_dir_visit *visit, v
 	return n;
 }
 
-/* --dir may name the directory of a user itself: a copy of it, say, or a mounted one. */
+/* --dir may name the directory of a user itself: a copy of it, say, or a
+ * mounted one. */
 static bool is_rings_dir(const char *path)
 {
 	char name[64];
@@ -200,7 +202,8 @@ static void visit_files(void *arg, const struct rings_dir *dir)
 		return;
 	}
 	while ((entry = readdir(list)))
-		if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".ctl"))
+		if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".ctl") &&
+		    !gcpreload_retired_name(entry->d_name, false))
 			visit_ring(arg, dir, entry->d_name);
 	closedir(list);
 }

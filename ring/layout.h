@@ -232,6 +232,29 @@ struct gcpreload_header {
 	uint32_t reserved2;
 };
 
+/*
+ * What is left of processes whose rings were removed: a file for each service beside the rings,
+ * retired.0 to retired.63 (the first one free, from a hash of the name on), and retired.other for
+ * the services that found none. It is a ring without slots and with a magic of its own: sizes,
+ * service_*, head and idle of the header (sums), and all series; the rest of the header is zero.
+ * Behind the header, at GCPRELOAD_RETIRED_OFFSET, comes the struct below. A file is replaced
+ * whole, by rename(2), never written to.
+ *
+ * Who removes a ring (sweep.c) first folds it in, under a lock on the directory, then sets the
+ * ring's S_ISVTX, then unlinks it. Of a crash between these: the ring that "last" names is in the
+ * sums already, so a reader leaves it out, and the next sweeper only unlinks it. A reader that has
+ * a removed ring open sees by S_ISVTX whether it was folded.
+ */
+#define GCPRELOAD_RETIRED_MAGIC	 "GCPTOTL1"
+#define GCPRELOAD_RETIRED_OFFSET 2048
+#define GCPRELOAD_RETIRED_FILES	 65 /* the last one is retired.other */
+
+struct gcpreload_retired {
+	uint64_t folded; /* rings */
+	uint64_t lost;	 /* their events that were written over */
+	char last[64];	 /* the name of the last one */
+};
+
 _Static_assert(sizeof(struct gcpreload_series) == 64 + 8 * GCPRELOAD_BUCKETS, "series");
 _Static_assert(sizeof(struct gcpreload_slot) == GCPRELOAD_SLOT_SIZE, "slot");
 _Static_assert(offsetof(struct gcpreload_slot, thread) == 40, "slot.thread");
@@ -242,6 +265,8 @@ _Static_assert(offsetof(struct gcpreload_header, library) == 352, "header.librar
 _Static_assert(offsetof(struct gcpreload_header, idle) == 1440, "header.idle");
 _Static_assert(sizeof(struct gcpreload_idle) == 64, "idle");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_HEADER_SIZE, "header");
+_Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_RETIRED_OFFSET, "header and retired");
+_Static_assert(sizeof(struct gcpreload_retired) == 80, "retired");
 _Static_assert(GCPRELOAD_HEADER_SIZE % GCPRELOAD_SLOT_SIZE == 0, "header alignment");
 _Static_assert(sizeof(struct gcpreload_series) % GCPRELOAD_SLOT_SIZE == 0, "series alignment");
 

@@ -35,6 +35,11 @@ int gcpreload_reader_refresh(struct gcpreload_reader *reader, const char **why);
 int gcpreload_reader_series(struct gcpreload_reader *reader, unsigned period, unsigned generation,
 			    unsigned cause, struct gcpreload_series *series);
 
+/* How many collections a series has counted: all of it is as it was where that is. Returns 0 or
+ * -errno. */
+int gcpreload_reader_collections(struct gcpreload_reader *reader, unsigned period,
+				 unsigned generation, unsigned cause, uint64_t *collections);
+
 /* Reads the next event. Returns 1 with *slot filled, 0 when there is none yet (call
  * gcpreload_reader_refresh to learn of new ones), or -errno. Overwritten events are skipped and
  * added to reader->lost. */

@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #include "ring/layout.h"
+#include "ring/raw.h"
+#include "ring/retired.h"
 
 #define NAME_SIZE   64 /* 10 digits, 20 digits, 8 of hex, and what stands around them */
 #define HALF_MADE_S 60
@@ -38,7 +40,9 @@ struct sweep {
 	void (*removed)(void *arg, const char *name);
 	void *arg;
 	int dir;
+	bool locked; /* nobody else folds rings or removes their totals */
 	int n_removed;
+	uint32_t n_folds;
 	uint64_t now_ns;
 	time_t now_s; /* of the clock that files have */
 	uint32_t most;
@@ -78,6 +82,8 @@ enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name)
 	bool hidden = *name == '.';
 	const char *end = skip_ring_name(name + hidden);
 
+	if (!end && gcpreload_retired_name(name, hidden))
+		return hidden ? GCPRELOAD_SWEEP_HALF : GCPRELOAD_SWEEP_TOTALS;
 	if (!end)
 		return GCPRELOAD_SWEEP_OTHER;
 	if (hidden)
@@ -89,17 +95,6 @@ enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name)
 	return strcmp(end, ".ctl") == 0 ? GCPRELOAD_SWEEP_CONTROL : GCPRELOAD_SWEEP_OTHER;
 }
 
-/* glibc's fstat is a symbol of 2.33; the system call fills the same struct on 64 bits. */
-static int stat_name(int dir, const char *name, struct stat *st)
-{
-	return (int)syscall(SYS_newfstatat, dir, name, st, AT_SYMLINK_NOFOLLOW);
-}
-
-static int stat_fd(int fd, struct stat *st)
-{
-	return (int)syscall(SYS_newfstatat, fd, "", st, 0x1000 /* AT_EMPTY_PATH */);
-}
-
 static void unlink_and_tell(struct sweep *s, const char *name)
 {
 	if (!s->limits->dry_run && unlinkat(s->dir, name, 0) < 0)
@@ -107,6 +102,18 @@ static void unlink_and_tell(struct sweep *s, const char *name)
 	s->n_removed++;
 	if (s->removed)
 		s->removed(s->arg, name);
+}
+
+/* A ring's numbers go to its service's totals first. */
+static bool may_go(struct sweep *s, int fd, const char *name)
+{
+	if (s->limits->dry_run || s->limits->totals ||
+	    gcpreload_sweep_kind(name) != GCPRELOAD_SWEEP_RING)
+		return true;
+	if (s->limits->max_folds && s->n_folds == s->limits->max_folds)
+		return false;
+	s->n_folds++;
+	return ring_retired_fold(s->dir, fd, name) != RING_STAYS;
 }
 
 /* The one place where a file is removed. A name is looked at again under the lock, because it
@@ -118,9 +125,9 @@ static void remove_file(struct sweep *s, const char *name)
 
 	if (fd < 0)
 		return;
-	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && stat_fd(fd, &by_fd) == 0 &&
-	    stat_name(s->dir, name, &by_name) == 0 && S_ISREG(by_fd.st_mode) &&
-	    by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev)
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && ring_stat_fd(fd, &by_fd) == 0 &&
+	    ring_stat_name(s->dir, name, &by_name) == 0 && S_ISREG(by_fd.st_mode) &&
+	    by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev && may_go(s, fd, name))
 		unlink_and_tell(s, name);
 	close(fd);
 }
@@ -132,18 +139,15 @@ static void remove_ring(struct sweep *s, const char *name)
 	struct stat st;
 	int before = s->n_removed;
 
+	if (!s->locked && !s->limits->dry_run)
+		return;
 	remove_file(s, name);
 	if (s->n_removed == before)
 		return;
 	memcpy(control, name, n);
 	memcpy(control + n, ".ctl", 5);
-	if (stat_name(s->dir, control, &st) == 0)
+	if (ring_stat_name(s->dir, control, &st) == 0)
 		remove_file(s, control);
-}
-
-static bool read_at(int fd, void *buffer, size_t size, uint64_t offset)
-{
-	return pread(fd, buffer, size, (off_t)offset) == (ssize_t)size;
 }
 
 /* By the file's own time, which is that of its last renaming. */
@@ -161,12 +165,13 @@ static uint64_t last_sign_of_life(const struct sweep *s, int fd, const struct st
 	struct gcpreload_header h;
 	struct gcpreload_slot slot;
 
-	if (!read_at(fd, &h, sizeof h, 0) || memcmp(h.magic, GCPRELOAD_RING_MAGIC, 8) != 0 ||
-	    !h.changed_ns || h.changed_ns > s->now_ns)
+	if (ring_read_at(fd, &h, sizeof h, 0) < 0 ||
+	    memcmp(h.magic, GCPRELOAD_RING_MAGIC, 8) != 0 || !h.changed_ns ||
+	    h.changed_ns > s->now_ns)
 		return file_time(s, st);
 	if (!h.head || !h.n_slots || h.slot_size < sizeof slot ||
-	    !read_at(fd, &slot, sizeof slot,
-		     h.slots_offset + (h.head - 1) % h.n_slots * h.slot_size))
+	    ring_read_at(fd, &slot, sizeof slot,
+			 h.slots_offset + (h.head - 1) % h.n_slots * h.slot_size) < 0)
 		return h.changed_ns;
 	if (slot.start_ns > h.changed_ns && slot.start_ns <= s->now_ns)
 		return slot.start_ns;
@@ -202,7 +207,7 @@ static void look_at_ring(struct sweep *s, const char *name)
 	if (fd < 0)
 		return;
 	/* Shared, so that a reader that asks at this moment is not told that it lives. */
-	if (flock(fd, LOCK_SH | LOCK_NB) < 0 || stat_fd(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 || ring_stat_fd(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
 		close(fd);
 		return;
 	}
@@ -218,7 +223,7 @@ static bool older_than_a_minute(const struct sweep *s, const char *name)
 {
 	struct stat st;
 
-	return stat_name(s->dir, name, &st) == 0 && S_ISREG(st.st_mode) &&
+	return ring_stat_name(s->dir, name, &st) == 0 && S_ISREG(st.st_mode) &&
 	       s->now_s - st.st_ctime > HALF_MADE_S;
 }
 
@@ -231,7 +236,7 @@ static bool is_orphan(const struct sweep *s, const char *name)
 
 	memcpy(ring, name, n);
 	ring[n] = '\0';
-	return stat_name(s->dir, ring, &st) < 0 && errno == ENOENT;
+	return ring_stat_name(s->dir, ring, &st) < 0 && errno == ENOENT;
 }
 
 static void look_at(struct sweep *s, const char *name)
@@ -248,6 +253,10 @@ static void look_at(struct sweep *s, const char *name)
 		if (older_than_a_minute(s, name) && is_orphan(s, name))
 			remove_file(s, name);
 		break;
+	case GCPRELOAD_SWEEP_TOTALS:
+		if (s->limits->totals && (s->locked || s->limits->dry_run))
+			remove_file(s, name);
+		break;
 	case GCPRELOAD_SWEEP_OTHER:
 		break;
 	}
@@ -260,6 +269,7 @@ static void begin(struct sweep *s, int dir, const struct gcpreload_sweep_limits 
 	s->limits = limits;
 	s->dir = dir;
 	s->n_removed = 0;
+	s->n_folds = 0;
 	s->n_kept = 0;
 	s->kept_bytes = 0;
 	s->most =
@@ -270,14 +280,44 @@ static void begin(struct sweep *s, int dir, const struct gcpreload_sweep_limits 
 	s->now_s = ts.tv_sec;
 }
 
+/* A lock on the directory itself, which a killed sweeper leaves to nobody. */
+static bool lock(int list, uint32_t wait_ms)
+{
+	const struct timespec moment = { .tv_nsec = 10000000 };
+	uint32_t waited;
+
+	for (waited = 0; flock(list, LOCK_EX | LOCK_NB) < 0; waited += 10) {
+		if (errno != EWOULDBLOCK || waited >= wait_ms)
+			return false;
+		nanosleep(&moment, NULL);
+	}
+	return true;
+}
+
+static int look_at_all(struct sweep *s, int list)
+{
+	const uint32_t most = s->limits->max_look;
+	char buffer[4096] __attribute__((aligned(8)));
+	uint32_t looked = 0;
+	long n = 0, at;
+
+	while ((!most || looked < most) &&
+	       (n = syscall(SYS_getdents64, list, buffer, sizeof buffer)) > 0) {
+		for (at = 0; at < n; at += ((struct entry *)(buffer + at))->length) {
+			if (most && looked >= most)
+				break;
+			looked++;
+			look_at(s, ((struct entry *)(buffer + at))->name);
+		}
+	}
+	return n < 0 ? -errno : s->n_removed;
+}
+
 int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
 		    void (*removed)(void *arg, const char *name), void *arg)
 {
 	struct sweep s;
-	char buffer[4096] __attribute__((aligned(8)));
-	uint32_t looked = 0;
-	long n = 0, at;
-	int list;
+	int list, ret;
 
 	/* A descriptor of its own: the place in a directory belongs to the open file. */
 	list = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -286,16 +326,14 @@ int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
 	begin(&s, dirfd, limits);
 	s.removed = removed;
 	s.arg = arg;
-	while ((!limits->max_look || looked < limits->max_look) &&
-	       (n = syscall(SYS_getdents64, list, buffer, sizeof buffer)) > 0) {
-		for (at = 0; at < n; at += ((struct entry *)(buffer + at))->length) {
-			if (limits->max_look && looked >= limits->max_look)
-				break;
-			looked++;
-			look_at(&s, ((struct entry *)(buffer + at))->name);
-		}
-	}
-	n = n < 0 ? -errno : 0;
+	s.locked = !limits->dry_run && lock(list, limits->wait_ms);
+	if (!s.locked && limits->wait_ms && !limits->dry_run)
+		ret = -EWOULDBLOCK;
+	else
+		ret = look_at_all(&s, list);
+	/* Not by close(2) alone: a child that another thread forked meanwhile has it open, too. */
+	if (s.locked)
+		flock(list, LOCK_UN);
 	close(list);
-	return n < 0 ? (int)n : s.n_removed;
+	return ret;
 }

@@ -16,15 +16,19 @@ struct gcpreload_sweep_limits {
 	uint64_t max_bytes;
 	uint64_t max_age_s; /* since the last sign of life */
 	uint32_t max_look;  /* entries of the directory to look at; 0: all */
+	uint32_t max_folds; /* rings to remove at most, since each must be read; 0: any */
 	bool dry_run;	    /* only tell what would be removed */
+	bool totals;	    /* the totals of removed rings, too: nothing is kept */
+	uint32_t wait_ms;   /* for another sweeper to end; 0: rings stay for the next one */
 };
 
 /* The order of age is known of so many files at once. */
 #define GCPRELOAD_SWEEP_MOST 64
 
 /* Removes the rings of dead processes beyond the limits, oldest first, with their control
- * files, and what was left half made more than a minute ago. removed (may be NULL) is told each
- * name. Returns how many files were removed, or -errno. */
+ * files, and what was left half made more than a minute ago. A ring's numbers are kept in its
+ * service's totals (retired.h). removed (may be NULL) is told each name. Returns how many files
+ * were removed, or -errno: -EWOULDBLOCK when another sweeper did not end in wait_ms. */
 int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
 		    void (*removed)(void *arg, const char *name), void *arg);
 
@@ -33,7 +37,8 @@ enum gcpreload_sweep_kind {
 	GCPRELOAD_SWEEP_OTHER,
 	GCPRELOAD_SWEEP_RING,	 /* PID.START.RANDOM */
 	GCPRELOAD_SWEEP_CONTROL, /* PID.START.RANDOM.ctl */
-	GCPRELOAD_SWEEP_HALF,	 /* .PID.START.RANDOM.new or .PID.START.RANDOM.ctl.new */
+	GCPRELOAD_SWEEP_HALF, /* .PID.START.RANDOM.new, .PID.START.RANDOM.ctl.new, .retired.N.new */
+	GCPRELOAD_SWEEP_TOTALS, /* retired.N */
 };
 
 enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name);

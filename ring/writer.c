@@ -11,6 +11,7 @@
 #include "ring/file.h"
 #include "ring/histogram.h"
 #include "ring/identity.h"
+#include "ring/raw.h"
 #include "ring/self.h"
 
 #define EARLY_SLOTS 256 /* a power of two */
@@ -313,22 +314,7 @@ static void fill_header(struct gcpreload_header *h)
 	struct timespec real;
 
 	*h = early.header;
-	h->endian = GCPRELOAD_RING_ENDIAN;
-	h->major = GCPRELOAD_RING_MAJOR;
-	h->minor = GCPRELOAD_RING_MINOR;
-	h->header_size = GCPRELOAD_HEADER_SIZE;
-	h->total_size = GCPRELOAD_FILE_SIZE;
-	h->series_offset = GCPRELOAD_SERIES_OFFSET;
-	h->series_size = sizeof(struct gcpreload_series);
-	h->n_periods = GCPRELOAD_PERIODS;
-	h->n_generations = GCPRELOAD_GENERATIONS;
-	h->n_causes = GCPRELOAD_CAUSES;
-	h->n_buckets = GCPRELOAD_BUCKETS;
-	h->histogram_scale = GCPRELOAD_HISTOGRAM_SCALE;
-	h->histogram_first = GCPRELOAD_HISTOGRAM_FIRST;
-	h->slots_offset = GCPRELOAD_SLOTS_OFFSET;
-	h->slot_size = GCPRELOAD_SLOT_SIZE;
-	h->n_slots = GCPRELOAD_FILE_SLOTS;
+	ring_fill_layout(h);
 	strncpy(h->library, GCPRELOAD_VERSION, sizeof h->library - 1);
 	clock_gettime(CLOCK_REALTIME, &real);
 	h->realtime_ns = (uint64_t)real.tv_sec * 1000000000u + (uint64_t)real.tv_nsec;

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from lib.paths import APPS
-from lib.rings import ps
+from lib.rings import ps, ring_files
 from lib.run import environment, run
 from lib.server import gunicorn
 from venvs import Interpreter
@@ -31,7 +31,7 @@ def test_the_dead_are_bounded(server_python: Interpreter, ring_dir: Path) -> Non
     with gunicorn(server_python, ring_dir, workers=2) as server:
         server.workers_in_state("ready", ring_dir, 2)
         living = [process.file for process in ps(ring_dir)]
-        left = [path for path in place.iterdir() if path != strange]
+        left = [path for path in ring_files(ring_dir) if path != strange]
         assert len(left) <= MAY_STAY + len(living)
         assert all(Path(file).exists() for file in living)
         assert strange.read_text() == "mine"

@@ -191,13 +191,17 @@ static void clean_removes_the_dead(void **state)
 	assert_int_equal(run(&command_clean, ""), 0);
 	says(output, "removed ");
 	says(output, expected);
-	assert_int_equal(place_count(place, NULL), 2);
+	/* The living one, what is not ours, and the sums of the dead one. */
+	assert_int_equal(place_count(place, NULL), 3);
 	assert_int_equal(run(&command_clean, ""), 0);
 	says(output, "nothing to remove");
 	writer_end(&living);
 	assert_int_equal(run(&command_clean, "--json"), 0);
 	is_json(output);
 	says(output, "\"removed\": true");
+	assert_int_equal(place_count(place, NULL), 2);
+	assert_int_equal(run(&command_clean, "--totals"), 0);
+	says(output, "/retired.");
 	assert_int_equal(place_count(place, NULL), 1);
 }
 

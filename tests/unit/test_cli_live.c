@@ -98,7 +98,7 @@ static void telling(void **state)
 	assert_int_equal(place_count(place, NULL), 4);
 	writer_end(&good);
 	writer_end(&deaf);
-	assert_int_equal(run(&command_clean, ""), 0);
+	assert_int_equal(run(&command_clean, "--totals"), 0);
 	assert_int_equal(place_count(place, NULL), 0);
 }
 

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <sys/file.h>
 
+#include "ring/retired.h"
 #include "ring/sweep.h"
 #include "test_rings.h"
 
@@ -52,7 +53,11 @@ static bool there(const char *name)
 
 static int sweep(uint32_t files, uint64_t bytes, uint64_t age, uint32_t look, bool dry)
 {
-	const struct gcpreload_sweep_limits limits = { files, bytes, age, look, dry };
+	const struct gcpreload_sweep_limits limits = { .max_files = files,
+						       .max_bytes = bytes,
+						       .max_age_s = age,
+						       .max_look = look,
+						       .dry_run = dry };
 
 	return gcpreload_sweep(dir, &limits, tell, told);
 }
@@ -68,6 +73,15 @@ static void kinds(void **state)
 		{ "1.2.deadbeef.ctl", GCPRELOAD_SWEEP_CONTROL },
 		{ ".1.2.deadbeef.new", GCPRELOAD_SWEEP_HALF },
 		{ ".1.2.deadbeef.ctl.new", GCPRELOAD_SWEEP_HALF },
+		{ "retired.0", GCPRELOAD_SWEEP_TOTALS },
+		{ "retired.63", GCPRELOAD_SWEEP_TOTALS },
+		{ "retired.other", GCPRELOAD_SWEEP_TOTALS },
+		{ ".retired.7.new", GCPRELOAD_SWEEP_HALF },
+		{ ".retired.other.new", GCPRELOAD_SWEEP_HALF },
+		{ "retired.64", GCPRELOAD_SWEEP_OTHER },
+		{ "retired.07", GCPRELOAD_SWEEP_OTHER },
+		{ "retired.1.new", GCPRELOAD_SWEEP_OTHER },
+		{ ".retired.1", GCPRELOAD_SWEEP_OTHER },
 		{ "", GCPRELOAD_SWEEP_OTHER },
 		{ ".", GCPRELOAD_SWEEP_OTHER },
 		{ "..", GCPRELOAD_SWEEP_OTHER },
@@ -201,6 +215,22 @@ static void work_is_bounded(void **state)
 	assert_true(n >= 8 && n <= 10); /* "." and ".." count too */
 }
 
+static void folds_are_bounded(void **state)
+{
+	const struct gcpreload_sweep_limits limits = { .max_folds = 10 };
+	char name[64];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 25; i++) {
+		snprintf(name, sizeof name, "%d.1.%08x", i + 1, (unsigned)i);
+		dead(name, 0);
+	}
+	assert_int_equal(gcpreload_sweep(dir, &limits, NULL, NULL), 10);
+	assert_int_equal(gcpreload_sweep(dir, &limits, NULL, NULL), 10);
+	assert_int_equal(gcpreload_sweep(dir, &limits, NULL, NULL), 5);
+}
+
 static void bad_descriptor(void **state)
 {
 	const struct gcpreload_sweep_limits all = { 0 };
@@ -222,13 +252,15 @@ static void a_real_process(void **state)
 	struct writer writer = writer_begin(living_process, place);
 	int rings = open(place_rings(place), O_RDONLY | O_DIRECTORY);
 	const struct gcpreload_sweep_limits all = { 0 };
+	char name[256];
 
 	(void)state;
 	assert_int_equal(gcpreload_sweep(rings, &all, NULL, NULL), 0);
 	assert_int_equal(place_count(place, NULL), 1);
 	writer_end(&writer);
 	assert_int_equal(gcpreload_sweep(rings, &all, NULL, NULL), 1);
-	assert_int_equal(place_count(place, NULL), 0);
+	assert_int_equal(place_count(place, name), 1);
+	assert_true(gcpreload_retired_name(name, false));
 	close(rings);
 }
 
@@ -298,6 +330,7 @@ int main(void)
 		TEST(by_age),
 		TEST(more_than_it_can_sort),
 		TEST(work_is_bounded),
+		TEST(folds_are_bounded),
 		TEST(bad_descriptor),
 		TEST(a_real_process),
 		TEST(never_steals_from_the_living),

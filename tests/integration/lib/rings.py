@@ -70,4 +70,6 @@ def wait_for_state(ring_dir: Path, state: str, number: int = 1) -> list[Process]
 
 
 def ring_files(ring_dir: Path) -> list[Path]:
-    return sorted(p for p in ring_dir.glob("gcpreload-*/*") if p.is_file())
+    """All but the totals of those that were removed."""
+    found = (p for p in ring_dir.glob("gcpreload-*/*") if p.is_file())
+    return sorted(p for p in found if not p.name.startswith("retired."))

@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring/retired.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "ring/histogram.h"
+#include "ring/raw.h"
+#include "ring/sweep.h"
+
+#define OTHER	    (GCPRELOAD_RETIRED_FILES - 1)
+#define MOST_SERIES 1024u /* of a later minor version; bounds the work */
+
+/* One fold: a ring, the file of its service as it is, and the new one. */
+struct fold {
+	int dir;
+	struct stat dir_is;
+	int ring;
+	const char *name;
+	struct gcpreload_header from;
+	unsigned i;
+	struct gcpreload_reader old; /* fd -1: there is none yet */
+	struct gcpreload_retired totals;
+	int new;
+	char hidden[RING_RETIRED_NAME];
+};
+
+static void name_of(char name[RING_RETIRED_NAME], unsigned i, bool hidden)
+{
+	const char *dot = hidden ? "." : "", *new = hidden ? ".new" : "";
+
+	if (i == OTHER)
+		snprintf(name, RING_RETIRED_NAME, "%sretired.other%s", dot, new);
+	else
+		snprintf(name, RING_RETIRED_NAME, "%sretired.%u%s", dot, i % OTHER, new);
+}
+
+bool gcpreload_retired_name(const char *name, bool hidden)
+{
+	char one[RING_RETIRED_NAME];
+	unsigned i;
+
+	if (strncmp(name, hidden ? ".retired." : "retired.", hidden ? 9 : 8) != 0)
+		return false;
+	for (i = 0; i < GCPRELOAD_RETIRED_FILES; i++) {
+		name_of(one, i, hidden);
+		if (strcmp(name, one) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* FNV-1a. Where a service's name leads to; that two meet is no harm. */
+static unsigned place_of(const char *service)
+{
+	uint32_t hash = 2166136261u;
+
+	for (; *service; service++)
+		hash = (hash ^ (uint8_t)*service) * 16777619u;
+	return hash % OTHER;
+}
+
+static int check(struct gcpreload_reader *reader, struct gcpreload_retired *retired,
+		 const struct stat *dir_is)
+{
+	const char *why;
+	struct stat st;
+	int ret;
+
+	if (ring_stat_fd(reader->fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_uid != dir_is->st_uid)
+		return -EPERM;
+	ret = ring_read_at(reader->fd, &reader->header, sizeof reader->header, 0);
+	if (ret == 0)
+		ret = ring_check_header(&reader->header, true, (uint64_t)st.st_size, &why);
+	if (ret == 0 && reader->header.header_size < GCPRELOAD_RETIRED_OFFSET + sizeof *retired)
+		ret = -EINVAL;
+	if (ret == 0)
+		ret = ring_read_at(reader->fd, retired, sizeof *retired, GCPRELOAD_RETIRED_OFFSET);
+	ring_terminate_texts(&reader->header);
+	retired->last[sizeof retired->last - 1] = '\0';
+	return ret;
+}
+
+static int open_checked(struct gcpreload_reader *reader, struct gcpreload_retired *retired, int dir,
+			const struct stat *dir_is, unsigned i)
+{
+	char name[RING_RETIRED_NAME];
+	int ret;
+
+	memset(reader, 0, sizeof *reader);
+	memset(retired, 0, sizeof *retired);
+	name_of(name, i, false);
+	reader->fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (reader->fd < 0)
+		return -errno;
+	ret = check(reader, retired, dir_is);
+	if (ret < 0) {
+		close(reader->fd);
+		reader->fd = -1;
+	}
+	return ret;
+}
+
+int gcpreload_retired_open(struct gcpreload_reader *reader, struct gcpreload_retired *retired,
+			   int dir, unsigned i)
+{
+	struct stat dir_is;
+
+	reader->fd = -1;
+	if (ring_stat_fd(dir, &dir_is) < 0)
+		return -errno;
+	return open_checked(reader, retired, dir, &dir_is, i);
+}
+
+bool gcpreload_retired_has(int ring)
+{
+	struct stat st;
+
+	return ring_stat_fd(ring, &st) == 0 && st.st_mode & S_ISVTX;
+}
+
+static bool mark(int ring)
+{
+	struct stat st;
+
+	return ring_stat_fd(ring, &st) == 0 && fchmod(ring, (st.st_mode & 0777) | S_ISVTX) == 0;
+}
+
+/* Only a mistake that may pass (no descriptor, no memory) is a reason to wait: what is not ours in
+ * a place stays there, and the next place is tried. */
+static bool may_pass(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EINTR ||
+	       error == -EIO;
+}
+
+/* Finds the file of the ring's service, or the place for one. Returns 0 or -errno. */
+static int find(struct fold *f)
+{
+	unsigned n, begin = place_of(f->from.service_name);
+	int ret;
+
+	for (n = 0; n < OTHER; n++) {
+		f->i = (begin + n) % OTHER;
+		ret = open_checked(&f->old, &f->totals, f->dir, &f->dir_is, f->i);
+		if (ret == -ENOENT)
+			return 0;
+		if (may_pass(ret))
+			return ret;
+		if (ret < 0)
+			continue;
+		if (strcmp(f->old.header.service_name, f->from.service_name) == 0)
+			return 0;
+		close(f->old.fd);
+	}
+	f->i = OTHER;
+	ret = open_checked(&f->old, &f->totals, f->dir, &f->dir_is, OTHER);
+	memset(f->from.service_name, 0, sizeof f->from.service_name);
+	memcpy(f->from.service_name, GCPRELOAD_RETIRED_OTHER, sizeof GCPRELOAD_RETIRED_OTHER);
+	return ret == -ENOENT ? 0 : ret;
+}
+
+/* A sweeper may have been killed after the fold of the ring before: it counts twice if that one
+ * is still there when its name is written over. */
+static bool finish_last(const struct fold *f)
+{
+	bool gone;
+	int fd;
+
+	if (gcpreload_sweep_kind(f->totals.last) != GCPRELOAD_SWEEP_RING)
+		return true;
+	fd = openat(f->dir, f->totals.last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return errno == ENOENT || errno == ELOOP;
+	gone = flock(fd, LOCK_EX | LOCK_NB) == 0 && mark(fd) &&
+	       unlinkat(f->dir, f->totals.last, 0) == 0;
+	close(fd);
+	return gone;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b, uint32_t c)
+{
+	a = a > b ? a : b;
+	return a > c ? a : c;
+}
+
+static void add_idle(struct gcpreload_idle *to, const struct gcpreload_idle *from)
+{
+	to->delayed_wakeups += from->delayed_wakeups;
+	to->delayed_ns += from->delayed_ns;
+	to->refused_busy += from->refused_busy;
+	to->refused_family += from->refused_family;
+	to->refused_budget += from->refused_budget;
+	to->refused_throttled += from->refused_throttled;
+	to->guard_trips += from->guard_trips;
+}
+
+/* The header of the new file. False where there are more series than we want to work through. */
+static bool make_header(struct fold *f, struct gcpreload_header *h)
+{
+	const struct gcpreload_header *old = &f->old.header, *from = &f->from;
+	uint64_t n;
+
+	memset(h, 0, sizeof *h);
+	memcpy(h->magic, GCPRELOAD_RETIRED_MAGIC, sizeof h->magic);
+	ring_fill_layout(h);
+	h->n_periods = larger(GCPRELOAD_PERIODS, old->n_periods, from->n_periods);
+	h->n_generations = larger(GCPRELOAD_GENERATIONS, old->n_generations, from->n_generations);
+	h->n_causes = larger(GCPRELOAD_CAUSES, old->n_causes, from->n_causes);
+	n = (uint64_t)h->n_periods * h->n_generations * h->n_causes;
+	if (n > MOST_SERIES)
+		return false;
+	h->total_size = (uint32_t)(h->series_offset + n * h->series_size);
+	h->slots_offset = h->total_size;
+	h->n_slots = 0;
+	h->head = old->head + from->head;
+	h->idle = old->idle;
+	add_idle(&h->idle, &from->idle);
+	memcpy(h->service_name, from->service_name, sizeof h->service_name);
+	memcpy(h->service_version, from->service_version, sizeof h->service_version);
+	memcpy(h->service_environment, from->service_environment, sizeof h->service_environment);
+	f->totals.folded++;
+	if (from->head > from->n_slots)
+		f->totals.lost += from->head - from->n_slots;
+	memset(f->totals.last, 0, sizeof f->totals.last);
+	memcpy(f->totals.last, f->name, strlen(f->name));
+	return true;
+}
+
+static int write_at(int fd, const void *data, size_t size, uint64_t offset)
+{
+	ssize_t n = pwrite(fd, data, size, (off_t)offset);
+
+	if (n < 0)
+		return -errno;
+	return n == (ssize_t)size ? 0 : -ENOSPC;
+}
+
+/* Where both are empty nothing is written, and tmpfs has no page there. */
+static int write_series(const struct fold *f, const struct gcpreload_header *h, unsigned i)
+{
+	unsigned c = i % h->n_causes, g = i / h->n_causes % h->n_generations;
+	unsigned p = i / h->n_causes / h->n_generations;
+	struct gcpreload_series sum = { 0 }, more;
+	int ret;
+
+	if (f->old.fd >= 0) {
+		ret = ring_read_series(f->old.fd, &f->old.header, p, g, c, &sum);
+		if (ret < 0)
+			return ret;
+	}
+	ret = ring_read_series(f->ring, &f->from, p, g, c, &more);
+	if (ret < 0)
+		return ret;
+	gcpreload_series_merge(&sum, &more);
+	return sum.collections ? write_at(f->new, &sum, sizeof sum,
+					  h->series_offset + (uint64_t)i * h->series_size)
+			       : 0;
+}
+
+/* As a ring's: for its user, and for the group where the directory is shared with one. */
+static int give_away(const struct fold *f)
+{
+	mode_t mode = f->dir_is.st_mode & S_IRGRP ? 0440 : 0400;
+	struct stat st;
+
+	if (ring_stat_fd(f->new, &st) < 0)
+		return -errno;
+	if ((st.st_uid != f->dir_is.st_uid || st.st_gid != f->dir_is.st_gid) &&
+	    fchown(f->new, f->dir_is.st_uid, f->dir_is.st_gid) < 0) {
+		if (st.st_uid != f->dir_is.st_uid)
+			return -errno;
+		mode = 0400;
+	}
+	return fchmod(f->new, mode) < 0 ? -errno : 0;
+}
+
+static int write_new(struct fold *f)
+{
+	struct gcpreload_header h;
+	struct rlimit limit;
+	unsigned i;
+	int ret;
+
+	if (!make_header(f, &h))
+		return -EINVAL;
+	/* Past the limit SIGXFSZ would kill the host. */
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < h.total_size)
+		return -EFBIG;
+	if (ftruncate(f->new, (off_t)h.total_size) < 0)
+		return -errno;
+	for (i = 0; i < h.n_periods * h.n_generations * h.n_causes; i++) {
+		ret = write_series(f, &h, i);
+		if (ret < 0)
+			return ret;
+	}
+	ret = write_at(f->new, &f->totals, sizeof f->totals, GCPRELOAD_RETIRED_OFFSET);
+	if (ret == 0)
+		ret = write_at(f->new, &h, sizeof h, 0);
+	return ret == 0 ? give_away(f) : ret;
+}
+
+/* Returns 0 or -errno; then all is as before. */
+static int replace(struct fold *f)
+{
+	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	char name[RING_RETIRED_NAME];
+	int ret;
+
+	name_of(f->hidden, f->i, true);
+	f->new = openat(f->dir, f->hidden, flags, 0600);
+	/* Nobody else makes one under the lock: a killed sweeper left it. */
+	if (f->new < 0 && errno == EEXIST && unlinkat(f->dir, f->hidden, 0) == 0)
+		f->new = openat(f->dir, f->hidden, flags, 0600);
+	if (f->new < 0)
+		return -errno;
+	ret = write_new(f);
+	close(f->new);
+	name_of(name, f->i, false);
+	if (ret == 0 && renameat(f->dir, f->hidden, f->dir, name) < 0)
+		ret = -errno;
+	if (ret < 0)
+		unlinkat(f->dir, f->hidden, 0);
+	return ret;
+}
+
+/* Reads the ring's header. A file that is not the directory's owner's could not be marked. */
+static bool is_ring(struct fold *f)
+{
+	const char *why;
+	struct stat st;
+
+	if (strlen(f->name) >= sizeof f->totals.last || ring_stat_fd(f->ring, &st) < 0 ||
+	    st.st_uid != f->dir_is.st_uid ||
+	    ring_read_at(f->ring, &f->from, sizeof f->from, 0) < 0 ||
+	    ring_check_header(&f->from, false, (uint64_t)st.st_size, &why) < 0)
+		return false;
+	ring_terminate_texts(&f->from);
+	return true;
+}
+
+enum ring_fold ring_retired_fold(int dir, int ring, const char *name)
+{
+	struct fold f = { .dir = dir, .ring = ring, .name = name, .old = { .fd = -1 } };
+	int ret;
+
+	if (ring_stat_fd(dir, &f.dir_is) < 0)
+		return RING_STAYS;
+	if (!is_ring(&f))
+		return RING_NOT_OURS;
+	if (gcpreload_retired_has(ring))
+		return RING_FOLDED;
+	ret = find(&f);
+	if (ret < 0)
+		return may_pass(ret) ? RING_STAYS : RING_NOT_OURS;
+	if (strcmp(f.totals.last, name) != 0)
+		ret = finish_last(&f) ? replace(&f) : -EBUSY;
+	if (f.old.fd >= 0)
+		close(f.old.fd);
+	/* No harm before truth: a full directory must not stay full of the dead. */
+	if (ret == -ENOSPC || ret == -EDQUOT || ret == -EINVAL)
+		return RING_NOT_OURS;
+	return ret == 0 && mark(ring) ? RING_FOLDED : RING_STAYS;
+}
