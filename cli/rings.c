@@ -10,12 +10,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/beneath.h"
 #include "cli/memory.h"
 #include "cli/text.h"
 #include "ring/retired.h"
 
 #define PREFIX	    "gcpreload-"
 #define HIGHEST_UID 4294967294ll
+#define MOST_SAID   256 /* names of directories are other people's: remember no more */
 
 int rings_option(struct rings_choice *choice, int c, const char **why)
 {
@@ -41,6 +43,35 @@ int rings_option(struct rings_choice *choice, int c, const char **why)
 	default:
 		return 0;
 	}
+}
+
+static void say(const struct rings_choice *choice, char *text)
+{
+	struct rings_said *said = choice->said;
+	size_t i;
+
+	for (i = 0; said && i < said->n; i++)
+		if (strcmp(said->texts[i], text) == 0)
+			break;
+	if (said && (i < said->n || i == MOST_SAID)) {
+		free(text);
+		return;
+	}
+	complain("%s", text);
+	if (said) {
+		said->texts = need(realloc(said->texts, (said->n + 1) * sizeof *said->texts));
+		said->texts[said->n++] = text;
+	} else {
+		free(text);
+	}
+}
+
+void rings_said_free(struct rings_said *said)
+{
+	while (said->n)
+		free(said->texts[--said->n]);
+	free(said->texts);
+	said->texts = NULL;
 }
 
 /* What to do about errno. */
@@ -69,10 +100,10 @@ static bool is_ours(const char *name)
 }
 
 /* Returns 1 when the directory was there. */
-static int visit_dir(int base, const char *base_path, const char *name, rings_dir_visit *visit,
-		     void *arg)
+static int visit_dir(const struct rings_choice *choice, int base, const char *base_path,
+		     const char *name, rings_dir_visit *visit, void *arg)
 {
-	struct rings_dir dir = { .fd = -1 };
+	struct rings_dir dir = { .fd = -1, .choice = choice };
 	struct stat st;
 
 	dir.fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -81,46 +112,50 @@ static int visit_dir(int base, const char *base_path, const char *name, rings_di
 	dir.path = strcmp(name, ".") == 0 ? need(strdup(base_path))
 					  : format_text("%s/%s", base_path, name);
 	if (dir.fd < 0) {
-		complain("%s: cannot be looked at: %s; %s", dir.path, strerror(errno), advice());
+		say(choice, format_text("%s: cannot be looked at: %s; %s", dir.path,
+					strerror(errno), advice()));
 		free(dir.path);
 		return 0;
 	}
 	if (fstat(dir.fd, &st) == 0) {
 		dir.owner = st.st_uid;
-		if (is_ours(name))
+		/* In a container, users may have other numbers than here. */
+		if (is_ours(name) && !choice->root)
 			dir.foreign = strtoul(name + sizeof PREFIX - 1, NULL, 10) != st.st_uid;
 	}
 	if (dir.foreign)
-		complain("%s: belongs to user %u, and not to the one in its name: do not trust "
-			 "what it says; remove it if you did not make it",
-			 dir.path, dir.owner);
+		say(choice, format_text("%s: belongs to user %u, and not to the one in its name: "
+					"do not trust what it says; remove it if you did not "
+					"make it",
+					dir.path, dir.owner));
 	visit(arg, &dir);
 	close(dir.fd);
 	free(dir.path);
 	return 1;
 }
 
-static int visit_all_users(int base, const char *path, rings_dir_visit *visit, void *arg)
+static int visit_all_users(const struct rings_choice *choice, int base, const char *path,
+			   rings_dir_visit *visit, void *arg)
 {
 	int n = 0, copy = openat(base, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *entry;
 
 	if (!list) {
-		complain("%s: cannot be listed: %s; %s", path, strerror(errno), advice());
+		say(choice,
+		    format_text("%s: cannot be listed: %s; %s", path, strerror(errno), advice()));
 		if (copy >= 0)
 			close(copy);
 		return 0;
 	}
 	while ((entry = readdir(list)))
 		if (is_ours(entry->d_name))
-			n += visit_dir(base, path, entry->d_name, visit, arg);
+			n += visit_dir(choice, base, path, entry->d_name, visit, arg);
 	closedir(list);
 	return n;
 }
 
-/* --dir may name the directory of a user itself: a copy of it, say, or a
- * mounted one. */
+/* --dir may name the directory of a user itself: a copy of it, say, or a mounted one. */
 static bool is_rings_dir(const char *path)
 {
 	char name[64];
@@ -134,31 +169,54 @@ static bool is_rings_dir(const char *path)
 	return is_ours(name);
 }
 
+/* Where the user's directories are. Its path, to be freed, in *path, also when it is not there. */
+static int open_base(const struct rings_choice *choice, char **path)
+{
+	const char *dir = base_of(choice);
+	int root, fd, saved_errno;
+
+	if (!choice->root) {
+		*path = need(strdup(dir));
+		return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	}
+	*path = format_text("%s/%s", choice->root, dir + strspn(dir, "/"));
+	root = open(choice->root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return -1;
+	fd = beneath_open(root, dir);
+	saved_errno = errno;
+	close(root);
+	errno = saved_errno;
+	return fd;
+}
+
 int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *arg, char **where)
 {
-	const char *path = base_of(choice);
-	char name[sizeof PREFIX + 10];
-	int n, base = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char name[sizeof PREFIX + 10], *path;
+	int n = 0, base = open_base(choice, &path);
 
 	if (choice->user)
 		snprintf(name, sizeof name, PREFIX "%.10s", choice->user);
 	else
 		snprintf(name, sizeof name, PREFIX "%u", (unsigned)geteuid());
+	if (base < 0) {
+		say(choice, format_text("%s: cannot be opened: %s; give another directory with %s",
+					path, strerror(errno),
+					choice->root ? "--dir, or another --root" : "--dir"));
+		goto out;
+	}
+	if (choice->all_users)
+		n = visit_all_users(choice, base, path, visit, arg);
+	else
+		n = visit_dir(choice, base, path, name, visit, arg);
+	if (!n && choice->dir && !choice->user && is_rings_dir(path))
+		n = visit_dir(choice, base, path, ".", visit, arg);
+	close(base);
+out:
 	if (where)
 		*where = choice->all_users ? format_text("%s/" PREFIX "*", path)
 					   : format_text("%s/%s", path, name);
-	if (base < 0) {
-		complain("%s: cannot be opened: %s; give another directory with --dir", path,
-			 strerror(errno));
-		return 0;
-	}
-	if (choice->all_users)
-		n = visit_all_users(base, path, visit, arg);
-	else
-		n = visit_dir(base, path, name, visit, arg);
-	if (!n && choice->dir && !choice->user && is_rings_dir(path))
-		n = visit_dir(base, path, ".", visit, arg);
-	close(base);
+	free(path);
 	return n;
 }
 
@@ -167,10 +225,11 @@ struct each {
 	void *arg;
 };
 
-static void visit_ring(const struct each *each, const struct rings_dir *dir, const char *name)
+static void visit_ring(void *arg, const struct rings_dir *dir, const struct dirent *entry)
 {
-	struct ring ring = { .dir = dir, .name = name };
-	int ret = gcpreload_reader_open(&ring.reader, dir->fd, name, &ring.why);
+	const struct each *each = arg;
+	struct ring ring = { .dir = dir, .name = entry->d_name };
+	int ret = gcpreload_reader_open(&ring.reader, dir->fd, ring.name, &ring.why);
 
 	if (ret == -ENOENT) /* its process ended, or it was cleaned, since we listed it */
 		return;
@@ -189,23 +248,30 @@ static bool has_suffix(const char *name, const char *suffix)
 	return n > m && strcmp(name + n - m, suffix) == 0;
 }
 
-static void visit_files(void *arg, const struct rings_dir *dir)
+bool rings_names(const struct rings_dir *dir, rings_name_visit *visit, void *arg)
 {
 	int copy = openat(dir->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *list = copy < 0 ? NULL : fdopendir(copy);
 	struct dirent *entry;
 
 	if (!list) {
-		complain("%s: cannot be listed: %s; %s", dir->path, strerror(errno), advice());
+		say(dir->choice, format_text("%s: cannot be listed: %s; %s", dir->path,
+					     strerror(errno), advice()));
 		if (copy >= 0)
 			close(copy);
-		return;
+		return false;
 	}
 	while ((entry = readdir(list)))
 		if (entry->d_name[0] != '.' && !has_suffix(entry->d_name, ".ctl") &&
 		    !gcpreload_retired_name(entry->d_name, false))
-			visit_ring(arg, dir, entry->d_name);
+			visit(arg, dir, entry);
 	closedir(list);
+	return true;
+}
+
+static void visit_files(void *arg, const struct rings_dir *dir)
+{
+	rings_names(dir, visit_ring, arg);
 }
 
 int rings_each(const struct rings_choice *choice, rings_visit *visit, void *arg, char **where)

@@ -4,14 +4,25 @@
 #define GCPRELOAD_CLI_RINGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "ring/reader.h"
 
+struct dirent;
+
+/* What was complained of, so that a program that looks again and again says it once. */
+struct rings_said {
+	char **texts;
+	size_t n;
+};
+
 /* Whose rings; all zero: one's own, in the default directory. */
 struct rings_choice {
+	const char *root; /* where dir is looked for: of another process; no link is followed */
 	const char *dir;  /* --dir, else GCPRELOAD_DIR, else /dev/shm */
 	const char *user; /* --user: a numeric user id */
 	bool all_users;
+	struct rings_said *said; /* NULL: say everything each time */
 };
 
 #define RINGS_SHORTS "d:u:"
@@ -35,6 +46,7 @@ struct rings_dir {
 	int fd;
 	bool foreign; /* it belongs to another user than its name says: do not write there */
 	unsigned owner;
+	const struct rings_choice *choice;
 };
 
 typedef void rings_dir_visit(void *arg, const struct rings_dir *dir);
@@ -43,6 +55,14 @@ typedef void rings_dir_visit(void *arg, const struct rings_dir *dir);
  * is said on stderr. Returns how many were visited, and a text for people of where it was
  * looked, to be freed, in *where (where may be NULL). */
 int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *arg, char **where);
+
+typedef void rings_name_visit(void *arg, const struct rings_dir *dir, const struct dirent *entry);
+
+/* Calls visit with the name of each file that is or should be a ring. Returns false when the
+ * directory cannot be listed, which is said. */
+bool rings_names(const struct rings_dir *dir, rings_name_visit *visit, void *arg);
+
+void rings_said_free(struct rings_said *said);
 
 /* One file. */
 struct ring {

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/beneath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define FLAGS	  (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+#define RACE_LOST 10 /* EAGAIN: something on the way was renamed meanwhile */
+
+#ifndef SYS_openat2
+#define SYS_openat2 437
+#endif
+
+/* The next component into name. Returns what is behind it, or NULL at the end. */
+static const char *component(const char *path, char name[NAME_MAX + 1])
+{
+	size_t n;
+
+	path += strspn(path, "/");
+	n = strcspn(path, "/");
+	if (!n)
+		return NULL;
+	if (n > NAME_MAX)
+		n = NAME_MAX; /* one that exists is not so long */
+	memcpy(name, path, n);
+	name[n] = '\0';
+	return path + strcspn(path, "/");
+}
+
+static int is_link(int dir, const char *name)
+{
+	char target;
+
+	return readlinkat(dir, name, &target, 1) >= 0;
+}
+
+int beneath_walk(int root, const char *path)
+{
+	int fd = openat(root, ".", FLAGS), next;
+	char name[NAME_MAX + 1];
+
+	while (fd >= 0 && (path = component(path, name))) {
+		int saved_errno;
+
+		if (strcmp(name, "..") == 0) {
+			next = -1;
+			errno = EXDEV;
+		} else {
+			/* A link with O_DIRECTORY is ENOTDIR, whatever it leads to. */
+			next = openat(fd, name, FLAGS);
+			if (next < 0 && errno == ENOTDIR)
+				errno = is_link(fd, name) ? ELOOP : ENOTDIR;
+		}
+		saved_errno = errno;
+		close(fd);
+		errno = saved_errno;
+		fd = next;
+	}
+	return fd;
+}
+
+int beneath_open(int root, const char *path)
+{
+	struct open_how how = { .flags = FLAGS & ~O_NOFOLLOW, /* ELOOP of its own */
+				.resolve =
+				    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+	char name[NAME_MAX + 1];
+	const char *rest, *below = path + strspn(path, "/");
+	int tries, fd;
+
+	for (rest = path; (rest = component(rest, name));)
+		if (strcmp(name, "..") == 0) {
+			errno = EXDEV;
+			return -1;
+		}
+	for (tries = 0; tries < RACE_LOST; tries++) {
+		fd = (int)syscall(SYS_openat2, root, *below ? below : ".", &how, sizeof how);
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
+	/* Old kernels, and seccomp filters that say so of what they do not know. */
+	if (fd < 0 && (errno == ENOSYS || errno == EPERM || errno == EAGAIN))
+		return beneath_walk(root, path);
+	return fd;
+}
