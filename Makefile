@@ -102,7 +102,7 @@ check: $(unit_bin)
 
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
 fuzz_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
-	$(addprefix cli/export/,gather.c metrics.c otlp_message.c otlp_state.c) \
+	$(addprefix cli/export/,counts.c gather.c metrics.c past.c otlp_message.c otlp_state.c) \
 	$(filter-out cli/top/main.c cli/top/screen.c,$(wildcard cli/top/*.c))
 fuzz_obj := $(fuzz_src:%.c=$(B)/fuzz/obj/%.o)
 fuzz_bin := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

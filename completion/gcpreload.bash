@@ -37,7 +37,7 @@ _gcpreload() {
 		mapfile -t COMPREPLY < <(compgen -W "off observe freeze idle" -- "$word")
 		return
 		;;
-	--dir)
+	--dir | --root)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return
 		;;

@@ -1,24 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/export/gather.h"
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
+#include "cli/export/past.h"
 #include "cli/memory.h"
+#include "cli/text.h"
 #include "ring/histogram.h"
+
+#define CONSISTENT_TRIES 20   /* looks between which something was folded */
+#define MOST_OPEN	 4096 /* descriptors kept */
+#define MOST_DIRS	 1024 /* that are remembered; containers come and go */
+
+/* The directory that is being looked at. */
+struct look {
+	struct gather *gather;
+	struct gather_dir *dir;
+	int fd;
+};
+
+/* ---- processes ---- */
 
 void gather_add(gather_series sum, struct gather_process *process)
 {
-	struct gcpreload_series series;
-	unsigned p, g, c;
+	struct counts counts = { .words = NULL };
 
-	for (p = 0; p < GCPRELOAD_PERIODS; p++)
-		for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
-			for (c = 0; c < GCPRELOAD_CAUSES; c++)
-				if (gcpreload_reader_series(&process->reader, p, g, c, &series) ==
-					0 &&
-				    series.collections)
-					gcpreload_series_merge(&sum[p][g][c], &series);
+	if (process->counted) {
+		counts_add(sum, &process->counts);
+	} else if (counts_read(&counts, &process->reader, COUNTS_ALL_PERIODS) == 0) {
+		counts_add(sum, &counts);
+		counts_free(&counts);
+	}
 }
 
 uint64_t gather_lost(const struct gather_process *process)
@@ -30,91 +48,331 @@ uint64_t gather_lost(const struct gather_process *process)
 
 bool gather_belongs(const struct gather_service *service, const struct gather_process *process)
 {
-	return strncmp(service->name, process->reader.header.service_name,
-		       sizeof process->reader.header.service_name) == 0;
+	return process->service == service;
 }
 
-static struct gather_service *service_of(struct gather *gather,
-					 const struct gather_process *process)
+struct gather_service *gather_service(struct gather *gather, const char *name)
 {
 	struct gather_service *service;
 	size_t i;
 
 	for (i = 0; i < gather->n_services; i++)
-		if (gather_belongs(gather->services[i], process))
+		if (strcmp(gather->services[i]->name, name) == 0)
 			return gather->services[i];
+	if (gather->n_services == GATHER_MOST_SERVICES)
+		return gather->services[GATHER_MOST_SERVICES - 1];
+	if (gather->n_services == GATHER_MOST_SERVICES - 1)
+		name = GCPRELOAD_RETIRED_OTHER;
 	gather->services =
 	    need(realloc(gather->services, (gather->n_services + 1) * sizeof *gather->services));
 	service = need(calloc(1, sizeof *service));
-	service->name = need(strdup(process->reader.header.service_name));
+	service->name = need(strdup(name));
 	return gather->services[gather->n_services++] = service;
 }
 
-static struct gather_process *known(struct gather *gather, const char *name)
+/* ---- the table ---- */
+
+static size_t *chain(struct gather *gather, const struct gather_dir *dir, const char *name)
+{
+	uint64_t hash = 14695981039346656037u ^ dir->inode ^ dir->device << 32;
+
+	for (; *name; name++)
+		hash = (hash ^ (uint8_t)*name) * 1099511628211u;
+	return &gather->table[(hash ^ hash >> 32) % gather->table_size];
+}
+
+static void enter(struct gather *gather, size_t i)
+{
+	struct gather_process *process = &gather->processes[i];
+	size_t *first = chain(gather, process->dir, process->name);
+
+	process->next = *first;
+	*first = i + 1;
+}
+
+static void enter_all(struct gather *gather)
 {
 	size_t i;
 
+	if (!gather->room)
+		return;
+	if (gather->table_size < gather->room) {
+		gather->table_size = gather->room;
+		free(gather->table);
+		gather->table = need(malloc(gather->table_size * sizeof *gather->table));
+	}
+	memset(gather->table, 0, gather->table_size * sizeof *gather->table);
 	for (i = 0; i < gather->n_processes; i++)
-		if (strcmp(gather->processes[i].name, name) == 0)
-			return &gather->processes[i];
+		enter(gather, i);
+}
+
+static struct gather_process *known(struct gather *gather, const struct gather_dir *dir,
+				    const char *name)
+{
+	size_t i;
+
+	if (!gather->table_size)
+		return NULL;
+	for (i = *chain(gather, dir, name); i; i = gather->processes[i - 1].next)
+		if (gather->processes[i - 1].dir == dir &&
+		    strcmp(gather->processes[i - 1].name, name) == 0)
+			return &gather->processes[i - 1];
 	return NULL;
 }
 
-static void see(void *arg, struct ring *ring)
+static struct gather_process *new_process(struct gather *gather, struct gather_dir *dir,
+					  const char *name)
 {
-	struct gather *gather = arg;
 	struct gather_process *process;
 
-	if (ring->why)
-		return;
-	process = known(gather, ring->name);
-	if (!process) {
-		if (gather->n_processes == gather->room) {
-			gather->room = gather->room ? 2 * gather->room : 64;
-			gather->processes = need(
-			    realloc(gather->processes, gather->room * sizeof *gather->processes));
-		}
-		process = &gather->processes[gather->n_processes++];
-		*process = (struct gather_process){ .name = need(strdup(ring->name)),
-						    .reader = ring->reader };
-		ring->reader.fd = -1; /* ours now */
-		service_of(gather, process);
+	if (gather->n_processes == gather->room) {
+		gather->room = gather->room ? 2 * gather->room : 64;
+		gather->processes =
+		    need(realloc(gather->processes, gather->room * sizeof *gather->processes));
+		enter_all(gather);
 	}
-	process->reader.header = ring->reader.header;
-	process->alive = ring->alive;
-	process->seen = true;
+	process = &gather->processes[gather->n_processes++];
+	*process =
+	    (struct gather_process){ .name = need(strdup(name)), .dir = dir, .reader.fd = -1 };
+	enter(gather, gather->n_processes - 1);
+	return process;
 }
 
-/* Its file was removed: its last numbers go to its service. */
-static void fold(struct gather *gather, struct gather_process *process)
+/* ---- reading ---- */
+
+/* Where a process can have counted since it was read. The files of a thousand processes are not in
+ * the processor's caches, and to read all of them takes longer than all else. */
+static unsigned changed_periods(const struct gather_process *process,
+				const struct gcpreload_header *was,
+				const struct gcpreload_header *is)
 {
-	struct gather_service *service = service_of(gather, process);
+	unsigned entered = 1u << GCPRELOAD_PERIOD_STARTUP, p;
+
+	for (p = 0; p < GCPRELOAD_PERIODS; p++)
+		if (is->period == p || is->period_ns[p])
+			entered |= 1u << p;
+	/* Where the sums do not agree, one of them was on its way: into a new file, say. */
+	if (!process->counted || !process->alive || was->sequence != is->sequence ||
+	    process->counts.collections != was->head || is->period >= GCPRELOAD_PERIODS)
+		return entered;
+	return was->head != is->head ? 1u << is->period : 0;
+}
+
+/* What the ring says now, as far as it has changed. In this order: when it is seen to be dead, what
+ * is read then is the last of it. */
+static void read_ring(struct gather *gather, struct gather_process *process,
+		      struct gcpreload_reader *reader)
+{
+	const struct gcpreload_header *was = &process->reader.header, *is = &reader->header;
+	const char *why;
+	int ret;
+
+	process->alive = gcpreload_reader_alive(reader);
+	ret = gcpreload_reader_refresh(reader, &why);
+	if (ret == 0)
+		ret = counts_read(&process->counts, reader, changed_periods(process, was, is));
+	if (ret < 0)
+		return;
+	process->counted = true;
+	process->final = !process->alive;
+	if (!process->service || strcmp(process->service->name, is->service_name) != 0)
+		process->service = gather_service(gather, is->service_name);
+}
+
+static void close_process(struct gather *gather, struct gather_process *process)
+{
+	if (process->reader.fd >= 0)
+		gather->n_open--;
+	gcpreload_reader_close(&process->reader);
+}
+
+/* With too many descriptors only for now. */
+static void open_and_read(const struct look *look, struct gather_process *process)
+{
+	struct gather *gather = look->gather;
+	struct gcpreload_reader reader;
 	const char *why;
 
-	if (gcpreload_reader_refresh(&process->reader, &why) == 0) {
-		gather_add(service->gone, process);
-		service->gone_lost += gather_lost(process);
-		service->gone_guard_trips += process->reader.header.idle.guard_trips;
+	if (gcpreload_reader_open(&reader, look->fd, process->name, &why) < 0)
+		return;
+	read_ring(gather, process, &reader);
+	if (gather->n_open < gather->most_open) {
+		gather->n_open++;
+	} else {
+		close(reader.fd);
+		reader.fd = -1;
 	}
-	gcpreload_reader_close(&process->reader);
+	process->reader = reader;
+}
+
+static void update(const struct look *look, struct gather_process *process)
+{
+	struct gcpreload_reader reader;
+
+	if (process->final) /* what is dead does not change */
+		return;
+	if (process->reader.fd < 0) {
+		open_and_read(look, process);
+		return;
+	}
+	reader = process->reader;
+	read_ring(look->gather, process, &reader);
+	process->reader = reader;
+}
+
+/* ---- what is gone ---- */
+
+/* Whether its numbers are among the totals of its directory. Where no descriptor was left to keep,
+ * nobody can say, and so it is unless somebody uses rm. */
+static bool was_folded(const struct gather_process *process)
+{
+	return process->reader.fd < 0 || gcpreload_retired_has(process->reader.fd) ||
+	       past_has(process->dir, process->name);
+}
+
+static void leave(struct gather *gather, struct gather_process *process)
+{
+	if (process->service && !was_folded(process)) {
+		struct gcpreload_reader reader = process->reader;
+
+		process->final = false;
+		read_ring(gather, process, &reader);
+		process->reader = reader;
+		past_remember(process->service, &process->counts, gather_lost(process),
+			      process->reader.header.idle.guard_trips);
+	}
+	close_process(gather, process);
+	counts_free(&process->counts);
 	free(process->name);
+}
+
+/* Its directory cannot be looked at now: it counts as it was, and keeps nothing open, since that
+ * would keep a container's memory. */
+static void rest(struct gather *gather, struct gather_process *process)
+{
+	close_process(gather, process);
+	process->alive = process->final = false;
+}
+
+static void settle(struct gather *gather)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < gather->n_processes; i++) {
+		struct gather_process *process = &gather->processes[i];
+
+		if (process->dir->look == gather->look && process->round != process->dir->round) {
+			leave(gather, process);
+			continue;
+		}
+		if (process->dir->look != gather->look)
+			rest(gather, process);
+		gather->processes[kept++] = *process;
+	}
+	gather->n_processes = kept;
+}
+
+/* ---- directories ---- */
+
+static void see(void *arg, const struct rings_dir *rings_dir, const struct dirent *entry)
+{
+	const struct look *look = arg;
+	struct gather *gather = look->gather;
+	struct gather_process *process;
+
+	(void)rings_dir;
+	if (past_has(look->dir, entry->d_name))
+		return;
+	process = known(gather, look->dir, entry->d_name);
+	if (process && process->inode != entry->d_ino)
+		return; /* another file has its name now: next time, when this one has left */
+	if (!process) {
+		process = new_process(gather, look->dir, entry->d_name);
+		process->inode = entry->d_ino;
+	}
+	update(look, process);
+	if (process->counted) /* else it is no ring, and leaves again */
+		process->round = look->dir->round;
+}
+
+/* A directory is known by what it is, not by its path: that may lead to another one tomorrow, and
+ * two paths to the same. */
+static struct gather_dir *dir_of(struct gather *gather, int fd)
+{
+	struct gather_dir *dir, id = { 0 };
+	struct statx st;
+	size_t i;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_INO | STATX_BTIME, &st) == 0) {
+		id.device = (uint64_t)st.stx_dev_major << 32 | st.stx_dev_minor;
+		id.inode = st.stx_ino;
+		if (st.stx_mask & STATX_BTIME)
+			id.born_ns =
+			    (uint64_t)st.stx_btime.tv_sec * 1000000000u + st.stx_btime.tv_nsec;
+	}
+	for (i = 0; i < gather->n_dirs; i++) {
+		dir = gather->dirs[i];
+		if (dir->device == id.device && dir->inode == id.inode &&
+		    dir->born_ns == id.born_ns)
+			return dir;
+	}
+	if (gather->n_dirs == MOST_DIRS) {
+		if (!gather->full)
+			complain("more than %d directories have come and gone: new ones are not "
+				 "looked at; start the exporter again",
+				 MOST_DIRS);
+		gather->full = true;
+		return NULL;
+	}
+	gather->dirs = need(realloc(gather->dirs, (gather->n_dirs + 1) * sizeof *gather->dirs));
+	dir = need(calloc(1, sizeof *dir));
+	*dir = id;
+	return gather->dirs[gather->n_dirs++] = dir;
+}
+
+/* A ring is removed only when the totals have it: where they are the same before and after we went
+ * through the rings, each process was counted once, here or there. */
+static void look_at_dir(void *arg, const struct rings_dir *rings_dir)
+{
+	struct gather *gather = arg;
+	struct look look = { gather, dir_of(gather, rings_dir->fd), rings_dir->fd };
+	bool listed;
+	int tries;
+
+	if (!look.dir || look.dir->look == gather->look)
+		return;
+	for (tries = 0; tries < CONSISTENT_TRIES; tries++) {
+		past_read(gather, look.dir, look.fd);
+		look.dir->round++;
+		listed = rings_names(rings_dir, see, &look);
+		if (!listed)
+			return;
+		if (past_is_same(look.dir, look.fd))
+			break;
+	}
+	look.dir->look = gather->look;
+}
+
+static size_t may_open(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 0;
+	return limit.rlim_cur / 2 < MOST_OPEN ? limit.rlim_cur / 2 : MOST_OPEN;
 }
 
 void gather_look(struct gather *gather)
 {
-	size_t i, kept = 0;
+	size_t i;
 
-	for (i = 0; i < gather->n_processes; i++)
-		gather->processes[i].seen = false;
+	gather->look++;
+	gather->most_open = may_open();
+	enter_all(gather);
 	for (i = 0; i < gather->n_choices; i++)
-		rings_each(&gather->choices[i], see, gather, NULL);
-	for (i = 0; i < gather->n_processes; i++) {
-		if (gather->processes[i].seen)
-			gather->processes[kept++] = gather->processes[i];
-		else
-			fold(gather, &gather->processes[i]);
-	}
-	gather->n_processes = kept;
+		rings_dirs(&gather->choices[i], look_at_dir, gather, NULL);
+	settle(gather);
+	past_sum_up(gather);
 }
 
 void gather_free(struct gather *gather)
@@ -123,12 +381,18 @@ void gather_free(struct gather *gather)
 
 	for (i = 0; i < gather->n_processes; i++) {
 		gcpreload_reader_close(&gather->processes[i].reader);
+		counts_free(&gather->processes[i].counts);
 		free(gather->processes[i].name);
 	}
 	for (i = 0; i < gather->n_services; i++) {
+		counts_free(&gather->services[i]->removed.counts);
 		free(gather->services[i]->name);
 		free(gather->services[i]);
 	}
+	for (i = 0; i < gather->n_dirs; i++)
+		past_free(gather->dirs[i]);
+	free(gather->table);
+	free(gather->dirs);
 	free(gather->processes);
 	free(gather->services);
 	free(gather->choices);

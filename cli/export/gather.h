@@ -1,25 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All processes of some directories, summed up by service. A counter must not go back when a
- * worker ends and its file is removed: the file stays open here, so its last numbers can still
- * be read then, and are kept with its service. One descriptor for each process.
+ * worker ends and its file is removed: a sweeper adds its numbers to its service's totals first
+ * (ring/retired.h), and these are read here with the rings, consistently: no number is missed, and
+ * none is counted twice. What was removed otherwise (rm) is kept here as it was last seen, until
+ * the exporter ends.
  */
 #ifndef GCPRELOAD_CLI_EXPORT_GATHER_H
 #define GCPRELOAD_CLI_EXPORT_GATHER_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
+#include "cli/export/counts.h"
 #include "cli/rings.h"
 
-typedef struct gcpreload_series gather_series[GCPRELOAD_PERIODS][GCPRELOAD_GENERATIONS]
-					     [GCPRELOAD_CAUSES];
+struct gather_dir;
 
 struct gather_process {
-	char *name; /* of the ring, unique in the world */
+	char *name; /* of the ring, unique in its directory */
+	struct gather_dir *dir;
+	struct gather_service *service;
+	/* Its descriptor is -1 where there are too many; the header is kept. */
 	struct gcpreload_reader reader;
 	bool alive;
-	bool seen; /* in this look */
+	bool counted; /* counts has been read */
+	bool final;   /* and it was dead then */
+	struct counts counts;
+	uint64_t inode;
+	uint64_t round; /* of the directory, when it was there last */
+	size_t next;	/* in the table, + 1 */
 };
 
 /* Processes with the same label. */
@@ -27,6 +38,11 @@ struct gather_service {
 	char *name;	    /* GCPRELOAD_SERVICE or OTEL_SERVICE_NAME, "" where there is none */
 	gather_series gone; /* of processes whose file is no longer there */
 	uint64_t gone_lost, gone_guard_trips;
+	struct gather_past {
+		struct counts counts;
+		uint64_t lost, guard_trips;
+	} removed; /* of these, those that only we remember */
+	bool has_gone;
 };
 
 struct gather {
@@ -36,7 +52,17 @@ struct gather {
 	size_t n_processes, room;
 	struct gather_service **services;
 	size_t n_services;
+	struct gather_dir **dirs;
+	size_t n_dirs;
+	bool full;     /* said that there are too many of them */
+	size_t *table; /* of processes by name: index + 1 */
+	size_t table_size;
+	size_t n_open, most_open; /* descriptors */
+	uint64_t look;
 };
+
+/* Beyond so many services, the names of further ones are not kept apart. */
+#define GATHER_MOST_SERVICES 256
 
 /* Looks at the directories: new processes are opened, those that ended stay until their file is
  * removed. */
@@ -52,5 +78,8 @@ bool gather_belongs(const struct gather_service *service, const struct gather_pr
 uint64_t gather_lost(const struct gather_process *process);
 
 void gather_free(struct gather *gather);
+
+/* For past.c. */
+struct gather_service *gather_service(struct gather *gather, const char *name);
 
 #endif

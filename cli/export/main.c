@@ -19,12 +19,17 @@
 #define LISTEN	  "127.0.0.1:9721"
 #define NO_LISTEN "none"
 
+struct words {
+	const char **list;
+	size_t n;
+};
+
 struct export
 {
 	struct gather gather;
 	struct rings_choice choice; /* of which --dir makes several */
-	const char **dirs;
-	size_t n_dirs;
+	struct words dirs, roots;
+	struct rings_said said;
 	struct metrics_style style;
 	const char *listen;
 	const char *textfile;
@@ -36,7 +41,7 @@ struct export
 static const struct command command_export = {
 	.name = "export",
 	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE] [--otlp [URL]]\n"
-		 "                        [--dir DIR]...",
+		 "                        [--root DIR]... [--dir DIR]...",
 	.summary = PROGRAM_EXPORT_SUMMARY,
 	.help =
 	    "Serves /metrics until SIGTERM or Ctrl-C. Counters are sums over the processes of a\n"
@@ -58,6 +63,9 @@ static const struct command command_export = {
 	    "                     names them; not beside an application that exports its own\n"
 	    "  --dir DIR          where to look, several times for several\n"
 	    "                     (default: GCPRELOAD_DIR, or /dev/shm)\n"
+	    "  --root DIR         look for it below DIR, a container's root (/proc/PID/root), "
+	    "without\n"
+	    "                     following links there; several times for several\n"
 	    "  --user UID         measurements of another user\n"
 	    "  --all-users        measurements of all users that may be read\n"
 	    "\n"
@@ -84,7 +92,8 @@ enum {
 	PER_PROCESS,
 	COMPAT_NAMES,
 	OTLP,
-	OTLP_COMMAND
+	OTLP_COMMAND,
+	ROOT
 };
 
 /* getopt has a value that may be missing only as --otlp=URL. No other words are expected, so one
@@ -95,6 +104,12 @@ static void take_otlp(struct export *export, int argc, char **argv)
 		optarg = argv[optind++];
 	export->push = true;
 	export->otlp.endpoint = optarg;
+}
+
+static void add_word(struct words *words, const char *word)
+{
+	words->list = need(realloc(words->list, (words->n + 1) * sizeof *words->list));
+	words->list[words->n++] = word;
 }
 
 static int take_option(struct export *export, int c)
@@ -124,9 +139,10 @@ static int take_option(struct export *export, int c)
 		export->otlp.command_line = true;
 		break;
 	case 'd':
-		export->dirs =
-		    need(realloc(export->dirs, (export->n_dirs + 1) * sizeof *export->dirs));
-		export->dirs[export->n_dirs++] = optarg;
+	case ROOT:
+		if (!*optarg)
+			return options_wrong(&command_export, "the directory's name is empty");
+		add_word(c == 'd' ? &export->dirs : &export->roots, optarg);
 		break;
 	default:
 		if (rings_option(&export->choice, c, &why) < 0)
@@ -148,6 +164,7 @@ static int read_options(struct export *export, int argc, char **argv)
 		{ "compat-names", no_argument, NULL, COMPAT_NAMES },
 		{ "otlp", optional_argument, NULL, OTLP },
 		{ "otlp-command", no_argument, NULL, OTLP_COMMAND },
+		{ "root", required_argument, NULL, ROOT },
 		{ 0 },
 	};
 	struct options o = { &command_export, argc, argv, ":" RINGS_SHORTS "h", longs, -1, 0 };
@@ -177,18 +194,22 @@ static int read_options(struct export *export, int argc, char **argv)
 	return -1;
 }
 
-/* A directory each. */
+/* Each directory in each root. */
 static void make_choices(struct export *export)
 {
-	size_t i;
+	size_t n_dirs = export->dirs.n ? export->dirs.n : 1;
+	size_t n_roots = export->roots.n ? export->roots.n : 1, i;
 
-	export->gather.n_choices = export->n_dirs ? export->n_dirs : 1;
+	export->choice.said = &export->said;
+	export->gather.n_choices = n_dirs * n_roots;
 	export->gather.choices =
 	    need(calloc(export->gather.n_choices, sizeof *export->gather.choices));
 	for (i = 0; i < export->gather.n_choices; i++) {
 		export->gather.choices[i] = export->choice;
-		if (export->n_dirs)
-			export->gather.choices[i].dir = export->dirs[i];
+		if (export->dirs.n)
+			export->gather.choices[i].dir = export->dirs.list[i % n_dirs];
+		if (export->roots.n)
+			export->gather.choices[i].root = export->roots.list[i / n_dirs];
 	}
 }
 
@@ -326,6 +347,8 @@ int main(int argc, char **argv)
 		ret = serve(&export);
 out:
 	gather_free(&export.gather);
-	free(export.dirs);
+	free(export.dirs.list);
+	free(export.roots.list);
+	rings_said_free(&export.said);
 	return ret;
 }

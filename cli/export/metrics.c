@@ -20,18 +20,24 @@ static const int bounds[] = {
 
 #define N_BOUNDS (sizeof bounds / sizeof *bounds)
 
-/* One line's labels: a service, or a process of it. */
+/* One line's labels and values: of a service, or a process of it. */
 struct subject {
 	const struct gather_service *service;
-	struct gather_process *process; /* NULL: all of the service */
-	gather_series *series;
+	const struct gather_process *process; /* NULL: all of the service */
+	const struct counts *counts;
+	struct counts sum;
+	/* Of the living. */
+	double lives, spent; /* seconds */
+	double frozen, tuned, untuned;
+	/* Of the ended ones, too. */
+	double lost, guard_trips;
 };
 
 struct writer {
 	FILE *out;
 	const struct metrics_style *style;
 	struct subject *subjects;
-	size_t n_subjects;
+	size_t n_subjects, room;
 	const char *prefix; /* of the collector's own metrics */
 	bool first_label;
 };
@@ -114,29 +120,31 @@ typedef void write_series(struct writer *w, const struct subject *subject, unsig
 			  unsigned generation, unsigned cause,
 			  const struct gcpreload_series *series);
 
+static void each_of(struct writer *w, const struct subject *subject, write_series *write)
+{
+	struct gcpreload_series sums[GCPRELOAD_GENERATIONS] = { 0 }, one;
+	unsigned place, g;
+	size_t at = 0;
+
+	while ((at = counts_next(subject->counts, at, &place, &one))) {
+		g = place / GCPRELOAD_CAUSES % GCPRELOAD_GENERATIONS;
+		if (w->style->compat)
+			gcpreload_series_merge(&sums[g], &one);
+		else
+			write(w, subject, place / GCPRELOAD_CAUSES / GCPRELOAD_GENERATIONS, g,
+			      place % GCPRELOAD_CAUSES, &one);
+	}
+	for (g = 0; w->style->compat && g < GCPRELOAD_GENERATIONS; g++)
+		write(w, subject, 0, g, 0, &sums[g]);
+}
+
 /* Calls write for every series that counts anything; in compat for each generation's sum. */
 static void each_series(struct writer *w, write_series *write)
 {
-	static struct gcpreload_series sum;
-	unsigned p, g, c;
 	size_t i;
 
 	for (i = 0; i < w->n_subjects; i++)
-		for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
-			memset(&sum, 0, sizeof sum);
-			for (p = 0; p < GCPRELOAD_PERIODS; p++)
-				for (c = 0; c < GCPRELOAD_CAUSES; c++) {
-					struct gcpreload_series *one =
-					    &(*w->subjects[i].series)[p][g][c];
-
-					if (w->style->compat)
-						gcpreload_series_merge(&sum, one);
-					else if (one->collections)
-						write(w, &w->subjects[i], p, g, c, one);
-				}
-			if (w->style->compat)
-				write(w, &w->subjects[i], 0, g, 0, &sum);
-		}
+		each_of(w, &w->subjects[i], write);
 }
 
 #define COUNTER(field, suffix)                                                                     \
@@ -217,155 +225,155 @@ static void collections(struct writer *w)
 
 /* ---- processes ---- */
 
-/* The living processes of a subject, summed by value. */
-static double sum(struct writer *w, struct gather *gather, const struct subject *subject,
-		  double (*value)(const struct gather_process *))
+static double now(void)
 {
-	double total = 0;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void add_process(struct subject *subject, const struct gather_process *process)
+{
+	const struct gcpreload_header *h = &process->reader.header;
+
+	subject->lost += (double)gather_lost(process);
+	subject->guard_trips += (double)h->idle.guard_trips;
+	if (!process->alive)
+		return;
+	subject->lives += now() - (double)h->attached_ns / 1e9;
+	subject->spent += (double)process->counts.gc_ns / 1e9;
+	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
+	if (h->state == GCPRELOAD_STATE_READY)
+		subject->tuned++;
+	else
+		subject->untuned++;
+}
+
+static struct subject *add_subject(struct writer *w, const struct gather_service *service)
+{
+	if (w->n_subjects == w->room) {
+		w->room = w->room ? 2 * w->room : 16;
+		w->subjects = need(realloc(w->subjects, w->room * sizeof *w->subjects));
+	}
+	w->subjects[w->n_subjects] = (struct subject){ .service = service };
+	return &w->subjects[w->n_subjects++];
+}
+
+static void add_service(struct writer *w, struct gather *gather, struct gather_service *service)
+{
+	struct subject *subject = add_subject(w, service);
+	gather_series *sum = need(malloc(sizeof *sum));
 	size_t i;
 
-	(void)w;
+	memcpy(*sum, service->gone, sizeof service->gone);
+	subject->lost = (double)service->gone_lost;
+	subject->guard_trips = (double)service->gone_guard_trips;
+	for (i = 0; i < gather->n_processes; i++)
+		if (gather_belongs(service, &gather->processes[i])) {
+			gather_add(*sum, &gather->processes[i]);
+			add_process(subject, &gather->processes[i]);
+		}
+	counts_take(&subject->sum, *sum);
+	free(sum);
+}
+
+static void add_processes(struct writer *w, struct gather *gather, struct gather_service *service)
+{
+	struct subject *subject;
+	size_t i;
+
 	for (i = 0; i < gather->n_processes; i++) {
-		struct gather_process *one = &gather->processes[i];
+		struct gather_process *process = &gather->processes[i];
 
-		if (subject->process ? one == subject->process
-				     : one->alive && gather_belongs(subject->service, one))
-			total += value(one);
+		if (!process->alive || !gather_belongs(service, process))
+			continue;
+		subject = add_subject(w, service);
+		subject->process = process;
+		add_process(subject, process);
 	}
-	return total;
 }
 
-static double frozen(const struct gather_process *process)
-{
-	int64_t n = process->reader.header.frozen_objects;
-
-	return n > 0 ? (double)n : 0;
-}
-
-static double is_tuned(const struct gather_process *process)
-{
-	return process->reader.header.state == GCPRELOAD_STATE_READY;
-}
-
-static double is_not_tuned(const struct gather_process *process)
-{
-	return !is_tuned(process);
-}
-
-static double lost(const struct gather_process *process)
-{
-	return (double)gather_lost(process);
-}
-
-static double guard_trips(const struct gather_process *process)
-{
-	return (double)process->reader.header.idle.guard_trips;
-}
-
-static void gauge(struct writer *w, struct gather *gather, const char *name, const char *help,
-		  double (*value)(const struct gather_process *))
+static void choose_subjects(struct writer *w, struct gather *gather)
 {
 	size_t i;
 
-	family(w, name, "gauge", NULL, help);
+	for (i = 0; i < gather->n_services; i++)
+		(w->style->per_process ? add_processes : add_service)(w, gather,
+								      gather->services[i]);
+	for (i = 0; i < w->n_subjects; i++) /* now that they do not move any more */
+		w->subjects[i].counts =
+		    w->subjects[i].process ? &w->subjects[i].process->counts : &w->subjects[i].sum;
+}
+
+static void value(struct writer *w, const char *name, const char *type, const char *help,
+		  size_t offset)
+{
+	char sample[80];
+	size_t i;
+
+	family(w, name, type, NULL, help);
+	snprintf(sample, sizeof sample, "%s%s", name, strcmp(type, "counter") == 0 ? "_total" : "");
 	for (i = 0; i < w->n_subjects; i++) {
-		begin(w, name, &w->subjects[i]);
-		end_double(w, sum(w, gather, &w->subjects[i], value));
+		begin(w, sample, &w->subjects[i]);
+		end_double(w, *(const double *)((const char *)&w->subjects[i] + offset));
 	}
 }
 
-/* Of the ended ones, too. */
-static void counter(struct writer *w, struct gather *gather, const char *name, const char *help,
-		    double (*value)(const struct gather_process *), bool of_guard)
+static void time_ratio(struct writer *w)
 {
-	char total[80];
-	size_t i, j;
+	size_t i;
 
-	family(w, name, "counter", NULL, help);
-	snprintf(total, sizeof total, "%s_total", name);
+	family(w, "gcpreload_gc_time_ratio", "gauge", NULL,
+	       "Share of the lives of the living processes that was spent in collections.");
 	for (i = 0; i < w->n_subjects; i++) {
 		const struct subject *subject = &w->subjects[i];
-		const struct gather_service *service = subject->service;
-		double n = subject->process ? value(subject->process) : 0;
 
-		if (!subject->process) {
-			n = (double)(of_guard ? service->gone_guard_trips : service->gone_lost);
-			for (j = 0; j < gather->n_processes; j++)
-				if (gather_belongs(service, &gather->processes[j]))
-					n += value(&gather->processes[j]);
-		}
-		begin(w, total, subject);
-		end_double(w, n);
+		begin(w, "gcpreload_gc_time_ratio", subject);
+		end_double(w, subject->lives > 0 ? subject->spent / subject->lives : 0);
 	}
 }
 
-/* Same labels, same line: processes are counted by state and reason. */
+static int by_labels(const void *a, const void *b)
+{
+	const struct gather_process *x = *(const struct gather_process *const *)a;
+	const struct gather_process *y = *(const struct gather_process *const *)b;
+	const struct gcpreload_header *h = &x->reader.header, *i = &y->reader.header;
+	int order = strcmp(x->service->name, y->service->name);
+
+	if (order == 0)
+		order = (h->state > i->state) - (h->state < i->state);
+	if (order == 0)
+		order = (h->mode > i->mode) - (h->mode < i->mode);
+	return order ? order : strcmp(h->reason, i->reason);
+}
+
+/* Same labels, same line: processes are counted by state, reason and mode. */
 static void states(struct writer *w, struct gather *gather)
 {
-	size_t i, j, n;
+	const struct gather_process **living =
+	    need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
+	size_t i, n = 0, same;
 
 	family(w, "gcpreload_process_state", "gauge", NULL,
 	       "Living processes by state and the reason for it.");
-	for (i = 0; i < gather->n_processes; i++) {
-		const struct gcpreload_header *h = &gather->processes[i].reader.header, *other;
-		struct subject subject = { .process = NULL };
-		bool first = true;
+	for (i = 0; i < gather->n_processes; i++)
+		if (gather->processes[i].alive)
+			living[n++] = &gather->processes[i];
+	qsort(living, n, sizeof *living, by_labels);
+	for (i = 0; i < n; i += same) {
+		const struct gcpreload_header *h = &living[i]->reader.header;
+		const struct subject subject = { .service = living[i]->service };
 
-		for (j = n = 0; j < gather->n_processes; j++) {
-			other = &gather->processes[j].reader.header;
-			if (!gather->processes[j].alive || other->state != h->state ||
-			    strcmp(other->reason, h->reason) != 0 ||
-			    strcmp(other->service_name, h->service_name) != 0)
-				continue;
-			first = first && (n || j >= i);
-			n++;
-		}
-		if (!gather->processes[i].alive || !first)
-			continue;
-		for (j = 0; j < gather->n_services; j++)
-			if (gather_belongs(gather->services[j], &gather->processes[i]))
-				subject.service = gather->services[j];
+		for (same = 1; i + same < n && !by_labels(&living[i], &living[i + same]); same++)
+			;
 		begin(w, "gcpreload_process_state", &subject);
 		label(w, "state", gcpreload_state_name(h->state));
 		label(w, "reason", h->reason);
 		label(w, "mode", gcpreload_mode_name(h->mode));
-		end_uint(w, n);
+		end_uint(w, same);
 	}
-}
-
-static void time_ratio(struct writer *w, struct gather *gather)
-{
-	struct timespec ts;
-	double now, since, spent;
-	unsigned p, g, c;
-	size_t i, j;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	now = (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-	family(w, "gcpreload_gc_time_ratio", "gauge", NULL,
-	       "Share of the lives of the living processes that was spent in collections.");
-	for (i = 0; i < w->n_subjects; i++) {
-		gather_series *series = need(calloc(1, sizeof *series));
-
-		since = spent = 0;
-		for (j = 0; j < gather->n_processes; j++) {
-			struct gather_process *one = &gather->processes[j];
-
-			if (!one->alive ||
-			    (w->subjects[i].process ? one != w->subjects[i].process
-						    : !gather_belongs(w->subjects[i].service, one)))
-				continue;
-			gather_add(*series, one);
-			since += now - (double)one->reader.header.attached_ns / 1e9;
-		}
-		for (p = 0; p < GCPRELOAD_PERIODS; p++)
-			for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
-				for (c = 0; c < GCPRELOAD_CAUSES; c++)
-					spent += (double)(*series)[p][g][c].sum_ns / 1e9;
-		begin(w, "gcpreload_gc_time_ratio", &w->subjects[i]);
-		end_double(w, since > 0 ? spent / since : 0);
-		free(series);
-	}
+	free(living);
 }
 
 static void build_info(struct writer *w)
@@ -375,40 +383,6 @@ static void build_info(struct writer *w)
 	w->first_label = true;
 	label(w, "version", GCPRELOAD_VERSION);
 	end_uint(w, 1);
-}
-
-static void add_subject(struct writer *w, const struct gather_service *service,
-			struct gather_process *process)
-{
-	struct subject *subject;
-
-	w->subjects = need(realloc(w->subjects, (w->n_subjects + 1) * sizeof *w->subjects));
-	subject = &w->subjects[w->n_subjects++];
-	*subject = (struct subject){ service, process, need(calloc(1, sizeof *subject->series)) };
-	if (process)
-		gather_add(*subject->series, process);
-}
-
-static void choose_subjects(struct writer *w, struct gather *gather)
-{
-	struct gather_service *service;
-	size_t i, j;
-
-	for (i = 0; i < gather->n_services; i++) {
-		service = gather->services[i];
-		if (!w->style->per_process) {
-			add_subject(w, service, NULL);
-			memcpy(w->subjects[i].series, service->gone, sizeof service->gone);
-		}
-		for (j = 0; j < gather->n_processes; j++) {
-			if (!gather_belongs(service, &gather->processes[j]))
-				continue;
-			if (!w->style->per_process)
-				gather_add(*w->subjects[i].series, &gather->processes[j]);
-			else if (gather->processes[j].alive)
-				add_subject(w, service, &gather->processes[j]);
-		}
-	}
 }
 
 void metrics_write(FILE *out, struct gather *gather, const struct metrics_style *style)
@@ -421,22 +395,24 @@ void metrics_write(FILE *out, struct gather *gather, const struct metrics_style 
 	choose_subjects(&w, gather);
 	build_info(&w);
 	collections(&w);
-	time_ratio(&w, gather);
-	gauge(&w, gather, "gcpreload_frozen_objects",
-	      "Objects that were frozen, counted right after the freeze.", frozen);
-	gauge(&w, gather, "gcpreload_tuned_processes", "Living processes that are tuned.",
-	      is_tuned);
-	gauge(&w, gather, "gcpreload_untuned_processes", "Living processes that are not tuned.",
-	      is_not_tuned);
+	time_ratio(&w);
+	value(&w, "gcpreload_frozen_objects", "gauge",
+	      "Objects that were frozen, counted right after the freeze.",
+	      offsetof(struct subject, frozen));
+	value(&w, "gcpreload_tuned_processes", "gauge", "Living processes that are tuned.",
+	      offsetof(struct subject, tuned));
+	value(&w, "gcpreload_untuned_processes", "gauge", "Living processes that are not tuned.",
+	      offsetof(struct subject, untuned));
 	states(&w, gather);
-	counter(&w, gather, "gcpreload_events_lost",
-		"Events written over in the ring; the counters here have them all the same.", lost,
-		false);
-	counter(&w, gather, "gcpreload_guard_trips",
-		"How often the guard of mode idle made a full collection.", guard_trips, true);
+	value(&w, "gcpreload_events_lost", "counter",
+	      "Events written over in the ring; the counters here have them all the same.",
+	      offsetof(struct subject, lost));
+	value(&w, "gcpreload_guard_trips", "counter",
+	      "How often the guard of mode idle made a full collection.",
+	      offsetof(struct subject, guard_trips));
 	if (style->openmetrics)
 		fputs("# EOF\n", out);
 	for (i = 0; i < w.n_subjects; i++)
-		free(w.subjects[i].series);
+		counts_free(&w.subjects[i].sum);
 	free(w.subjects);
 }

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import urllib.parse
 import urllib.request
@@ -16,15 +18,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lib.export import PROGRAM, exporting, own, served
+from lib.export import PROGRAM, SERVES, exporting, own, served
 from lib.paths import DEADLINE
 from lib.puppet import Puppet
-from lib.rings import by_pid, command
+from lib.rings import by_pid, command, ring_files
 from lib.run import environment, wait_for
 from venvs import Interpreter
 
 SAMPLE = re.compile(r'(\w+)(?:\{((?:\w+="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)$')
 LABEL = re.compile(r'(\w+)="((?:[^"\\\n]|\\.)*)"')
+DEAD = 40  # more than
+MAY_STAY = 32  # ring/file.c
 Samples = list[tuple[str, dict[str, str], float]]
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="libmicrohttpd-dev is missing")
@@ -61,10 +65,16 @@ def one(samples: Samples, name: str) -> float:
 
 
 @contextlib.contextmanager
-def exporter(ring_dir: Path, *words: str) -> Iterator[str]:
-    """Serving; its address."""
+def exporter(
+    ring_dir: Path | str, *words: str | Path, said: list[str] | None = None
+) -> Iterator[str]:
+    """Serving; its address. What else it says goes to said."""
     with exporting(ring_dir, *words) as process:
-        yield process.url
+        try:
+            yield process.url
+        finally:
+            if said is not None:
+                said += [line for line in process.errors().splitlines() if SERVES not in line]
 
 
 def fetch(url: str, **headers: str) -> tuple[str, str]:
@@ -140,7 +150,7 @@ def test_counters_never_go_back(system_python: Interpreter, ring_dir: Path) -> N
             before = by_generation(parsed(fetch(f"{url}/metrics")[1]), name)
             puppet.do("gc.enable()", "gc.collect()")
         assert command("clean", "--dir", ring_dir).returncode == 0
-        assert not [p for p in ring_dir.glob("gcpreload-*/*.*.*") if not p.name.startswith(".")]
+        assert not ring_files(ring_dir)
         samples = parsed(fetch(f"{url}/metrics")[1])
         after = by_generation(samples, name)
         assert after[2] > before[2]
@@ -150,6 +160,125 @@ def test_counters_never_go_back(system_python: Interpreter, ring_dir: Path) -> N
             served(puppet)
             more = by_generation(parsed(fetch(f"{url}/metrics")[1]), name)
         assert all(now > then for now, then in zip(more, after))
+
+
+def test_workers_come_and_go(system_python: Interpreter, ring_dir: Path) -> None:
+    """Each new one sweeps, since there are more dead ones than may stay: what is removed still
+    counts, with --once, in a running exporter, and in one that was started again."""
+    name = "gcpreload_gc_collections_total"
+    expected = Counter[int]()
+
+    def counts(samples: Samples) -> None:
+        assert by_generation(samples, name) == [expected[generation] for generation in range(3)]
+        assert by_generation(samples, "gcpreload_gc_duration_seconds_count") == by_generation(
+            samples, name
+        )
+
+    def work() -> None:
+        with Puppet(system_python, ring_dir, GCPRELOAD_SERVICE="shop") as puppet:
+            served(puppet)
+            expected.update(dict(enumerate(own(puppet)["collections"])))
+            puppet.process.kill()  # or it would have a last collection
+            puppet.process.wait()
+
+    work()
+    (dead,) = ring_files(ring_dir)
+    for number in range(DEAD):
+        dead.with_name(f"{number + 1}.1.{number:08x}").write_bytes(dead.read_bytes())
+    expected.update({generation: n * DEAD for generation, n in list(expected.items())})
+    with exporter(ring_dir) as url:
+        counts(parsed(fetch(f"{url}/metrics")[1]))
+        for _ in range(3):
+            work()
+            assert len(ring_files(ring_dir)) <= MAY_STAY + 1
+            assert list(ring_dir.glob("gcpreload-*/retired.*"))
+            counts(once(ring_dir))
+            counts(parsed(fetch(f"{url}/metrics")[1]))
+        assert command("clean", "--dir", ring_dir).returncode == 0
+        assert not ring_files(ring_dir)
+        counts(once(ring_dir))
+        counts(parsed(fetch(f"{url}/metrics")[1]))
+        work()
+        counts(parsed(fetch(f"{url}/metrics")[1]))
+    with exporter(ring_dir) as url:
+        counts(parsed(fetch(f"{url}/metrics")[1]))
+        assert command("clean", "--totals", "--dir", ring_dir).returncode == 0
+        counts(parsed(fetch(f"{url}/metrics")[1]))
+    assert by_generation(once(ring_dir), name) == [0, 0, 0]
+    assert not list(ring_dir.glob("gcpreload-*/*"))
+    assert command("ps", "--dir", ring_dir).returncode == 0
+
+
+# ---- other roots ----
+
+
+def test_roots_of_containers(system_python: Interpreter, ring_dir: Path) -> None:
+    """Two with the same names in them; a third one comes later."""
+    name = "gcpreload_gc_collections_total"
+    one, two, late = (ring_dir / f"root{number}" for number in range(3))
+    (one / "dev" / "shm").mkdir(parents=True)
+    said: list[str] = []
+    words = ["--root", one, "--root", two, "--root", late]
+    with Puppet(system_python, one / "dev" / "shm") as puppet:
+        served(puppet)
+        expected = own(puppet)["collections"]
+        shutil.copytree(one, two)
+        with exporter("/dev/shm", *words, said=said) as url:
+            for _ in range(3):
+                found = by_generation(parsed(fetch(f"{url}/metrics")[1]), name)
+                assert found == [2 * n for n in expected]
+            shutil.copytree(one, late)
+            samples = parsed(fetch(f"{url}/metrics")[1])
+            assert by_generation(samples, name) == [3 * n for n in expected]
+            assert one_living(samples)
+            shutil.rmtree(two)
+            samples = parsed(fetch(f"{url}/metrics")[1])
+            assert by_generation(samples, name) == [3 * n for n in expected]
+    missing = [line for line in said if f"{late}/dev/shm: cannot be opened" in line]
+    assert len(missing) == 1
+    assert len([line for line in said if f"{two}/dev/shm: cannot be opened" in line]) == 1
+
+
+def one_living(samples: Samples) -> bool:
+    """The copies' locks are nobody's."""
+    tuned, untuned = (one(samples, f"gcpreload_{kind}_processes") for kind in ("tuned", "untuned"))
+    return (tuned, untuned) == (1, 0)
+
+
+@pytest.mark.parametrize("trap", ["dev", "dev/shm", "rings", "ring", ".."])
+def test_no_link_leads_out_of_a_root(
+    system_python: Interpreter, ring_dir: Path, trap: str
+) -> None:
+    outside, root = ring_dir / "outside", ring_dir / "root"
+    mine = f"gcpreload-{os.geteuid()}"
+    (outside / "shm").mkdir(parents=True)
+    with Puppet(system_python, outside / "shm") as puppet:
+        served(puppet)
+        target = outside / "shm" / mine
+        words = ["--once", "--root", root, "--dir", "/dev/shm"]
+        if trap == "dev":
+            root.mkdir()
+            (root / "dev").symlink_to(outside)
+        elif trap == "dev/shm":
+            (root / "dev").mkdir(parents=True)
+            (root / "dev" / "shm").symlink_to("../../outside/shm")
+        elif trap == "ring":
+            (root / "dev" / "shm" / mine).mkdir(parents=True)
+            (ring,) = ring_files(outside / "shm")
+            (root / "dev" / "shm" / mine / ring.name).symlink_to(ring)
+        elif trap == "..":
+            root.mkdir()
+            words[-1] = "/../outside/shm"
+        else:
+            (root / "dev" / "shm").mkdir(parents=True)
+            (root / "dev" / "shm" / mine).symlink_to(target)
+        done = command("export", *words)
+        assert done.returncode == 0
+        assert "gcpreload_gc_collections_total{" not in done.stdout.decode()
+        assert trap == "ring" or b": cannot be " in done.stderr
+        # And it is found by the straight way.
+        done = command("export", "--once", "--root", outside, "--dir", "/shm")
+        assert "gcpreload_gc_collections_total{" in done.stdout.decode()
 
 
 def test_negotiation_and_other_paths(ring_dir: Path) -> None:
@@ -176,6 +305,44 @@ def test_slow_clients_stop_nobody(ring_dir: Path) -> None:
         for _ in range(20):
             half = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
             half.sendall(b"GET /metrics HTTP/1.1\r\nHo")
+        assert "gcpreload_build_info" in fetch(f"{url}/metrics")[1]
+
+
+BAD_REQUESTS = {
+    "noise": bytes(range(256)) * 40,
+    "no line ends": b"GET /metrics HTTP/1.1" + b"x" * 100000,
+    "many headers": b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 20000,
+    "a body that never comes": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n",
+    "nothing": b"",
+    "an answer that nobody reads": b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 500,
+}
+
+
+@pytest.mark.parametrize("kind", BAD_REQUESTS)
+def test_bad_clients_stop_nobody(ring_dir: Path, kind: str) -> None:
+    """While they are there, and when they are reset."""
+    with exporter(ring_dir) as url:
+        port = int(url.rsplit(":", 1)[1])
+        with contextlib.ExitStack() as stack:
+            for _ in range(10):
+                bad = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                bad.setblocking(False)
+                bad.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                with contextlib.suppress(OSError):
+                    bad.sendall(BAD_REQUESTS[kind])
+            assert "gcpreload_build_info" in fetch(f"{url}/metrics")[1]
+        assert "gcpreload_build_info" in fetch(f"{url}/metrics")[1]
+
+
+def test_more_clients_than_it_takes(ring_dir: Path) -> None:
+    """They hold all places, until they go."""
+    with exporter(ring_dir) as url:
+        port = int(url.rsplit(":", 1)[1])
+        with contextlib.ExitStack() as stack:
+            for _ in range(100):
+                half = stack.enter_context(socket.create_connection(("127.0.0.1", port)))
+                with contextlib.suppress(OSError):
+                    half.sendall(b"GET /metrics HTTP/1.1\r\nHo")
         assert "gcpreload_build_info" in fetch(f"{url}/metrics")[1]
 
 

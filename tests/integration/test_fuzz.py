@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from lib.paths import BUILD, DEADLINE, ROOT
 from lib.puppet import Puppet
-from lib.rings import ring_files
+from lib.rings import command, ring_files
 from lib.run import environment
 from venvs import Interpreter
 
@@ -52,3 +52,18 @@ def test_rings(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> No
     (corpus / "cut").write_bytes(whole[:3000])
     (corpus / "header").write_bytes(whole[:100])
     fuzz("ring", corpus, 600)
+
+
+def test_totals(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    corpus = tmp_path / "totals"
+    corpus.mkdir()
+    for service in ("", "shop"):
+        with Puppet(system_python, ring_dir, GCPRELOAD_SERVICE=service) as puppet:
+            puppet.do("one = listen()", "arm(one)", "garbage(100000)", "gc.collect()")
+        assert command("clean", "--dir", ring_dir).returncode == 0
+    files = list(ring_dir.glob("gcpreload-*/retired.*"))
+    assert len(files) == 2
+    for number, path in enumerate(files):
+        (corpus / f"whole{number}").write_bytes(path.read_bytes())
+        (corpus / f"cut{number}").write_bytes(path.read_bytes()[:3000])
+    fuzz("retired", corpus, 600)

@@ -22,7 +22,9 @@ SERVES = "/metrics on 127.0.0.1:"
 class Exporter:
     """Running."""
 
-    def __init__(self, ring_dir: Path, words: tuple[str, ...], settings: dict[str, str]) -> None:
+    def __init__(
+        self, ring_dir: Path | str, words: tuple[str | Path, ...], settings: dict[str, str]
+    ) -> None:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
         self.process = subprocess.Popen(
             [COMMAND, "export", "--listen", "127.0.0.1:0", "--dir", ring_dir, *words],
@@ -56,7 +58,7 @@ class Exporter:
 
 
 @contextlib.contextmanager
-def exporting(ring_dir: Path, *words: str, **settings: str) -> Iterator[Exporter]:
+def exporting(ring_dir: Path | str, *words: str | Path, **settings: str) -> Iterator[Exporter]:
     exporter = Exporter(ring_dir, words, settings)
     try:
         yield exporter
