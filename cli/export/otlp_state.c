@@ -69,25 +69,19 @@ static void free_subject(struct otlp_subject *subject)
 
 static void take_counts(struct otlp_subject *subject, gather_series sum)
 {
-	bool went_back = false;
 	unsigned p, g, c;
 
 	for (p = 0; p < GCPRELOAD_PERIODS; p++)
 		for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
 			for (c = 0; c < GCPRELOAD_CAUSES; c++) {
 				struct gcpreload_series **now = &subject->now[p][g][c];
-				struct gcpreload_series *before = subject->arrived[p][g][c];
 
-				went_back |=
-				    before && sum[p][g][c].collections < before->collections;
 				if (!*now && !sum[p][g][c].collections)
 					continue;
 				if (!*now)
 					*now = need(malloc(sizeof **now));
 				**now = sum[p][g][c];
 			}
-	if (went_back) /* a ring that cannot be read any more: the counting begins anew */
-		subject->start = subject->since;
 }
 
 static void add_process(struct otlp_subject *subject, const struct gcpreload_header *h, bool alive)

@@ -434,7 +434,7 @@ def test_nothing_measured(ring_dir: Path, collector: Collector) -> None:
 # ---- size ----
 
 
-def test_many_services_are_several_messages(
+def test_many_processes_are_several_messages(
     system_python: Interpreter, ring_dir: Path, collector: Collector
 ) -> None:
     """None of which is large, and each is complete."""
@@ -448,7 +448,7 @@ def test_many_services_are_several_messages(
         path.write_bytes(raw[:used].replace(b"service-0000", b"service-%04d" % index))
         os.truncate(path, len(raw))
     request_counts = []
-    done = once(ring_dir, collector.url)
+    done = once(ring_dir, collector.url, "--per-process")
     assert (done.returncode, done.stderr) == (0, b"")
     for one in collector.requests:
         assert len(one.body) < 5 << 20
@@ -462,5 +462,5 @@ def test_many_services_are_several_messages(
     before = len(collector.requests)
     answers = iter([Answer(400)])
     collector.answer = lambda: next(answers, Answer())
-    assert once(ring_dir, collector.url).returncode == 1
+    assert once(ring_dir, collector.url, "--per-process").returncode == 1
     assert len(collector.requests) - before == len(request_counts)
