@@ -56,8 +56,9 @@ void json_close(struct json *json, char bracket)
 	json->first = false;
 }
 
-static void write_text(FILE *out, const char *text)
+static void write_text(struct json *json, const char *text)
 {
+	FILE *out = json->out;
 	size_t n = strlen(text), length;
 	uint32_t c;
 
@@ -72,7 +73,8 @@ static void write_text(FILE *out, const char *text)
 			fputs("\\n", out);
 		else if (c == '\t')
 			fputs("\\t", out);
-		else if (c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029)
+		else if (c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x2028 || c == 0x2029 ||
+			 (json->html && (c == '<' || c == '>' || c == '&')))
 			fprintf(out, "\\u%04x", (unsigned)c);
 		else
 			fwrite(text, 1, length, out);
@@ -83,7 +85,7 @@ static void write_text(FILE *out, const char *text)
 void json_key(struct json *json, const char *key)
 {
 	separate(json);
-	write_text(json->out, key);
+	write_text(json, key);
 	fputs(": ", json->out);
 	json->after_key = true;
 }
@@ -92,7 +94,7 @@ void json_string(struct json *json, const char *text)
 {
 	separate(json);
 	if (text)
-		write_text(json->out, text);
+		write_text(json, text);
 	else
 		fputs("null", json->out);
 }

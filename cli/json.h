@@ -13,6 +13,8 @@
 struct json {
 	FILE *out;
 	bool lines; /* indented, one value a line; else all in one line */
+	bool html;  /* it can stand in an HTML element: no <, > and & in texts; set after json_start
+		     */
 	int depth;
 	bool first;
 	bool after_key;

@@ -271,9 +271,39 @@ static void json_series(const struct gcpreload_series *series, struct json *json
 	json_pair_double(json, "max_seconds", (double)series->max_ns / 1e9);
 }
 
+void report_json_period(const struct snapshot_period *period, struct json *json)
+{
+	int g;
+
+	json_pair_double(json, "seconds", (double)period->length_ns / 1e9);
+	json_pair_double(json, "gc_seconds", (double)period->gc_ns / 1e9);
+	json_key(json, "gc_time_share");
+	if (snapshot_share(period) < 0)
+		json_null(json);
+	else
+		json_double(json, snapshot_share(period));
+	json_pair_double(json, "in_request_seconds", (double)period->in_requests.sum_ns / 1e9);
+	json_pair_double(json, "in_request_max_seconds", (double)period->in_requests.max_ns / 1e9);
+	json_pair_double(json, "idle_seconds", (double)period->idle.sum_ns / 1e9);
+	json_pair_double(json, "idle_max_seconds", (double)period->idle.max_ns / 1e9);
+	json_key(json, "generations");
+	json_open(json, '[');
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
+		json_open(json, '{');
+		json_pair_int(json, "generation", g);
+		json_series(&period->generations[g], json);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+	json_key(json, "once");
+	json_open(json, '{');
+	json_series(&period->once, json);
+	json_close(json, '}');
+}
+
 void report_json_periods(const struct snapshot_period *periods, struct json *json)
 {
-	int p, g;
+	int p;
 
 	json_key(json, "periods");
 	json_open(json, '[');
@@ -282,32 +312,7 @@ void report_json_periods(const struct snapshot_period *periods, struct json *jso
 			continue;
 		json_open(json, '{');
 		json_pair_string(json, "period", gcpreload_period_name((unsigned)p));
-		json_pair_double(json, "seconds", (double)periods[p].length_ns / 1e9);
-		json_pair_double(json, "gc_seconds", (double)periods[p].gc_ns / 1e9);
-		json_key(json, "gc_time_share");
-		if (snapshot_share(&periods[p]) < 0)
-			json_null(json);
-		else
-			json_double(json, snapshot_share(&periods[p]));
-		json_pair_double(json, "in_request_seconds",
-				 (double)periods[p].in_requests.sum_ns / 1e9);
-		json_pair_double(json, "in_request_max_seconds",
-				 (double)periods[p].in_requests.max_ns / 1e9);
-		json_pair_double(json, "idle_seconds", (double)periods[p].idle.sum_ns / 1e9);
-		json_pair_double(json, "idle_max_seconds", (double)periods[p].idle.max_ns / 1e9);
-		json_key(json, "generations");
-		json_open(json, '[');
-		for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
-			json_open(json, '{');
-			json_pair_int(json, "generation", g);
-			json_series(&periods[p].generations[g], json);
-			json_close(json, '}');
-		}
-		json_close(json, ']');
-		json_key(json, "once");
-		json_open(json, '{');
-		json_series(&periods[p].once, json);
-		json_close(json, '}');
+		report_json_period(&periods[p], json);
 		json_close(json, '}');
 	}
 	json_close(json, ']');

@@ -18,6 +18,9 @@ size_t report_totals(const struct snapshots *all, struct report_total **totals);
 void report_print(const struct snapshot *s);
 void report_print_total(const struct report_total *total);
 
+/* The members of a period, into an open object. */
+void report_json_period(const struct snapshot_period *period, struct json *json);
+
 /* The key "periods" and its value. */
 void report_json_periods(const struct snapshot_period *periods, struct json *json);
 void report_json_total(const struct report_total *total, struct json *json);

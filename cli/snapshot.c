@@ -26,7 +26,6 @@ static void add_series(struct snapshot *s, unsigned period, unsigned generation,
 {
 	unsigned p = at_most(period, GCPRELOAD_PERIODS), c = at_most(cause, GCPRELOAD_CAUSES);
 	unsigned g = at_most(generation, GCPRELOAD_GENERATIONS);
-	struct snapshot_period *to = &s->periods[p];
 
 	s->gc[g][c].collections += series->collections;
 	s->gc[g][c].collected += series->collected;
@@ -34,15 +33,21 @@ static void add_series(struct snapshot *s, unsigned period, unsigned generation,
 	s->gc_sum_ns[g][c] += series->sum_ns;
 	if (series->max_ns > s->gc_max_ns[g][c])
 		s->gc_max_ns[g][c] = series->max_ns;
+	snapshot_period_add(&s->periods[p], p, g, c, series);
+}
+
+void snapshot_period_add(struct snapshot_period *to, unsigned period, unsigned generation,
+			 unsigned cause, const struct gcpreload_series *series)
+{
 	to->gc_ns += series->sum_ns;
 	/* Start-up is shown apart anyway, and is never compared. */
-	if (p != GCPRELOAD_PERIOD_STARTUP && snapshot_cause_is_once(c))
+	if (period != GCPRELOAD_PERIOD_STARTUP && snapshot_cause_is_once(cause))
 		gcpreload_series_merge(&to->once, series);
 	else
-		gcpreload_series_merge(&to->generations[g], series);
-	if (c == GCPRELOAD_CAUSE_IDLE)
+		gcpreload_series_merge(&to->generations[generation], series);
+	if (cause == GCPRELOAD_CAUSE_IDLE)
 		gcpreload_series_merge(&to->idle, series);
-	else if (!snapshot_cause_is_once(c))
+	else if (!snapshot_cause_is_once(cause))
 		gcpreload_series_merge(&to->in_requests, series);
 }
 
@@ -120,6 +125,16 @@ struct snapshot *snapshots_add(struct snapshots *all)
 	return all->list[all->n++];
 }
 
+void snapshot_read(struct snapshot *s, struct gcpreload_reader reader, bool alive)
+{
+	s->alive = alive;
+	s->header = reader.header;
+	if (!alive)
+		s->last_ns = last_event_end(&reader);
+	read_series(s, &reader);
+	measure_periods(s);
+}
+
 void snapshot_take(struct snapshot *s, struct ring *ring)
 {
 	memset(s, 0, sizeof *s);
@@ -129,11 +144,7 @@ void snapshot_take(struct snapshot *s, struct ring *ring)
 		s->why = need(strdup(ring->why));
 		return;
 	}
-	s->alive = ring->alive;
-	s->header = ring->reader.header;
-	s->last_ns = last_event_end(&ring->reader);
-	read_series(s, &ring->reader);
-	measure_periods(s);
+	snapshot_read(s, ring->reader, ring->alive);
 }
 
 static void take(void *arg, struct ring *ring)

@@ -27,7 +27,7 @@ struct snapshot {
 	bool alive;
 	bool starting; /* a process without a ring (ps --all); reason says more */
 	struct gcpreload_header header;
-	uint64_t last_ns; /* end of the last event, 0: unknown */
+	uint64_t last_ns; /* end of the last event of one that has ended, 0: unknown */
 
 	/* Summed over the periods, the histograms left out. */
 	struct gcpreload_totals gc[GCPRELOAD_GENERATIONS][GCPRELOAD_CAUSES];
@@ -46,11 +46,18 @@ struct snapshots {
 /* Whether a cause is of those that come once in a process's life, outside the requests. */
 bool snapshot_cause_is_once(unsigned cause);
 
+/* Adds a series to the period that it is of. */
+void snapshot_period_add(struct snapshot_period *to, unsigned period, unsigned generation,
+			 unsigned cause, const struct gcpreload_series *series);
+
 /* Adds what another process has counted in the same period. */
 void snapshot_period_merge(struct snapshot_period *into, const struct snapshot_period *from);
 
 /* All rings of the choice, by pid. Returns as rings_dirs. */
 int snapshots_take(struct snapshots *all, const struct rings_choice *choice, char **where);
+
+/* Fills an empty one from an open ring, of which the header is up to date. */
+void snapshot_read(struct snapshot *s, struct gcpreload_reader reader, bool alive);
 
 /* A new, empty one at the end of the list. */
 struct snapshot *snapshots_add(struct snapshots *all);
