@@ -17,7 +17,7 @@ endif
 
 warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla
-flags := -std=gnu11 -D_GNU_SOURCE -I. -DGCPRELOAD_VERSION='"$(VERSION)"' $(warnings) -MMD -MP
+flags := -std=gnu11 -D_GNU_SOURCE -I. -I$(B) -DGCPRELOAD_VERSION='"$(VERSION)"' $(warnings) -MMD -MP
 
 # The library: hidden by default, no symbol newer than glibc 2.17 (checked by the tests).
 lib_src  := $(wildcard preload/*.c inject/*.c) \
@@ -77,6 +77,14 @@ $(B)/cli/command.a: $(filter-out $(B)/cli/cli/main.o,$(cli_obj))
 $(program_bin): $(B)/gcpreload-%: $$(call program_obj,$$*) $(B)/cli/command.a
 	$(call quiet,LD)$(CC) $(CFLAGS) -o $@ $^ $(shell pkg-config --libs $($*_pkg)) $(LDFLAGS)
 
+# The exporter's page as C strings. An object's own dependencies are known only once it was made.
+page_src := $(wildcard cli/export/page/*)
+$(addprefix $(B)/,cli/cli/export/page_file.o unit/obj/cli/export/page_file.o): $(B)/page/page.inc
+
+$(B)/page/page.inc: $(page_src)
+	@mkdir -p $(@D)
+	$(call quiet,PAGE)cli/export/page/assemble.sh > $@
+
 $(B)/lib/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(call quiet,CC)$(CC) $(lib_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
@@ -103,6 +111,7 @@ check: $(unit_bin)
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
 fuzz_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
 	$(addprefix cli/export/,counts.c gather.c metrics.c past.c otlp_message.c otlp_state.c) \
+	$(addprefix cli/export/,page_data.c page_history.c) \
 	$(filter-out cli/top/main.c cli/top/screen.c,$(wildcard cli/top/*.c))
 fuzz_obj := $(fuzz_src:%.c=$(B)/fuzz/obj/%.o)
 fuzz_bin := $(patsubst tests/fuzz/%.c,$(B)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -148,7 +157,7 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/man/man5/gcpreload.conf.5
 
 clean:
-	rm -rf $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
+	rm -rf $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/page $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
 		$(B)/gcpreload-*
 
 -include $(shell find $(B)/lib $(B)/cli $(B)/unit -name '*.d' -type f 2>/dev/null)

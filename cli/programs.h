@@ -3,7 +3,7 @@
 #ifndef GCPRELOAD_CLI_PROGRAMS_H
 #define GCPRELOAD_CLI_PROGRAMS_H
 
-#define PROGRAM_EXPORT_SUMMARY "serve the measurements to Prometheus, or push them to OpenTelemetry"
+#define PROGRAM_EXPORT_SUMMARY "serve a live page and Prometheus, push to OpenTelemetry"
 #define PROGRAM_TOP_SUMMARY    "show the processes and their collections, live"
 
 #endif

@@ -41,7 +41,7 @@ _gcpreload() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return
 		;;
-	-o | --output | --textfile)
+	-o | --output | --page | --textfile)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;

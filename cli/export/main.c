@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* gcpreload-export: what the rings say, for Prometheus: over HTTP, into a file, or once; and
- * pushed to an OpenTelemetry collector. */
+/* gcpreload-export: what the rings say, for Prometheus and for people: over HTTP, into a file, or
+ * once; and pushed to an OpenTelemetry collector. */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -31,8 +31,10 @@ struct export
 	struct words dirs, roots;
 	struct rings_said said;
 	struct metrics_style style;
+	struct page_style page_style;
 	const char *listen;
 	const char *textfile;
+	const char *page;
 	bool once;
 	bool push;
 	struct otlp_options otlp;
@@ -40,18 +42,22 @@ struct export
 
 static const struct command command_export = {
 	.name = "export",
-	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE] [--otlp [URL]]\n"
-		 "                        [--root DIR]... [--dir DIR]...",
+	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE | --page FILE]\n"
+		 "                        [--otlp [URL]] [--root DIR]... [--dir DIR]...",
 	.summary = PROGRAM_EXPORT_SUMMARY,
 	.help =
-	    "Serves /metrics until SIGTERM or Ctrl-C. Counters are sums over the processes of a\n"
-	    "service (GCPRELOAD_SERVICE or OTEL_SERVICE_NAME), ended ones included.\n"
+	    "Serves /metrics, and a live page for people at /, until SIGTERM or Ctrl-C. Counters\n"
+	    "are sums over the processes of a service (GCPRELOAD_SERVICE or OTEL_SERVICE_NAME),\n"
+	    "ended ones included.\n"
 	    "\n"
 	    "  --listen A:PORT    where to serve (default: " LISTEN "; port 0 takes a free one;\n"
 	    "                     none: only push)\n"
 	    "  --once             print the metrics and end\n"
 	    "  --textfile FILE    write them there, whole or not at all, and end: for the\n"
 	    "                     textfile collector of node_exporter; the name ends in .prom\n"
+	    "  --page FILE        write the page with its figures there and end: it opens without\n"
+	    "                     a server, and can be attached to a ticket\n"
+	    "  --show-commands    command lines on the page, too; they may carry secrets\n"
 	    "  --otlp [URL]       also push to an OpenTelemetry collector, OTLP over HTTP in JSON, "
 	    "at\n"
 	    "                     URL/v1/metrics (default: what is said below); with --once push\n"
@@ -91,6 +97,8 @@ enum {
 	OPENMETRICS,
 	PER_PROCESS,
 	COMPAT_NAMES,
+	PAGE,
+	SHOW_COMMANDS,
 	OTLP,
 	OTLP_COMMAND,
 	ROOT
@@ -126,6 +134,12 @@ static int take_option(struct export *export, int c)
 	case TEXTFILE:
 		export->textfile = optarg;
 		break;
+	case PAGE:
+		export->page = optarg;
+		break;
+	case SHOW_COMMANDS:
+		export->page_style.commands = true;
+		break;
 	case OPENMETRICS:
 		export->style.openmetrics = true;
 		break;
@@ -159,6 +173,8 @@ static int read_options(struct export *export, int argc, char **argv)
 		{ "listen", required_argument, NULL, LISTEN_AT },
 		{ "once", no_argument, NULL, ONCE },
 		{ "textfile", required_argument, NULL, TEXTFILE },
+		{ "page", required_argument, NULL, PAGE },
+		{ "show-commands", no_argument, NULL, SHOW_COMMANDS },
 		{ "openmetrics", no_argument, NULL, OPENMETRICS },
 		{ "per-process", no_argument, NULL, PER_PROCESS },
 		{ "compat-names", no_argument, NULL, COMPAT_NAMES },
@@ -183,11 +199,12 @@ static int read_options(struct export *export, int argc, char **argv)
 	}
 	if (optind < argc)
 		return options_wrong(&command_export, "%s: no words are expected", argv[optind]);
-	if (!!export->listen + export->once + !!export->textfile > 1)
+	if (!!export->listen + export->once + !!export->textfile + !!export->page > 1)
 		return options_wrong(&command_export,
-				     "--listen, --once and --textfile: one of them");
-	if (export->textfile && export->push)
-		return options_wrong(&command_export, "--textfile and --otlp: one of them");
+				     "--listen, --once, --textfile and --page: one of them");
+	if ((export->textfile || export->page) && export->push)
+		return options_wrong(&command_export,
+				     "--textfile or --page, and --otlp: one of them");
 	if (!export->push && export->listen && strcmp(export->listen, NO_LISTEN) == 0)
 		return options_wrong(&command_export,
 				     "--listen none: there is nothing to do without --otlp");
@@ -219,10 +236,21 @@ static int complain_of(const char *path)
 	return EXIT_NO;
 }
 
-/* Whole or not at all: who reads the file meanwhile sees the old one. */
-static int write_textfile(struct export *export)
+static void write_metrics(FILE *out, struct export *export)
 {
-	char *path = format_text("%s.%ld.tmp", export->textfile, (long)getpid());
+	metrics_write(out, &export->gather, &export->style);
+}
+
+static void write_page(FILE *out, struct export *export)
+{
+	page_save(out, &export->gather, &export->page_style);
+}
+
+/* Whole or not at all: who reads the file meanwhile sees the old one. */
+static int write_file(struct export *export, const char *name,
+		      void write(FILE *out, struct export *export))
+{
+	char *path = format_text("%s.%ld.tmp", name, (long)getpid());
 	FILE *out = fopen(path, "wxe");
 	int ret = EXIT_FINE;
 
@@ -230,10 +258,8 @@ static int write_textfile(struct export *export)
 		ret = complain_of(path);
 		goto out;
 	}
-	metrics_write(out, &export->gather, &export->style);
-	ret = ferror(out) | fclose(out) || rename(path, export->textfile) < 0
-		  ? complain_of(export->textfile)
-		  : EXIT_FINE;
+	write(out, export);
+	ret = ferror(out) | fclose(out) || rename(path, name) < 0 ? complain_of(name) : EXIT_FINE;
 	if (ret)
 		unlink(path);
 out:
@@ -243,7 +269,7 @@ out:
 
 static int print_once(struct export *export)
 {
-	metrics_write(stdout, &export->gather, &export->style);
+	write_metrics(stdout, export);
 	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_FINE : complain_of("output");
 }
 
@@ -275,8 +301,8 @@ static int push_once(struct export *export)
 static struct server *start_server(struct export *export)
 {
 	char *cause = NULL;
-	struct server *server =
-	    server_start(export->listen, &export->gather, &export->style, &cause);
+	struct server *server = server_start(export->listen, &export->gather, &export->style,
+					     &export->page_style, &cause);
 
 	if (!server)
 		complain("%s", cause);
@@ -312,7 +338,7 @@ static int serve(struct export *export)
 	if (otlp)
 		otlp_start(otlp);
 	if (server)
-		fprintf(stderr, "gcpreload: /metrics on %.*s:%u\n",
+		fprintf(stderr, "gcpreload: / and /metrics on %.*s:%u\n",
 			(int)(strrchr(export->listen, ':') - export->listen), export->listen,
 			server_port(server));
 	sigwait(&ends, &signal);
@@ -340,7 +366,9 @@ int main(int argc, char **argv)
 	make_choices(&export);
 	gather_look(&export.gather);
 	if (export.textfile)
-		ret = write_textfile(&export);
+		ret = write_file(&export, export.textfile, write_metrics);
+	else if (export.page)
+		ret = write_file(&export, export.page, write_page);
 	else if (export.once)
 		ret = export.push ? push_once(&export) : print_once(&export);
 	else

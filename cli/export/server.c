@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,28 +17,35 @@
 #define TIMEOUT_SECONDS 10u
 #define CONNECTIONS	64u
 
+#define HTML_TYPE "text/html; charset=utf-8"
+
 struct server {
 	struct MHD_Daemon *daemon;
 	struct gather *gather;
 	struct metrics_style style;
+	struct page_style page;
 };
 
-static const char page[] =
-    "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>gcpreload</title></head>"
-    "<body><h1>gcpreload-export</h1><p><a href=\"/metrics\">/metrics</a> for Prometheus.</p>"
-    "</body></html>\n";
-
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, const char *type,
-			      void *body, size_t size, enum MHD_ResponseMemoryMode mode)
+static struct MHD_Response *response_of(const char *type, void *body, size_t size,
+					enum MHD_ResponseMemoryMode mode)
 {
 	struct MHD_Response *response = MHD_create_response_from_buffer(size, body, mode);
+
+	if (!response)
+		return NULL;
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
+	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
+	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+	return response;
+}
+
+static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status,
+			     struct MHD_Response *response)
+{
 	enum MHD_Result result;
 
 	if (!response)
 		return MHD_NO;
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, type);
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-	MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
 	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
 	result = MHD_queue_response(connection, status, response);
@@ -45,34 +53,94 @@ static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status
 	return result;
 }
 
-static enum MHD_Result text(struct MHD_Connection *connection, unsigned status, const char *type,
-			    const char *body)
+static struct MHD_Response *text(const char *type, const char *body)
 {
-	return answer(connection, status, type, (void *)(uintptr_t)body, strlen(body),
-		      MHD_RESPMEM_PERSISTENT);
+	return response_of(type, (void *)(uintptr_t)body, strlen(body), MHD_RESPMEM_PERSISTENT);
 }
 
-static enum MHD_Result metrics(struct server *server, struct MHD_Connection *connection)
+/* What is written into memory, and how. */
+struct document {
+	FILE *out;
+	char *body;
+	size_t size;
+};
+
+static bool begin(struct server *server, struct document *document)
+{
+	document->body = NULL;
+	document->out = open_memstream(&document->body, &document->size);
+	if (!document->out)
+		return false;
+	gather_look(server->gather);
+	return true;
+}
+
+static struct MHD_Response *end(struct document *document, const char *type)
+{
+	if (fclose(document->out) != 0) {
+		free(document->body);
+		return NULL;
+	}
+	return response_of(type, document->body, document->size, MHD_RESPMEM_MUST_FREE);
+}
+
+static struct MHD_Response *metrics(struct server *server, struct MHD_Connection *connection)
 {
 	const char *accept =
 	    MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
 	struct metrics_style style = server->style;
-	char *body = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&body, &size);
+	struct document document;
 
-	if (!out)
-		return MHD_NO;
+	if (!begin(server, &document))
+		return NULL;
 	style.openmetrics = accept && strstr(accept, "application/openmetrics-text");
-	gather_look(server->gather);
-	metrics_write(out, server->gather, &style);
-	if (fclose(out) != 0) {
-		free(body);
-		return MHD_NO;
-	}
-	return answer(connection, MHD_HTTP_OK,
-		      style.openmetrics ? METRICS_OPENMETRICS_TYPE : METRICS_TEXT_TYPE, body, size,
-		      MHD_RESPMEM_MUST_FREE);
+	metrics_write(document.out, server->gather, &style);
+	return end(&document, style.openmetrics ? METRICS_OPENMETRICS_TYPE : METRICS_TEXT_TYPE);
+}
+
+/* "?save" has no value, which the plain look-up takes for no key. */
+static bool asked_for(struct MHD_Connection *connection, const char *key)
+{
+	const char *value;
+
+	return MHD_lookup_connection_value_n(connection, MHD_GET_ARGUMENT_KIND, key, strlen(key),
+					     &value, NULL) == MHD_YES;
+}
+
+static struct MHD_Response *data(struct server *server, struct MHD_Connection *connection)
+{
+	struct document document;
+
+	if (!begin(server, &document))
+		return NULL;
+	page_data(document.out, server->gather, &server->page, false,
+		  asked_for(connection, "history"));
+	return end(&document, "application/json");
+}
+
+static struct MHD_Response *saved(struct server *server)
+{
+	struct MHD_Response *response;
+	struct document document;
+
+	if (!begin(server, &document))
+		return NULL;
+	page_save(document.out, server->gather, &server->page);
+	response = end(&document, HTML_TYPE);
+	if (response)
+		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_DISPOSITION,
+					"attachment; filename=\"gcpreload.html\"");
+	return response;
+}
+
+static struct MHD_Response *live_page(struct server *server, struct MHD_Connection *connection)
+{
+	struct MHD_Response *response =
+	    asked_for(connection, "save") ? saved(server) : text(HTML_TYPE, page_live());
+
+	if (response)
+		MHD_add_response_header(response, "Content-Security-Policy", page_policy());
+	return response;
 }
 
 static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *url,
@@ -92,12 +160,16 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 		return MHD_YES;
 	}
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-		return text(connection, MHD_HTTP_METHOD_NOT_ALLOWED, "text/plain", "GET or HEAD\n");
+		return queue(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+			     text("text/plain", "GET or HEAD\n"));
 	if (strcmp(url, "/metrics") == 0)
-		return metrics(arg, connection);
+		return queue(connection, MHD_HTTP_OK, metrics(arg, connection));
+	if (strcmp(url, "/data.json") == 0)
+		return queue(connection, MHD_HTTP_OK, data(arg, connection));
 	if (strcmp(url, "/") == 0)
-		return text(connection, MHD_HTTP_OK, "text/html; charset=utf-8", page);
-	return text(connection, MHD_HTTP_NOT_FOUND, "text/plain", "there is /metrics\n");
+		return queue(connection, MHD_HTTP_OK, live_page(arg, connection));
+	return queue(connection, MHD_HTTP_NOT_FOUND,
+		     text("text/plain", "there are / and /metrics\n"));
 }
 
 /* A socket that listens, or -1 with *cause. */
@@ -144,7 +216,8 @@ out:
 }
 
 struct server *server_start(const char *listen_at, struct gather *gather,
-			    const struct metrics_style *style, char **cause)
+			    const struct metrics_style *style, const struct page_style *page,
+			    char **cause)
 {
 	int fd = listen_on(listen_at, cause);
 	struct server *server;
@@ -154,6 +227,7 @@ struct server *server_start(const char *listen_at, struct gather *gather,
 	server = need(calloc(1, sizeof *server));
 	server->gather = gather;
 	server->style = *style;
+	server->page = *page;
 	server->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL,
 					  NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, fd,
 					  MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_SECONDS,

@@ -15,6 +15,7 @@
 #include "cli/export/metrics.h"
 #include "cli/export/otlp_config.h"
 #include "cli/export/otlp_message.h"
+#include "cli/export/page.h"
 #include "cli/json_read.h"
 #include "cli/top/render.h"
 
@@ -58,6 +59,7 @@ static void export(void)
 	static const struct metrics_style styles[] = { { false, false, false },
 						       { true, true, false },
 						       { false, false, true } };
+	static const struct page_style page_style = { .commands = true };
 	struct gather gather = { .choices = calloc(1, sizeof *gather.choices), .n_choices = 1 };
 	size_t i;
 
@@ -65,6 +67,7 @@ static void export(void)
 	gather_look(&gather);
 	for (i = 0; i < sizeof styles / sizeof *styles; i++)
 		metrics_write(nowhere, &gather, &styles[i]);
+	page_data(nowhere, &gather, &page_style, true, true);
 	gather_free(&gather);
 }
 
