@@ -114,6 +114,21 @@ def end(process: subprocess.Popen[bytes], workers: list[int]) -> None:
 
 
 @contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """A signal that would end us waits: what is begun here must be known before."""
+    came: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = [signal.signal(number, lambda number, _: came.append(number)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before):
+            signal.signal(number, handler)
+        for number in came:
+            os.kill(os.getpid(), number)
+
+
+@contextlib.contextmanager
 def server(python: str, mode: str, place: Path) -> Iterator[tuple[int, list[int]]]:
     """gunicorn with the demo's application: its port, and its workers' pids once all serve."""
     env = venvs.clean_environment()
@@ -125,21 +140,14 @@ def server(python: str, mode: str, place: Path) -> Iterator[tuple[int, list[int]
     )
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     command = [python, "-m", "gunicorn", "-b", "127.0.0.1:0", "-w", str(WORKERS), "demo_app:app"]
-    process = subprocess.Popen(
-        command,
-        env=env,
-        cwd=ROOT / "tests" / "apps",
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=log,
-        start_new_session=True,
-    )
+    process: subprocess.Popen[bytes] | None = None
     workers: list[int] = []
 
     def said() -> str:
         return os.pread(log.fileno(), 1 << 16, 0).decode(errors="replace")
 
     def serving() -> list[int]:
+        assert process
         if process.poll() is not None:
             raise Failed(f"gunicorn ended with {process.returncode}:\n{said()}")
         workers[:] = children(process.pid)
@@ -148,13 +156,24 @@ def server(python: str, mode: str, place: Path) -> Iterator[tuple[int, list[int]
         return [p["pid"] for p in found if p["state"] == STATES[mode] and p["fired"]]
 
     try:
+        with undisturbed():
+            process = subprocess.Popen(
+                command,
+                env=env,
+                cwd=ROOT / "tests" / "apps",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         wait_for(lambda: len(serving()) == WORKERS, lambda: f"gunicorn does not serve:\n{said()}")
         found = re.search(r"http://127\.0\.0\.1:(\d+)", said())
         if not found:
             raise Failed(f"gunicorn does not say where it listens:\n{said()}")
         yield int(found[1]), list(workers)
     finally:
-        end(process, workers)
+        if process:
+            end(process, workers)
         log.close()
 
 
