@@ -129,14 +129,17 @@ def undisturbed() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def server(python: str, mode: str, place: Path) -> Iterator[tuple[int, list[int]]]:
-    """gunicorn with the demo's application: its port, and its workers' pids once all serve."""
+def server(
+    python: str, states: set[str], place: Path, **settings: str
+) -> Iterator[tuple[int, list[int]]]:
+    """gunicorn with the demo's application: its port, and its workers' pids once all are in one of
+    these states."""
     env = venvs.clean_environment()
     env.update(
         LD_PRELOAD=str(LIBRARY),
         GCPRELOAD_DIR=str(place),
-        GCPRELOAD_MODE=MODES[mode],
         PYTHONDONTWRITEBYTECODE="1",
+        **settings,
     )
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     command = [python, "-m", "gunicorn", "-b", "127.0.0.1:0", "-w", str(WORKERS), "demo_app:app"]
@@ -153,7 +156,7 @@ def server(python: str, mode: str, place: Path) -> Iterator[tuple[int, list[int]
         workers[:] = children(process.pid)
         # "observing" may also be said of one that still loads: what fired tells that it serves.
         found = measured("ps", place, workers)
-        return [p["pid"] for p in found if p["state"] == STATES[mode] and p["fired"]]
+        return [p["pid"] for p in found if p["state"] in states and p["fired"]]
 
     try:
         with undisturbed():
@@ -227,7 +230,7 @@ def one_round(
     python: str, mode: str, place: Path, options: argparse.Namespace, progress: Progress
 ) -> Round:
     progress.note("starting, and loading the catalogue")
-    with server(python, mode, place) as (port, workers):
+    with server(python, {STATES[mode]}, place, GCPRELOAD_MODE=MODES[mode]) as (port, workers):
         loop = load.OpenLoop(port, options.rate)
         before, begun = served(place, workers), time.monotonic()
         result = loop.run(
@@ -315,6 +318,9 @@ def print_table(results: dict[str, list[Round]]) -> None:
 
 def explain(results: dict[str, list[Round]], options: argparse.Namespace, python: str) -> None:
     failures = sum(one.failures for rounds in results.values() for one in rounds)
+    top = ""
+    if COMMAND.with_name("gcpreload-top").exists():
+        top = f"    {COMMAND.relative_to(ROOT)} top         both, live, in this terminal\n"
     about = subprocess.run([python, "-V"], capture_output=True, text=True, check=False)
     print(f"""
 gunicorn with {WORKERS} sync workers, {about.stdout.strip()}, {options.rate:g} requests a second, \
@@ -331,7 +337,7 @@ Now with an application of your own:
     LD_PRELOAD={LIBRARY} gunicorn app:app
     {COMMAND.relative_to(ROOT)} ps          which processes are tuned, and why or why not
     {COMMAND.relative_to(ROOT)} report      what it gained
-    {COMMAND.relative_to(ROOT)} export      the same for Prometheus, on http://127.0.0.1:9721/metrics""")
+{top}    {COMMAND.relative_to(ROOT)} export      a page, and Prometheus' /metrics: http://127.0.0.1:9721/""")
 
 
 # ---- all of it ----
