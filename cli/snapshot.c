@@ -21,8 +21,8 @@ static unsigned at_most(unsigned i, unsigned n)
 	return i < n ? i : n - 1;
 }
 
-static void add_series(struct snapshot *s, unsigned period, unsigned generation, unsigned cause,
-		       const struct gcpreload_series *series)
+void snapshot_add(struct snapshot *s, unsigned period, unsigned generation, unsigned cause,
+		  const struct gcpreload_series *series)
 {
 	unsigned p = at_most(period, GCPRELOAD_PERIODS), c = at_most(cause, GCPRELOAD_CAUSES);
 	unsigned g = at_most(generation, GCPRELOAD_GENERATIONS);
@@ -75,7 +75,7 @@ static void read_series(struct snapshot *s, struct gcpreload_reader *reader)
 			for (c = 0; c < h->n_causes; c++)
 				if (gcpreload_reader_series(reader, p, g, c, &series) == 0 &&
 				    series.collections)
-					add_series(s, p, g, c, &series);
+					snapshot_add(s, p, g, c, &series);
 }
 
 /* The end of the newest event that is whole: the last sign of life of a dead process. */

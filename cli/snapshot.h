@@ -46,7 +46,11 @@ struct snapshots {
 /* Whether a cause is of those that come once in a process's life, outside the requests. */
 bool snapshot_cause_is_once(unsigned cause);
 
-/* Adds a series to the period that it is of. */
+/* Adds a series to its sums and to the period that it is of. */
+void snapshot_add(struct snapshot *s, unsigned period, unsigned generation, unsigned cause,
+		  const struct gcpreload_series *series);
+
+/* The same to a period alone. */
 void snapshot_period_add(struct snapshot_period *to, unsigned period, unsigned generation,
 			 unsigned cause, const struct gcpreload_series *series);
 

@@ -354,6 +354,29 @@ static void about(const struct page_style *style, bool saved, struct json *json)
 	json_close(json, '}');
 }
 
+/* Where there are more rings than descriptors, gather knows what was counted; the events are not at
+ * hand then. */
+static void take_counts(struct snapshot *s, struct gather_process *process)
+{
+	gather_series *sum = need(calloc(1, sizeof *sum));
+	unsigned p, g, c;
+
+	gather_add(*sum, process);
+	for (p = 0; p < GCPRELOAD_PERIODS; p++)
+		for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
+			for (c = 0; c < GCPRELOAD_CAUSES; c++)
+				if ((*sum)[p][g][c].collections)
+					snapshot_add(s, p, g, c, &(*sum)[p][g][c]);
+	free(sum);
+}
+
+static void take_process(struct snapshot *s, struct gather_process *process)
+{
+	snapshot_read(s, process->reader, process->alive);
+	if (process->reader.fd < 0)
+		take_counts(s, process);
+}
+
 void page_data(FILE *out, struct gather *gather, const struct page_style *style, bool saved,
 	       bool with_history)
 {
@@ -364,8 +387,7 @@ void page_data(FILE *out, struct gather *gather, const struct page_style *style,
 	size_t i;
 
 	for (i = 0; i < gather->n_processes; i++)
-		snapshot_read(snapshots_add(&all), gather->processes[i].reader,
-			      gather->processes[i].alive);
+		take_process(snapshots_add(&all), &gather->processes[i]);
 	groups = make_groups(gather, &all);
 	json_start(&json, out, false);
 	json.html = saved;

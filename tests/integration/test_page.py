@@ -18,9 +18,10 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, DRIVER, browser, look_like
 from lib.export import PROGRAM, served
+from lib.paths import COMMAND
 from lib.puppet import Puppet
 from lib.rings import Process, command, ring_files
-from lib.run import wait_for
+from lib.run import environment, run, wait_for
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -570,3 +571,19 @@ def test_a_thousand_processes(
             wait_for("the page", lambda: tiles(page).get("Processes") == "1,001")
             assert len(rows(page)) == 200
             assert "The 200 of 1,001" in text(page, "#processes-about")
+
+
+def test_more_rings_than_descriptors(
+    system_python: Interpreter, page: webdriver.Chrome, ring_dir: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "page.html"
+    with Puppet(system_python, ring_dir) as puppet:
+        shown = served(puppet)
+        (ring,) = ring_files(ring_dir)
+        with copies(ring, 60):
+            few = ["prlimit", "--nofile=64:64", COMMAND, "export", "--page", file]
+            done = run([*few, "--dir", ring_dir], environment())
+            assert (done.returncode, done.stderr) == (0, b"")
+    page.get(file.as_uri())
+    wait_for("the page", lambda: tiles(page).get("Processes") == "61")
+    assert {row[COUNTS] for row in rows(page)} == {counts(shown)}
