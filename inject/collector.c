@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "inject/collector.h"
 
+#include <string.h>
+
 #include "inject/module.h"
 #include "inject/observer.h"
 
@@ -57,12 +59,45 @@ bool collector_set_thresholds(PyObject *gc, const int32_t thresholds[GCPRELOAD_G
 						thresholds[1], thresholds[2])) == 0;
 }
 
+/* What a signal's handler raised, and nobody has seen yet. */
+static PyObject *raised[3];
+
+static int raise_again(void *unused)
+{
+	(void)unused;
+	py.PyErr_Restore(raised[0], raised[1], raised[2]);
+	memset(raised, 0, sizeof raised);
+	return -1;
+}
+
+/* An import runs Python code, and so may a signal's handler. Where a second import succeeds, it was
+ * such a handler that ended the first: its exception is the program's, which gets it between two
+ * bytecodes, where handlers run. */
+static PyObject *import_atexit(void)
+{
+	PyObject *module = py.PyImport_ImportModule("atexit"), *exception[3];
+
+	if (module)
+		return module;
+	py.PyErr_Fetch(&exception[0], &exception[1], &exception[2]);
+	module = py.PyImport_ImportModule("atexit");
+	if (module && !raised[0]) {
+		memcpy(raised, exception, sizeof raised);
+		memset(exception, 0, sizeof exception);
+		if (py.Py_AddPendingCall(raise_again, NULL) < 0)
+			memcpy(exception, raised, sizeof raised);
+	}
+	py.PyErr_Restore(exception[0], exception[1], exception[2]);
+	py.PyErr_Clear();
+	return module;
+}
+
 bool collector_at_exit(struct PyMethodDef *function)
 {
 	/* Before 3.10 the list belongs to the module object, and a later import would begin a new
 	 * one: there it stays in sys.modules. */
-	PyObject *atexit = python_version.minor < 10 ? py.PyImport_ImportModule("atexit")
-						     : module_import_quietly("atexit");
+	PyObject *atexit =
+	    python_version.minor < 10 ? import_atexit() : module_import_quietly("atexit");
 	PyObject *callable = NULL, *result = NULL;
 	bool ok;
 

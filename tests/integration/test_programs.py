@@ -135,3 +135,41 @@ def test_a_title_over_the_environment(python: Interpreter, ring_dir: Path) -> No
     assert (done.stdout, done.stderr, done.returncode) == (b"50000\n", b"", 0)
     (place,) = ring_dir.iterdir()
     assert len(list(place.iterdir())) == 1
+
+
+SIGNAL = """
+import signal
+class Raised(Exception):
+    pass
+def handler(number, frame):
+    raise Raised
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        if name == "atexit" and not fired:
+            fired.append(name)
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return None
+fired = []
+signal.signal(signal.SIGUSR1, handler)
+sys.meta_path.insert(0, Hook())
+assert "atexit" not in sys.modules
+try:
+    select.select([listener], [], [], 0.01)
+    for _ in range(1000):
+        pass
+    print("nothing was raised")
+except Raised:
+    print("raised")
+import gc
+print(fired, gc.get_threshold()[0])
+"""
+
+
+def test_a_signal_in_the_import_of_atexit(python: Interpreter, ring_dir: Path) -> None:
+    """Before 3.10, the only import after the start: what its handler raises is the program's."""
+    # What site-packages import at the start is not asked for.
+    command = [python.path, "-S", "-c", LISTEN + SIGNAL]
+    done = run(command, environment(ring_dir, GCPRELOAD_FORCE="1"))
+    raised = b"raised\n['atexit'] 50000\n" if python.minor < (3, 10) else b""
+    expected = raised or b"nothing was raised\n[] 50000\n"
+    assert (done.stdout, done.stderr, done.returncode) == (expected, b"", 0)
