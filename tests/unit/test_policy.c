@@ -94,6 +94,20 @@ static void budget(void **state)
 	assert_int_equal(ask(&p, now, 250000, 0, &generation), POLICY_BUDGET);
 }
 
+/* Before a chance was measured: by what an automatic collection took. */
+static void budget_at_first(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation;
+
+	(void)state;
+	assert_int_equal(ask(&p, now, 30000, 0, &generation), POLICY_BUDGET);
+	policy_automatic(&p, now, 0, 7000, 3600000); /* 300 ns */
+	assert_int_equal(ask(&p, now, 60000, 0, &generation), POLICY_COLLECT);
+	assert_int_equal(ask(&p, now, 70000, 0, &generation), POLICY_BUDGET);
+}
+
 /* Survivors make the old generation due, and its measured cost decides. */
 static void old_generation(void **state)
 {
@@ -383,12 +397,13 @@ static void net_follows_the_cost(void **state)
 	int i;
 
 	(void)state;
-	policy_collected(&p, now, 0, 10000, 9000, 4500000); /* 450 ns, 1800 in a large one */
-	assert_int_equal(p.threshold0, 11111);
-	for (i = 0; i < 50; i++)
-		policy_collected(&p, now, 0, 100000, 0, MS / 2); /* 5 ns */
+	policy_collected(&p, now, 0, 10000, 9000, 4 * MS);
 	assert_int_equal(p.threshold0, 12000);
-	policy_automatic(&p, now, 0, 0, MS / 4); /* 21 ns */
+	for (i = 0; i < 50; i++)
+		policy_collected(&p, now, 0, 100000, 0, MS / 2); /* 5 ns, nothing found */
+	assert_int_equal(p.threshold0, 2 * p.young_due);
+	assert_true(p.young_due > 5000);
+	policy_automatic(&p, now, 0, 0, MS); /* 5 ns */
 	assert_int_equal(p.threshold0, 500000);
 	assert_true(p.young_due >= 5000);
 	for (i = 0; i < 50; i++)
@@ -424,6 +439,7 @@ int main(void)
 		cmocka_unit_test(due_by_yield),
 		cmocka_unit_test(costly_young_ones_come_earlier),
 		cmocka_unit_test(budget),
+		cmocka_unit_test(budget_at_first),
 		cmocka_unit_test(old_generation),
 		cmocka_unit_test(old_ones_that_live),
 		cmocka_unit_test(old_ones_are_counted_again),
