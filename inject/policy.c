@@ -120,6 +120,9 @@ static int32_t net(const struct policy *policy)
 
 	if (!policy->limits.idle || policy->limits.net <= policy->limits.top)
 		return policy->limits.net;
+	/* What more of them would cost is a guess: twice as many as were measured. */
+	if (policy->late_cost > 0 && objects > 2. * policy->late_batch)
+		objects = 2. * policy->late_batch;
 	if (policy->late_cost > 0)
 		return within(objects, NET_LEAST, policy->limits.net);
 	if (objects > 2. * policy->young_due)
@@ -357,6 +360,7 @@ bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint6
 	    !policy->fallen_back && now - policy->chance_ns >= UNREACHED_NS)
 		fall_back(policy);
 	measure(&policy->late_cost, duration, (uint64_t)before);
+	policy->late_batch = before;
 	if (policy->limits.idle && !policy->fallen_back)
 		stretch_net(policy);
 	else if (policy->limits.young_ns && policy->guard != GCPRELOAD_GUARD_LIMIT)

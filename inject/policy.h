@@ -37,6 +37,7 @@ struct policy {
 	int32_t young_due;  /* count0 from which a young collection is worth a chance */
 	double young_cost;  /* ns an object at a chance, 0: not known yet */
 	double late_cost;   /* the same of automatic ones, of which more has waited for longer */
+	int32_t late_batch; /* objects in the last of these */
 	double old_cost;
 	uint64_t old;	       /* objects that survived into the oldest generation since ready */
 	uint64_t old_at_full;  /* the same after the last full collection */

@@ -394,6 +394,7 @@ static void net_follows_the_cost(void **state)
 {
 	struct policy p;
 	uint64_t now = begin(&p, &idle_limits);
+	int32_t low;
 	int i;
 
 	(void)state;
@@ -403,7 +404,11 @@ static void net_follows_the_cost(void **state)
 		policy_collected(&p, now, 0, 100000, 0, MS / 2); /* 5 ns, nothing found */
 	assert_int_equal(p.threshold0, 2 * p.young_due);
 	assert_true(p.young_due > 5000);
-	policy_automatic(&p, now, 0, 0, MS); /* 5 ns */
+	low = p.threshold0;
+	policy_automatic(&p, now, 0, 0, MS); /* 5 ns: twice as many as were measured */
+	assert_int_equal(p.threshold0, 2 * low);
+	policy_automatic(&p, now, 0, 0, MS);
+	policy_automatic(&p, now, 0, 0, MS);
 	assert_int_equal(p.threshold0, 500000);
 	assert_true(p.young_due >= 5000);
 	for (i = 0; i < 50; i++)
