@@ -188,7 +188,17 @@ static void full_collections_are_ours(void **state)
 	(void)state;
 	assert_int_equal(p.threshold2, POLICY_NEVER);
 	assert_true(policy_unreached(&p, now += SECOND));
+	assert_int_equal(p.threshold2, POLICY_NEVER); /* a million are frozen */
+	policy_automatic(&p, now, 0, 0, MS);
+	assert_int_equal(p.threshold2, POLICY_NEVER);
+	while (p.old + (uint64_t)p.threshold0 < 250000) {
+		policy_automatic(&p, now, 0, 0, MS);
+		assert_int_equal(p.threshold2, POLICY_NEVER);
+	}
+	assert_true(policy_automatic(&p, now, 0, 0, MS));
 	assert_int_equal(p.threshold2, 10);
+	assert_true(policy_automatic(&p, now, 2, 200000, MS));
+	assert_int_equal(p.threshold2, POLICY_NEVER);
 	policy_collected(&p, now, 0, 20000, 100, MS);
 	assert_int_equal(p.threshold2, POLICY_NEVER);
 	policy_machine(&p, now += SECOND, &machine);
