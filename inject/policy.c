@@ -75,6 +75,19 @@ static void measure(double *cost, uint64_t duration, uint64_t objects)
 		*cost = *cost > 0 ? *cost * .75 + now * .25 : now;
 }
 
+/* For what must not take long: the longest counts, and is forgotten slowly. (Measured, Django at 95
+ * % load: between 0.2 and 1.4 us an object; by their mean, 50 000 were let come together: 72 ms.)
+ */
+static void measure_worst(double *cost, uint64_t duration, uint64_t objects)
+{
+	double now = objects ? (double)duration / (double)objects : 0;
+
+	if (objects >= 1000 && now > *cost)
+		*cost = now;
+	else
+		measure(cost, duration, objects);
+}
+
 /* count0 is known at this moment; how fast it grows says when a collection will be due. */
 static void seen(struct policy *policy, uint64_t now, int64_t count0)
 {
@@ -115,11 +128,15 @@ static double late_cost(const struct policy *policy)
 	return policy->young_cost > 0 ? COLD * policy->young_cost : COST_AT_FIRST;
 }
 
-/* The safety net, where chances stay away: a collection in a request that takes as long as the
- * longest at a chance. Never so low that it would come before the chances do. */
+/* The safety net, where chances stay away: a collection in a request that takes no longer than one
+ * at a chance, nor than young ones may. Never so low that it would come before the chances do. */
 static int32_t net(const struct policy *policy)
 {
-	double objects = (double)policy->limits.budget_ns / late_cost(policy);
+	const struct policy_limits *limits = &policy->limits;
+	uint64_t most_ns = limits->young_ns && limits->young_ns < limits->budget_ns
+			       ? limits->young_ns
+			       : limits->budget_ns;
+	double objects = (double)most_ns / late_cost(policy);
 
 	if (!policy->limits.idle || policy->limits.net <= policy->limits.top)
 		return policy->limits.net;
@@ -363,7 +380,7 @@ bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint6
 	if (++policy->unreached >= UNREACHED_AT_MOST && policy->limits.idle &&
 	    !policy->fallen_back && now - policy->chance_ns >= UNREACHED_NS)
 		fall_back(policy);
-	measure(&policy->late_cost, duration, (uint64_t)before);
+	measure_worst(&policy->late_cost, duration, (uint64_t)before);
 	policy->late_batch = before;
 	if (policy->limits.idle && !policy->fallen_back)
 		stretch_net(policy);

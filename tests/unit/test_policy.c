@@ -427,6 +427,38 @@ static void net_follows_the_cost(void **state)
 	assert_true(p.young_due <= p.threshold0 / 2);
 }
 
+/* One that took long is not to be repeated; and it may have been the machine's. */
+static void net_remembers_the_longest(void **state)
+{
+	struct policy_limits limits = idle_limits;
+	struct policy p;
+	uint64_t now = begin(&p, &limits);
+	int32_t low;
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++)
+		policy_automatic(&p, now, 0, 0, (uint64_t)p.threshold0 * 100); /* 100 ns */
+	assert_in_range(p.threshold0, 99999, 100000);			       /* 10 ms */
+	policy_automatic(&p, now, 0, 0, 50 * MS);
+	assert_in_range(p.threshold0, 19999, 20001);
+	low = p.threshold0;
+	policy_automatic(&p, now, 0, 0, (uint64_t)p.threshold0 * 100);
+	assert_in_range(p.threshold0, low, 2 * low - 1);
+	/* The lower of two limits. */
+	limits.budget_ns = 5 * MS;
+	begin(&p, &limits);
+	for (i = 0; i < 4; i++)
+		policy_automatic(&p, now, 0, 0, (uint64_t)p.threshold0 * 100);
+	assert_in_range(p.threshold0, 49999, 50001);
+	limits.young_ns = 0; /* no limit */
+	limits.budget_ns = 20 * MS;
+	begin(&p, &limits);
+	for (i = 0; i < 6; i++)
+		policy_automatic(&p, now, 0, 0, (uint64_t)p.threshold0 * 100);
+	assert_in_range(p.threshold0, 199999, 200001);
+}
+
 static void startup_is_over(void **state)
 {
 	struct policy_machine machine = { .resident = 100 * MB };
@@ -469,6 +501,7 @@ int main(void)
 		cmocka_unit_test(machine_once_a_second),
 		cmocka_unit_test(always_busy),
 		cmocka_unit_test(net_follows_the_cost),
+		cmocka_unit_test(net_remembers_the_longest),
 		cmocka_unit_test(startup_is_over),
 	};
 
