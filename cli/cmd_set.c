@@ -10,7 +10,7 @@ static int exec(const struct command *command, int argc, char **argv)
 
 const struct command command_set = {
 	.name = "set",
-	.usage = TELL_TARGETS " mode=(off | observe | freeze)",
+	.usage = TELL_TARGETS " mode=(off | observe | freeze | idle)",
 	.summary = "change the mode of running processes",
 	.help = "mode=off and mode=observe unfreeze, and give the interpreter's thresholds back.\n"
 		"\n" TELL_HELP,
