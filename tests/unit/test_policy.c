@@ -175,6 +175,22 @@ static void old_ones_are_counted_again(void **state)
 	assert_int_equal(p.old, 100000);
 }
 
+/* What survived the first generation counts as old before it is, so what a collection of the
+ * second frees of it does so no longer. */
+static void what_dies_young_is_not_old(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+
+	(void)state;
+	policy_collected(&p, now, 0, 10000, 0, MS);
+	assert_int_equal(p.old, 10000);
+	policy_collected(&p, now, 1, 5000, 12000, MS);
+	assert_int_equal(p.old, 3000);
+	policy_automatic(&p, now, 1, 1000000, MS);
+	assert_int_equal(p.old, 0);
+}
+
 /* The interpreter's full collections would come in requests; where none of ours can come, and near
  * the memory limit, they must. */
 static void full_collections_are_ours(void **state)
@@ -490,6 +506,7 @@ int main(void)
 		cmocka_unit_test(old_generation),
 		cmocka_unit_test(old_ones_that_live),
 		cmocka_unit_test(old_ones_are_counted_again),
+		cmocka_unit_test(what_dies_young_is_not_old),
 		cmocka_unit_test(full_collections_are_ours),
 		cmocka_unit_test(expected_by_rate),
 		cmocka_unit_test(fallen_back_is_due_earlier),
