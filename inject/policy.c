@@ -66,26 +66,20 @@ static int32_t within(double value, int32_t least, int32_t most)
 	return value < least ? least : value > most ? most : (int32_t)value;
 }
 
-/* A moving mean: one measurement on a busy machine is not a cost. */
-static void measure(double *cost, uint64_t duration, uint64_t objects)
+/* How much of a cost that is higher than what is known counts. A moving mean: one measurement on a
+ * busy machine is not a cost. The worst, of what must not take long: the longest counts, and is
+ * forgotten slowly (measured, Django near saturation: between 0.2 and 1.4 us an object; by their
+ * mean, 50 000 were let come together: 72 ms). */
+#define MEAN  .25
+#define WORST 1.
+
+static void measure(double *cost, uint64_t duration, uint64_t objects, double higher)
 {
 	double now = objects ? (double)duration / (double)objects : 0;
+	double part = now > *cost ? higher : MEAN;
 
 	if (objects >= 1000)
-		*cost = *cost > 0 ? *cost * .75 + now * .25 : now;
-}
-
-/* For what must not take long: the longest counts, and is forgotten slowly. (Measured, Django at 95
- * % load: between 0.2 and 1.4 us an object; by their mean, 50 000 were let come together: 72 ms.)
- */
-static void measure_worst(double *cost, uint64_t duration, uint64_t objects)
-{
-	double now = objects ? (double)duration / (double)objects : 0;
-
-	if (objects >= 1000 && now > *cost)
-		*cost = now;
-	else
-		measure(cost, duration, objects);
+		*cost = *cost > 0 ? *cost * (1 - part) + now * part : now;
 }
 
 /* count0 is known at this moment; how fast it grows says when a collection will be due. */
@@ -138,16 +132,16 @@ static int32_t net(const struct policy *policy)
 			       : limits->budget_ns;
 	double objects = (double)most_ns / late_cost(policy);
 
-	if (!policy->limits.idle || policy->limits.net <= policy->limits.top)
-		return policy->limits.net;
+	if (!limits->idle || limits->net <= limits->top)
+		return limits->net;
 	/* What more of them would cost is a guess: twice as many as were measured. */
 	if (policy->late_cost > 0 && objects > 2. * policy->late_batch)
 		objects = 2. * policy->late_batch;
 	if (policy->late_cost > 0)
-		return within(objects, NET_LEAST, policy->limits.net);
+		return within(objects, NET_LEAST, limits->net);
 	if (objects > 2. * policy->young_due)
 		objects = 2. * policy->young_due;
-	return within(objects, NET_UNMEASURED, policy->limits.net);
+	return within(objects, NET_UNMEASURED, limits->net);
 }
 
 /* A young collection was measured. */
@@ -171,7 +165,7 @@ void policy_begin(struct policy *policy, const struct policy_limits *limits, uin
 	policy->full_wait_ns = FULL_LEAST_NS;
 	policy->chance_ns = now;
 	policy->seen_ns = now;
-	measure(&policy->old_cost, ready_ns, frozen);
+	measure(&policy->old_cost, ready_ns, frozen, MEAN);
 	own_full_collections(policy);
 }
 
@@ -278,7 +272,7 @@ static void full_collected(struct policy *policy, uint64_t now, uint64_t collect
 	uint64_t wait = policy->full_wait_ns * 2;
 	uint64_t looked_at = policy->old + collected;
 
-	measure(&policy->old_cost, duration, looked_at);
+	measure(&policy->old_cost, duration, looked_at, MEAN);
 	policy->full_ns = now;
 	if ((double)collected >= POOR_YIELD * (double)looked_at)
 		wait = FULL_LEAST_NS;
@@ -300,7 +294,7 @@ void policy_collected(struct policy *policy, uint64_t now, int generation, int64
 		full_collected(policy, now, collected, duration);
 		return;
 	}
-	measure(&policy->young_cost, duration, count0 > 0 ? (uint64_t)count0 : 0);
+	measure(&policy->young_cost, duration, count0 > 0 ? (uint64_t)count0 : 0, MEAN);
 	if (yield < POOR_YIELD)
 		policy->young_due = within(policy->young_due * 2., DUE_LEAST, DUE_MOST);
 	else if (yield > RICH_YIELD)
@@ -380,7 +374,7 @@ bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint6
 	if (++policy->unreached >= UNREACHED_AT_MOST && policy->limits.idle &&
 	    !policy->fallen_back && now - policy->chance_ns >= UNREACHED_NS)
 		fall_back(policy);
-	measure_worst(&policy->late_cost, duration, (uint64_t)before);
+	measure(&policy->late_cost, duration, (uint64_t)before, WORST);
 	policy->late_batch = before;
 	if (policy->limits.idle && !policy->fallen_back)
 		stretch_net(policy);
