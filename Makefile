@@ -58,7 +58,7 @@ unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
 unit_libs := -lcmocka -ldl $(foreach p,$(programs),$(shell pkg-config --libs $($(p)_pkg)))
 san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
-.PHONY: all check fuzz man install uninstall clean
+.PHONY: all check fuzz tsan man install uninstall clean
 .DELETE_ON_ERROR:
 .SECONDARY:
 
@@ -107,6 +107,24 @@ $(B)/unit/test_%: tests/unit/test_%.c $(B)/unit/gcpreload-test.a
 # cmocka's own handler for SIGSEGV would hide what the sanitizer found.
 check: $(unit_bin)
 	@for t in $(unit_bin); do ASAN_OPTIONS=handle_segv=2 $$t || exit 1; done
+
+# The library under ThreadSanitizer, and the program that calls all of it from eight threads.
+tsan_obj := $(lib_src:%.c=$(B)/tsan/obj/%.o)
+# Fences, which the ring's slots need, are not seen by it: their readers are other processes.
+tsan_flags := -O1 -g -fsanitize=thread -Wno-tsan -Wno-unknown-warning-option
+
+tsan: $(B)/tsan/libgcpreload.so $(B)/tsan/calls_at_once
+
+$(B)/tsan/obj/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(call quiet,CC)$(CC) $(lib_flags) $(CPPFLAGS) $(tsan_flags) -c -o $@ $<
+
+$(B)/tsan/libgcpreload.so: $(tsan_obj) preload/exports.map
+	$(call quiet,LD)$(CC) $(tsan_flags) -o $@ $(tsan_obj) $(lib_link)
+
+$(B)/tsan/calls_at_once: tests/apps/calls_at_once.c Makefile
+	@mkdir -p $(@D)
+	$(call quiet,LD)$(CC) -Wall $(tsan_flags) -o $@ $< -pthread -ldl
 
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
 fuzz_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
@@ -157,7 +175,7 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/man/man5/gcpreload.conf.5
 
 clean:
-	rm -rf $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/page $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
+	rm -rf $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/page $(B)/tsan $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
 		$(B)/gcpreload-*
 
--include $(shell find $(B)/lib $(B)/cli $(B)/unit -name '*.d' -type f 2>/dev/null)
+-include $(shell find $(B)/lib $(B)/cli $(B)/tsan $(B)/unit -name '*.d' -type f 2>/dev/null)

@@ -52,6 +52,17 @@ static void *either(void *handle, const char *new_name, const char *old_name)
 	return symbol ? symbol : dlsym(handle, old_name);
 }
 
+/* Threads of a host that loads Python late ask at their waits whether Py_IsInitialized is there,
+ * and if so call the others. */
+static void publish(struct pyapi *found)
+{
+	int (*is_initialized)(void) = found->Py_IsInitialized;
+
+	found->Py_IsInitialized = NULL;
+	py = *found;
+	__atomic_store_n(&py.Py_IsInitialized, is_initialized, __ATOMIC_RELEASE);
+}
+
 int pyapi_fill(void *handle)
 {
 	struct pyapi found;
@@ -73,7 +84,7 @@ int pyapi_fill(void *handle)
 	dlerror(); /* what an old name left pending is ours, not the program's */
 	if (!whole || !found.PyThreadState_GetUnchecked || !found.Py_IsFinalizing)
 		return -ENOSYS;
-	py = found;
+	publish(&found);
 	filled = true;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,6 +51,17 @@ static const char *command_line(void)
 	return command;
 }
 
+/* Byte by byte whatever the program's locale, as it is before main. In a locale of several bytes
+ * a character, fnmatch() allocates; that of the name "C" is there already. */
+static bool matches(const char *glob)
+{
+	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = uselocale(plain);
+	bool ok = fnmatch(glob, command_line(), 0) == 0;
+
+	uselocale(before);
+	return ok;
+}
+
 bool config_matches(const char *globs)
 {
 	char glob[GLOB_MAX];
@@ -60,7 +72,7 @@ bool config_matches(const char *globs)
 		if (length && length < sizeof glob) {
 			memcpy(glob, globs, length);
 			glob[length] = '\0';
-			if (fnmatch(glob, command_line(), 0) == 0)
+			if (matches(glob))
 				return true;
 		}
 		if (!globs[length])
@@ -145,6 +157,21 @@ static void apply(struct settings *settings, char *text, struct place *place)
 	}
 }
 
+/* strerror() translates, under a lock. */
+static const char *why_not(int error)
+{
+	switch (error) {
+	case ENOENT:
+		return "No such file or directory";
+	case EACCES:
+		return "Permission denied";
+	case EISDIR:
+		return "Is a directory";
+	default:
+		return "it cannot be read";
+	}
+}
+
 void config_read(struct settings *settings, const char *path, bool explicit_path,
 		 settings_complain *complain)
 {
@@ -157,7 +184,7 @@ void config_read(struct settings *settings, const char *path, bool explicit_path
 	if (length == -ENOENT && !explicit_path)
 		return;
 	if (length < 0)
-		what = strerror((int)-length);
+		what = why_not((int)-length);
 	else if (length == FILE_MAX - 1)
 		what = "longer than 16383 bytes";
 	else if (strlen(text) != (size_t)length)

@@ -18,33 +18,38 @@
 
 static unsigned tries;
 static uint64_t tried_ns;
-static bool attached;
+static bool attached, begun;
 
-void late_start(void)
-{
-	if (gcpreload_self->settled == READY_NEVER && !attached && dl_is_here() && start_late())
-		ready_start();
-}
-
-bool late_given_up(void)
-{
-	return !attached && tries >= TRIES && !start_python_found();
-}
+#define read_now(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define write_now(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
 /* ------------------------------------------------------------------ where libpython is */
+
+static bool is_libpython(const char *path)
+{
+	const char *base = strrchr(path, '/');
+
+	base = base ? base + 1 : path;
+	return strncmp(base, "libpython", 9) == 0 && strncmp(base, "libpython3.so", 13) != 0;
+}
+
+static int look(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	(void)size;
+	(void)arg;
+	return is_libpython(info->dlpi_name);
+}
 
 struct search {
 	char path[4096];
 };
 
-static int is_libpython(struct dl_phdr_info *info, size_t size, void *arg)
+static int note(struct dl_phdr_info *info, size_t size, void *arg)
 {
-	const char *base = strrchr(info->dlpi_name, '/');
 	struct search *search = arg;
 
 	(void)size;
-	base = base ? base + 1 : info->dlpi_name;
-	if (strncmp(base, "libpython", 9) != 0 || strncmp(base, "libpython3.so", 13) == 0)
+	if (!is_libpython(info->dlpi_name))
 		return 0;
 	snprintf(search->path, sizeof search->path, "%s", info->dlpi_name);
 	return 1;
@@ -56,26 +61,46 @@ static void *loaded_libpython(void)
 {
 	struct search search;
 
-	if (!dl_iterate_phdr(is_libpython, &search))
+	if (!dl_iterate_phdr(note, &search))
 		return NULL;
 	return dlopen(search.path, RTLD_LAZY | RTLD_NOLOAD);
 }
 
+/* ------------------------------------------------------------------ at listen() and at waits */
+
+/* Most servers are not Python, and a thread, a signal handler or a sandbox of theirs may be what
+ * calls: nothing is read, and no system call is made, where no interpreter is loaded. */
+void late_start(void)
+{
+	if (read_now(&gcpreload_self->settled) != READY_NEVER || read_now(&begun) ||
+	    !start_possible() || !dl_is_here() || !dl_iterate_phdr(look, NULL) || !start_late())
+		return;
+	if (!__atomic_exchange_n(&begun, true, __ATOMIC_ACQ_REL))
+		ready_start();
+}
+
+bool late_given_up(void)
+{
+	return !read_now(&attached) && read_now(&tries) >= TRIES && !start_python_found();
+}
+
 bool late_attach(void)
 {
-	uint64_t now = ready_coarse_now();
+	uint64_t now = ready_coarse_now(), last = read_now(&tried_ns);
 	void *handle;
 
-	if (attached || start_python_found() || tries >= TRIES || now - tried_ns < EVERY_NS)
-		return attached;
-	tried_ns = now;
-	tries++;
+	if (read_now(&attached) || start_python_found() || read_now(&tries) >= TRIES ||
+	    now - last < EVERY_NS ||
+	    !__atomic_compare_exchange_n(&tried_ns, &last, now, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_ACQUIRE))
+		return read_now(&attached);
+	__atomic_add_fetch(&tries, 1, __ATOMIC_ACQ_REL);
 	handle = loaded_libpython();
-	if (handle)
-		attached = gcpreload_inject_late(start_policy(), handle);
-	if (attached)
-		start_complain();
-	return attached;
+	if (!handle || !gcpreload_inject_late(start_policy(), handle))
+		return read_now(&attached);
+	write_now(&attached, true);
+	start_complain();
+	return true;
 }
 
 /* ------------------------------------------------------------------ Py_Initialize and its kin */
@@ -126,9 +151,10 @@ static void *before_initialize(const char *name, void *ours, void *caller, unsig
 	    gcpreload_inject_starting(start_policy(),
 				      handle == RTLD_NEXT ? RTLD_DEFAULT : handle) ==
 		GCPRELOAD_PYTHON_FOUND) {
-		attached = true;
+		write_now(&attached, true);
 		start_complain();
-		if (gcpreload_self->settled == READY_NEVER)
+		if (!__atomic_exchange_n(&begun, true, __ATOMIC_ACQ_REL) ||
+		    read_now(&gcpreload_self->settled) == READY_NEVER)
 			ready_start();
 	}
 	return real;

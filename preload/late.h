@@ -9,7 +9,8 @@
 
 #include <stdbool.h>
 
-/* A process without CPython calls listen(): it may turn out to be such a host. */
+/* A process without CPython calls listen(): where libpython is loaded, it may turn out to be such
+ * a host. Elsewhere nothing happens. Any thread, several at once, signal handlers. */
 void late_start(void);
 
 /* At a server's wait in which nothing could be done: is there an interpreter by now? Attaches

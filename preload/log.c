@@ -22,8 +22,8 @@ static uint64_t dropped;
 
 void log_configure(enum gcpreload_log_level level, const char *path)
 {
-	threshold = level;
-	file = path && *path ? path : NULL;
+	__atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
+	__atomic_store_n(&file, path && *path ? path : NULL, __ATOMIC_RELEASE);
 }
 
 uint64_t log_dropped(void)
@@ -33,19 +33,20 @@ uint64_t log_dropped(void)
 
 static void write_line(const char *line, size_t length)
 {
+	const char *path = __atomic_load_n(&file, __ATOMIC_ACQUIRE);
 	int fd = STDERR_FILENO;
 	struct pollfd ready;
 
 	/* Opened each time: servers close descriptors that they do not know. */
-	if (file)
-		fd = open(file, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC,
+	if (path)
+		fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NOCTTY | O_NONBLOCK | O_CLOEXEC,
 			  0644);
 	ready = (struct pollfd){ .fd = fd, .events = POLLOUT };
 	/* SIGPIPE is the program's business: POLLERR and POLLHUP say that nobody reads. */
 	if (fd < 0 || REAL(poll)(&ready, 1, 0) != 1 || ready.revents != POLLOUT ||
 	    write(fd, line, length) != (ssize_t)length)
 		__atomic_fetch_add(&dropped, 1, __ATOMIC_RELAXED);
-	if (file && fd >= 0)
+	if (path && fd >= 0)
 		close(fd);
 }
 
@@ -55,7 +56,7 @@ void log_say(enum gcpreload_log_level level, const char *format, ...)
 	char line[LINE_MAX_BYTES];
 	va_list args;
 
-	if (level > threshold)
+	if (level > __atomic_load_n(&threshold, __ATOMIC_RELAXED))
 		return;
 	n = snprintf(line, sizeof line, "gcpreload[%ld]: ", (long)syscall(SYS_getpid));
 	va_start(args, format);

@@ -13,7 +13,8 @@ static void *next(const char *name)
 
 void real_resolve(void)
 {
-#define F(type, name, args) real.name = (type(*) args)next(#name);
+#define F(type, name, args)                                                                        \
+	__atomic_store_n(&real.name, (type(*) args)next(#name), __ATOMIC_RELAXED);
 	REAL_FUNCTIONS(F)
 #undef F
 }

@@ -39,8 +39,17 @@ extern struct real real;
  * dlerror() is left. */
 void real_resolve(void);
 
-/* The real function, wherever we are in the program's start. */
+/* The real function, wherever we are in the program's start. Two threads that find none at once
+ * write the same. */
 #define REAL(name)                                                                                 \
-	(__builtin_expect(real.name != NULL, 1) ? real.name : (real_resolve(), real.name))
+	({                                                                                         \
+		__typeof__(real.name) name##_ = real_get(name);                                    \
+		if (__builtin_expect(!name##_, 0)) {                                               \
+			real_resolve();                                                            \
+			name##_ = real_get(name);                                                  \
+		}                                                                                  \
+		name##_;                                                                           \
+	})
+#define real_get(name) __atomic_load_n(&real.name, __ATOMIC_RELAXED)
 
 #endif

@@ -20,7 +20,7 @@
 extern char **environ;
 
 static struct settings settings;
-static enum { UNREAD, IN_USE, OUT_OF_USE } use;
+static enum use { UNREAD, READING, IN_USE, OUT_OF_USE } use;
 static bool python_found, complained;
 
 static void complain(const char *sentence)
@@ -28,7 +28,8 @@ static void complain(const char *sentence)
 	log_say(GCPRELOAD_LOG_WARNING, "%s", sentence);
 }
 
-/* quiet: nobody knows yet whether this will be a Python process. */
+/* quiet: nobody knows yet whether this will be a Python process. The page that other threads look
+ * at is made known last. */
 static bool begin(bool quiet)
 {
 	complained = !quiet;
@@ -38,22 +39,32 @@ static bool begin(bool quiet)
 	settings.policy.tick = agenda_tick;
 	settings.policy.act = agenda_act;
 	settings.policy.before_fork = agenda_before_fork;
-	if (settings.excluded || settings.policy.mode == GCPRELOAD_MODE_OFF ||
-	    gcpreload_self_init() < 0)
+	if (settings.excluded || settings.policy.mode == GCPRELOAD_MODE_OFF)
 		return false;
 	agenda_start(&settings.triggers, settings.baseline_ns);
+	if (gcpreload_self_init() < 0)
+		return false;
 	if (!quiet)
 		agenda_python_found();
 	return true;
 }
 
+static enum use now_in(enum use what)
+{
+	__atomic_store_n(&use, what, __ATOMIC_RELEASE);
+	return what;
+}
+
 static bool start_reading(bool quiet)
 {
-	if (use == UNREAD)
-		use = !settings_disabled(environ) && !getauxval(AT_SECURE) && begin(quiet)
-			  ? IN_USE
-			  : OUT_OF_USE;
-	return use == IN_USE;
+	enum use seen = UNREAD;
+
+	if (__atomic_compare_exchange_n(&use, &seen, READING, false, __ATOMIC_ACQUIRE,
+					__ATOMIC_ACQUIRE))
+		seen = now_in(!settings_disabled(environ) && !getauxval(AT_SECURE) && begin(quiet)
+				  ? IN_USE
+				  : OUT_OF_USE);
+	return seen == IN_USE;
 }
 
 bool start_late(void)
@@ -61,14 +72,21 @@ bool start_late(void)
 	return start_reading(true);
 }
 
+bool start_possible(void)
+{
+	enum use seen = __atomic_load_n(&use, __ATOMIC_ACQUIRE);
+
+	return seen == UNREAD || seen == IN_USE;
+}
+
 void start_complain(void)
 {
 	struct settings again;
-	if (!complained) {
-		settings_read(&again, environ, complain);
-		agenda_python_found();
-	}
-	complained = true;
+
+	if (__atomic_exchange_n(&complained, true, __ATOMIC_RELAXED))
+		return;
+	settings_read(&again, environ, complain);
+	agenda_python_found();
 }
 
 bool start_python_found(void)
@@ -88,7 +106,7 @@ __attribute__((constructor)) static void start(void)
 	int saved_errno = errno;
 
 	if (settings_disabled(environ))
-		use = OUT_OF_USE;
+		now_in(OUT_OF_USE);
 	real_resolve();
 	if (&PyImport_Inittab && dl_is_here() && start_reading(false)) {
 		python_found = gcpreload_inject_install(&settings.policy) == GCPRELOAD_PYTHON_FOUND;
@@ -96,7 +114,7 @@ __attribute__((constructor)) static void start(void)
 			ready_start();
 		} else {
 			gcpreload_self_drop();
-			use = OUT_OF_USE;
+			now_in(OUT_OF_USE);
 		}
 	}
 	errno = saved_errno;

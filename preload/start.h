@@ -8,8 +8,13 @@
 #include "inject/inject.h"
 
 /* Reads the settings, once, in a process where the constructor found no Python. Returns false
- * where nothing is to be done (disabled, off, another command). Says nothing. */
+ * where nothing is to be done (disabled, off, another command), and while another thread, or
+ * what a signal handler has interrupted, is reading: nobody waits. Says nothing, allocates
+ * nothing, takes no lock. */
 bool start_late(void);
+
+/* Whether start_late() may answer yes. */
+bool start_possible(void);
 
 /* Says what is wrong with the settings, now that there is a Python; once. */
 void start_complain(void);

@@ -6,42 +6,45 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "ring/barrier.h"
+
 #ifndef MADV_WIPEONFORK
 #define MADV_WIPEONFORK 18
 #endif
 
 #define PAGE 4096
 
-static struct gcpreload_self nothing_to_do = { .ring = 1, .inject = 1, .preload = 1, .settled = 1 };
+static struct gcpreload_self_words nothing_to_do = {
+	.ring = 1, .inject = 1, .preload = 1, .settled = 1
+};
 
-struct gcpreload_self *gcpreload_self = &nothing_to_do;
+struct gcpreload_self_words *gcpreload_self_page = &nothing_to_do;
 
 static void wipe_in_child(void)
 {
-	memset(gcpreload_self, 0, sizeof *gcpreload_self);
+	if (gcpreload_self != &nothing_to_do)
+		memset(gcpreload_self, 0, sizeof *gcpreload_self);
 }
 
 int gcpreload_self_init(void)
 {
-	void *page;
+	struct gcpreload_self_words *page;
+	int ret = 0;
 
 	if (gcpreload_self != &nothing_to_do)
 		return 0;
 	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return -errno;
-	gcpreload_self = page;
 	if (madvise(page, PAGE, MADV_WIPEONFORK) < 0)
-		return -pthread_atfork(NULL, NULL, wipe_in_child);
-	return 0;
+		ret = -pthread_atfork(NULL, NULL, wipe_in_child);
+	page->preload = page->settled = 1;
+	ring_publish(&gcpreload_self_page, page);
+	return ret;
 }
 
+/* The page stays mapped: another thread may have it before its eyes. */
 void gcpreload_self_drop(void)
 {
-	struct gcpreload_self *page = gcpreload_self;
-
-	if (page == &nothing_to_do)
-		return;
-	gcpreload_self = &nothing_to_do;
-	munmap(page, PAGE);
+	ring_publish(&gcpreload_self_page, &nothing_to_do);
 }

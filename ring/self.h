@@ -10,19 +10,28 @@
 
 #include <stdint.h>
 
-struct gcpreload_self {
+struct gcpreload_self_words {
 	uint32_t ring;	  /* ring/writer: my counters belong to this process */
 	uint32_t inject;  /* inject/: my state belongs to this process */
 	uint32_t preload; /* preload/: my state belongs to this process */
 	uint32_t settled; /* preload/: how closely to look, 0: at everything */
 };
 
-/* Never NULL. Before gcpreload_self_init, and in a process without Python, it points to a page
- * on which everything is set: nothing is ever looked for. */
-extern struct gcpreload_self *gcpreload_self;
+extern struct gcpreload_self_words *gcpreload_self_page;
 
-/* Maps the page, all words 0. Called once, before threads. Returns 0 or -errno; falls back to
- * pthread_atfork where the kernel cannot wipe. */
+/* Who sees the page sees all that was written before it was made known. */
+static inline struct gcpreload_self_words *gcpreload_self_here(void)
+{
+	return __atomic_load_n(&gcpreload_self_page, __ATOMIC_ACQUIRE);
+}
+
+/* Never NULL. Before gcpreload_self_init, and in a process without Python, it is a page on which
+ * everything is set: nothing is ever looked for. */
+#define gcpreload_self gcpreload_self_here()
+
+/* Maps the page and makes it known: the words of the ring and of inject/ 0, those of preload/ set,
+ * so that other threads look for nothing until preload/ begins. Called once; comes last of
+ * what these threads must find done. Returns 0 or -errno. */
 int gcpreload_self_init(void);
 
 /* Back to the page before: this process has nothing to look for after all. */

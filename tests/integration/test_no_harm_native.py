@@ -1,0 +1,114 @@
+"""Programs that are not Python, or not yet: threads and sandboxes that meet the library."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lib.paths import APPS, BUILD, LIBRARY, ROOT
+from lib.run import Completed, environment, files_below, run
+from venvs import Interpreter
+
+WHERE = "import sysconfig as s; get = s.get_config_var; import json\n"
+WHERE += "print(json.dumps(get('LIBDIR') + '/' + get('INSTSONAME')))"
+AT_ONCE = APPS / "calls_at_once.c"
+RUNS = 200  # before the state was one that a single thread takes, four in ten died
+RUNS_WITH_PYTHON = 40
+TSAN_RUNS = 10
+GLOB_OF_CHARACTERS = "*[[:alpha:]]no-such-command*"
+
+
+def build(source: Path, program: Path, *options: str) -> Path:
+    command = ["cc", "-Wall", "-Werror", "-pthread", *options, "-o", program, source, "-ldl"]
+    subprocess.run(command, check=True)
+    return program
+
+
+@pytest.fixture(scope="session")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(AT_ONCE, tmp_path_factory.mktemp("at_once") / "at_once")
+
+
+@pytest.fixture(scope="session")
+def no_malloc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(AT_ONCE, tmp_path_factory.mktemp("no_malloc") / "no_malloc", "-DNO_MALLOC")
+
+
+def libpython(python: Interpreter) -> str:
+    if not python.shared:
+        pytest.skip("linked statically: it has no libpython.so to load")
+    path: str = json.loads(run([python.path, "-c", WHERE], environment()).stdout)
+    return path
+
+
+def assert_fine(done: Completed[bytes]) -> None:
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
+def test_all_calls_from_eight_threads_at_once(at_once: Path, ring_dir: Path) -> None:
+    for _ in range(RUNS):
+        assert_fine(run([at_once], environment(ring_dir)))
+    assert files_below(ring_dir) == []
+
+
+def test_all_calls_at_once_just_after_libpython_was_loaded(
+    python: Interpreter, at_once: Path, ring_dir: Path
+) -> None:
+    for _ in range(RUNS_WITH_PYTHON):
+        assert_fine(run([at_once, libpython(python)], environment(ring_dir)))
+    assert files_below(ring_dir) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"GCPRELOAD_ONLY": GLOB_OF_CHARACTERS}, {"GCPRELOAD_CONF": "/no/such/file"}],
+    ids=["plain", "a-glob", "no-file"],
+)
+def test_listen_allocates_nothing(
+    settings: dict[str, str], python: Interpreter, no_malloc: Path, ring_dir: Path
+) -> None:
+    """A signal handler may call it, in the middle of malloc. fnmatch() allocates for a long
+    text in a locale of several bytes a character."""
+    command = [no_malloc, libpython(python), "ü" * 1500]
+    assert_fine(run(command, environment(ring_dir, **settings)))
+
+
+@pytest.fixture(scope="session")
+def under_tsan() -> Callable[..., Completed[bytes]]:
+    made = run(["make", "-C", ROOT, "tsan"], environment())
+    assert made.returncode == 0, made.stderr.decode()
+    directory = BUILD / "tsan"
+    env = environment("/nonexistent", LD_PRELOAD=str(directory / LIBRARY.name))
+    env["TSAN_OPTIONS"] = f"suppressions={ROOT / 'tests' / 'tsan.supp'}"
+
+    def run_it(*words: str) -> Completed[bytes]:
+        command = [str(directory / "calls_at_once"), *words]
+        done = run(command, env)
+        if b"unexpected memory mapping" in done.stderr:  # more random addresses than it knows
+            done = run(["setarch", "--addr-no-randomize", *command], env)
+        return done
+
+    return run_it
+
+
+def test_no_data_race(under_tsan: Callable[..., Completed[bytes]]) -> None:
+    for _ in range(TSAN_RUNS):
+        assert_fine(under_tsan())
+
+
+def test_no_data_race_just_after_libpython_was_loaded(
+    python: Interpreter, under_tsan: Callable[..., Completed[bytes]]
+) -> None:
+    for _ in range(TSAN_RUNS):
+        assert_fine(under_tsan(libpython(python)))
+
+
+def test_a_sandboxed_server_that_is_not_python(tmp_path: Path, ring_dir: Path) -> None:
+    """Its child is killed if it makes a call that its own code does not make."""
+    program = build(APPS / "sandboxed_server.c", tmp_path / "server")
+    done = run([program], environment(ring_dir))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout == b"listen poll select accept epoll\n"
