@@ -6,7 +6,9 @@
 #include <limits.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,10 +22,48 @@ static enum gcpreload_log_level threshold = GCPRELOAD_LOG_WARNING;
 static const char *file;
 static uint64_t dropped;
 
+static struct {
+	bool known;
+	dev_t dev;
+	ino_t ino;
+} stderr_was;
+
 void log_configure(enum gcpreload_log_level level, const char *path)
 {
 	__atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
 	__atomic_store_n(&file, path && *path ? path : NULL, __ATOMIC_RELEASE);
+}
+
+/* fstat() is a symbol only since glibc 2.33. */
+static bool look_at(int fd, struct stat *st)
+{
+	return syscall(SYS_fstat, fd, st) == 0;
+}
+
+/* Where more text harms nobody, whoever opened it. */
+static bool takes_lines(int fd, const struct stat *st)
+{
+	return S_ISFIFO(st->st_mode) || (S_ISCHR(st->st_mode) && isatty(fd)) ||
+	       (S_ISREG(st->st_mode) && fcntl(fd, F_GETFL) & O_APPEND);
+}
+
+void log_note_stderr(bool late)
+{
+	struct stat st = { 0 };
+
+	stderr_was.known =
+	    look_at(STDERR_FILENO, &st) && (!late || takes_lines(STDERR_FILENO, &st));
+	stderr_was.dev = st.st_dev;
+	stderr_was.ino = st.st_ino;
+}
+
+/* A daemon closes it, and the next file that it opens may be its database. */
+static bool is_still_stderr(void)
+{
+	struct stat st;
+
+	return stderr_was.known && look_at(STDERR_FILENO, &st) && st.st_dev == stderr_was.dev &&
+	       st.st_ino == stderr_was.ino;
 }
 
 uint64_t log_dropped(void)
@@ -34,7 +74,7 @@ uint64_t log_dropped(void)
 static void write_line(const char *line, size_t length)
 {
 	const char *path = __atomic_load_n(&file, __ATOMIC_ACQUIRE);
-	int fd = STDERR_FILENO;
+	int fd = !path && is_still_stderr() ? STDERR_FILENO : -1;
 	struct pollfd ready;
 
 	/* Opened each time: servers close descriptors that they do not know. */

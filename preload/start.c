@@ -33,6 +33,7 @@ static void complain(const char *sentence)
 static bool begin(bool quiet)
 {
 	complained = !quiet;
+	log_note_stderr(quiet);
 	settings_read(&settings, environ, quiet ? NULL : complain);
 	settings.policy.log = log_say;
 	settings.policy.log_dropped = log_dropped;

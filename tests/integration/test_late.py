@@ -98,6 +98,34 @@ def test_the_host_behaves_as_without(
     assert list(ring_dir.iterdir()) == []
 
 
+LATE_SERVER = """
+import select, socket
+listener = socket.socket(); listener.bind(('127.0.0.1', 0)); listener.listen()
+epoll = select.epoll(); epoll.register(listener, select.EPOLLIN)
+for _ in range(2): epoll.poll(0.01)
+"""
+
+
+@pytest.mark.parametrize("stderr", ["pipe", "appended", "file"])
+@pytest.mark.parametrize("how", HOWS)
+def test_what_is_taken_for_standard_error(
+    python: Interpreter, how: str, stderr: str, host: Path, ring_dir: Path, tmp_path: Path
+) -> None:
+    """Nobody knows what descriptor 2 was when the host began: a file may be its database."""
+    program, extra = host_command(python, host, how, tmp_path)
+    program[-1] = tmp_path / "script.py"
+    program[-1].write_text(LATE_SERVER)
+    env = {**environment(ring_dir, GCPRELOAD_MODE="nonsense"), **extra}
+    path = tmp_path / "stderr"
+    if stderr == "pipe":
+        path.write_bytes(run(program, env).stderr)
+    else:
+        with path.open("ab" if stderr == "appended" else "wb") as file:
+            subprocess.run(program, env=env, stderr=file, check=True)
+    said = path.read_text()
+    assert said.count("GCPRELOAD_MODE=nonsense") == (0 if stderr == "file" else 1), said
+
+
 @pytest.mark.parametrize("how", ["global", "local"])
 def test_two_copies_of_the_library(
     python: Interpreter, how: str, host: Path, ring_dir: Path, tmp_path: Path
