@@ -8,7 +8,14 @@ struct real real;
 
 static void *next(const char *name)
 {
-	return dl_is_here() ? dlsym(RTLD_NEXT, name) : next_function(name);
+	void *found;
+
+	if (!dl_is_here())
+		return next_function(name);
+	found = dlsym(RTLD_NEXT, name);
+	if (!found)
+		dlerror(); /* musl has not all of them; what that leaves pending is ours */
+	return found;
 }
 
 void real_resolve(void)

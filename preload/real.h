@@ -35,8 +35,7 @@ struct real {
 extern struct real real;
 
 /* Finds them all. Our constructor calls it; an interposed function does so only when another
- * library's constructor calls it before ours has run. All of them are in glibc 2.17, so no
- * dlerror() is left. */
+ * library's constructor calls it before ours has run. All of them are in glibc 2.17. */
 void real_resolve(void);
 
 /* The real function, wherever we are in the program's start. Two threads that find none at once

@@ -6,6 +6,7 @@
 #include "preload/start.h"
 
 #include <errno.h>
+#include <gnu/libc-version.h>
 #include <stddef.h>
 #include <sys/auxv.h>
 
@@ -100,13 +101,16 @@ const struct gcpreload_policy *start_policy(void)
 	return &settings.policy;
 }
 
+/* Under musl we pass everything through: what is written here was measured with glibc. */
+#pragma weak gnu_get_libc_version
+
 extern const char PyImport_Inittab __attribute__((weak));
 
 __attribute__((constructor)) static void start(void)
 {
 	int saved_errno = errno;
 
-	if (settings_disabled(environ))
+	if (!gnu_get_libc_version || settings_disabled(environ))
 		now_in(OUT_OF_USE);
 	real_resolve();
 	if (&PyImport_Inittab && dl_is_here() && start_reading(false)) {

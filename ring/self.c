@@ -2,7 +2,6 @@
 #include "ring/self.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/mman.h>
 
@@ -13,6 +12,12 @@
 #endif
 
 #define PAGE 4096
+
+/* Under pthread_atfork(), which glibc links into each library. Weak: musl does not have it, and its
+ * programs would end where they begin. */
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *)
+    __attribute__((weak));
+extern void *__dso_handle __attribute__((visibility("hidden")));
 
 static struct gcpreload_self_words nothing_to_do = {
 	.ring = 1, .inject = 1, .preload = 1, .settled = 1
@@ -37,7 +42,9 @@ int gcpreload_self_init(void)
 	if (page == MAP_FAILED)
 		return -errno;
 	if (madvise(page, PAGE, MADV_WIPEONFORK) < 0)
-		ret = -pthread_atfork(NULL, NULL, wipe_in_child);
+		ret = __register_atfork
+			  ? -__register_atfork(NULL, NULL, wipe_in_child, __dso_handle)
+			  : -ENOSYS;
 	page->preload = page->settled = 1;
 	ring_publish(&gcpreload_self_page, page);
 	return ret;

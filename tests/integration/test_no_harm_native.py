@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +22,8 @@ TSAN_RUNS = 10
 GLOB_OF_CHARACTERS = "*[[:alpha:]]no-such-command*"
 
 
-def build(source: Path, program: Path, *options: str) -> Path:
-    command = ["cc", "-Wall", "-Werror", "-pthread", *options, "-o", program, source, "-ldl"]
+def build(source: Path, program: Path, *options: str, cc: str = "cc") -> Path:
+    command = [cc, "-Wall", "-Werror", "-pthread", *options, "-o", program, source, "-ldl"]
     subprocess.run(command, check=True)
     return program
 
@@ -112,3 +113,32 @@ def test_a_sandboxed_server_that_is_not_python(tmp_path: Path, ring_dir: Path) -
     done = run([program], environment(ring_dir))
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout == b"listen poll select accept epoll\n"
+
+
+@pytest.fixture(scope="session")
+def musl() -> str:
+    if not shutil.which("musl-gcc"):
+        pytest.skip("musl-gcc is not installed (scripts/setup test installs it)")
+    return "musl-gcc"
+
+
+def test_a_program_of_musl(musl: str, tmp_path: Path, ring_dir: Path) -> None:
+    """It would end before main if the library needed what musl does not have."""
+    program = build(APPS / "native.c", tmp_path / "native", cc=musl)
+    stock, ours = run([program], environment()), run([program], environment(ring_dir))
+    assert stock.stdout.startswith(b"dlerror: none\n")
+    assert (ours.stdout, ours.stderr) == (stock.stdout, stock.stderr)
+    assert ours.returncode == stock.returncode == 3
+
+
+def test_musl_with_threads_and_what_looks_like_python(
+    musl: str, tmp_path: Path, ring_dir: Path
+) -> None:
+    """Nothing is looked for there: no page, no file."""
+    program = build(AT_ONCE, tmp_path / "at_once", cc=musl)
+    python = tmp_path / "libpython3.99.so"
+    build(Path("/dev/null"), python, "-shared", "-fPIC", "-x", "c", cc=musl)
+    assert_fine(run([program], environment(ring_dir)))
+    env = environment(ring_dir, GCPRELOAD_MODE="nonsense", GCPRELOAD_LOG="debug")
+    assert_fine(run([program, python], env))
+    assert files_below(ring_dir) == []
