@@ -2,8 +2,10 @@
 #include "ring/self.h"
 
 #include <errno.h>
-#include <string.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "ring/barrier.h"
 
@@ -25,16 +27,39 @@ static struct gcpreload_self_words nothing_to_do = {
 
 struct gcpreload_self_words *gcpreload_self_page = &nothing_to_do;
 
-static void wipe_in_child(void)
+bool gcpreload_self_unwiped;
+static long owner;
+
+static void wipe(void)
 {
-	if (gcpreload_self != &nothing_to_do)
-		memset(gcpreload_self, 0, sizeof *gcpreload_self);
+	struct gcpreload_self_words *page = gcpreload_self;
+
+	if (page == &nothing_to_do)
+		return;
+	ring_store(&page->ring, 0);
+	ring_store(&page->inject, 0);
+	ring_store(&page->preload, 0);
+	ring_store(&page->settled, 0);
+	owner = syscall(SYS_getpid);
+}
+
+void gcpreload_self_compare(void)
+{
+	if (owner != syscall(SYS_getpid))
+		wipe();
+}
+
+static void wipe_ourselves(void)
+{
+	owner = syscall(SYS_getpid);
+	gcpreload_self_unwiped = true;
+	if (__register_atfork)
+		__register_atfork(NULL, NULL, wipe, __dso_handle);
 }
 
 int gcpreload_self_init(void)
 {
 	struct gcpreload_self_words *page;
-	int ret = 0;
 
 	if (gcpreload_self != &nothing_to_do)
 		return 0;
@@ -42,12 +67,10 @@ int gcpreload_self_init(void)
 	if (page == MAP_FAILED)
 		return -errno;
 	if (madvise(page, PAGE, MADV_WIPEONFORK) < 0)
-		ret = __register_atfork
-			  ? -__register_atfork(NULL, NULL, wipe_in_child, __dso_handle)
-			  : -ENOSYS;
+		wipe_ourselves();
 	page->preload = page->settled = 1;
 	ring_publish(&gcpreload_self_page, page);
-	return ret;
+	return 0;
 }
 
 /* The page stays mapped: another thread may have it before its eyes. */

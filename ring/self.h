@@ -8,6 +8,7 @@
 #ifndef GCPRELOAD_RING_SELF_H
 #define GCPRELOAD_RING_SELF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct gcpreload_self_words {
@@ -28,6 +29,19 @@ static inline struct gcpreload_self_words *gcpreload_self_here(void)
 /* Never NULL. Before gcpreload_self_init, and in a process without Python, it is a page on which
  * everything is set: nothing is ever looked for. */
 #define gcpreload_self gcpreload_self_here()
+
+/* Where the kernel cannot wipe (before 4.14, and in some sandboxes), a handler of pthread_atfork
+ * does it in the children of fork(). For those of raw clone and _Fork, whoever is about to write
+ * into memory that a child does not have asks this first: it compares the pid, by a system call,
+ * and wipes. Not asked by what runs before waits: a child of vfork() shares the page. */
+extern bool gcpreload_self_unwiped;
+void gcpreload_self_compare(void);
+
+static inline void gcpreload_self_check(void)
+{
+	if (__builtin_expect(gcpreload_self_unwiped, 0))
+		gcpreload_self_compare();
+}
 
 /* Maps the page and makes it known: the words of the ring and of inject/ 0, those of preload/ set,
  * so that other threads look for nothing until preload/ begins. Called once; comes last of

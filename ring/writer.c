@@ -87,6 +87,7 @@ static void begin_process(void)
 
 static inline void begin_if_new(void)
 {
+	gcpreload_self_check();
 	if (__builtin_expect(!ring_load(&gcpreload_self->ring), 0))
 		begin_process();
 }

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lib.paths import APPS, DEADLINE, ROOT
+from lib.paths import APPS, DEADLINE, LIBRARY, ROOT
 from lib.rings import COUNTS, GENERATIONS, by_pid, counted, ps, ring_files
-from lib.run import environment, files_below, run, wait_for
+from lib.run import environment, files_below, run, shared_library, wait_for
 from lib.server import gunicorn
 from venvs import Interpreter
 
@@ -36,11 +36,13 @@ def ready_once(
 
 
 @contextmanager
-def held(python: Interpreter, ring_dir: Path, *words: str) -> Iterator[dict[str, Any]]:
+def held(
+    python: Interpreter, ring_dir: Path, *words: str, **settings: str
+) -> Iterator[dict[str, Any]]:
     """The application stays, with gc disabled, until the block ends; what it said."""
     with subprocess.Popen(
         [python.path, READY_ONCE, *words, "hold"],
-        env=environment(ring_dir),
+        env=environment(ring_dir, **settings),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     ) as process:
@@ -69,13 +71,29 @@ def test_select_with_a_small_set(python: Interpreter, ring_dir: Path) -> None:
     assert ready_once(python, ring_dir, "small_select")["small_select"] == [0, 0, True]
 
 
-def test_children_that_atfork_does_not_see(python: Interpreter, ring_dir: Path) -> None:
-    """Raw clone and _Fork: a collection there must not touch the parent's ring."""
-    with held(python, ring_dir, "raw_children") as said:
-        assert said["raw_children"] == [0, 0, 0]
+def check_children(python: Interpreter, ring_dir: Path, **settings: str) -> None:
+    with held(python, ring_dir, "raw_children", **settings) as said:
+        assert said["raw_children"] == [0, 0, 0, 0]
         (process,) = ps(ring_dir)
         assert process.counts() == counted(said["hold"])
         assert len(files_below(ring_dir)) == 1
+
+
+def test_children_that_atfork_does_not_see(python: Interpreter, ring_dir: Path) -> None:
+    """Raw clone and _Fork: a collection there must not touch the parent's ring."""
+    check_children(python, ring_dir)
+
+
+@pytest.fixture(scope="session")
+def no_wipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return shared_library("no_wipe", tmp_path_factory.mktemp("no_wipe"))
+
+
+def test_children_where_the_kernel_cannot_wipe(
+    python: Interpreter, no_wipe: Path, ring_dir: Path
+) -> None:
+    """Linux before 4.14, and sandboxes that do not know MADV_WIPEONFORK."""
+    check_children(python, ring_dir, LD_PRELOAD=f"{no_wipe}:{LIBRARY}")
 
 
 def test_a_child_does_not_keep_its_parent_alive(
