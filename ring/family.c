@@ -5,39 +5,48 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ring/file.h"
+#include "ring/raw.h"
 
 static void name_of(char name[64], int32_t parent, uint64_t start_time)
 {
 	snprintf(name, 64, ".family.%d.%llu", parent, (unsigned long long)start_time);
 }
 
+/* Between our open and our lock its holder, or a sweeper, may have removed it: it locks nobody out
+ * any more. Who holds the lock of a file that has its name keeps it. */
+static int lock(int fd)
+{
+	struct stat st;
+
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0 || ring_stat_fd(fd, &st) < 0)
+		return -errno;
+	return st.st_nlink ? 0 : -EWOULDBLOCK;
+}
+
 int gcpreload_family_lock(const struct gcpreload_place *place, int32_t parent, uint64_t start_time)
 {
 	const char *why;
 	char name[64];
-	int fd, dir = ring_dir_open(place, &why);
+	int fd, ret, dir = ring_dir_open(place, &why);
 
 	if (dir < 0)
 		return dir;
 	name_of(name, parent, start_time);
 	fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0) {
-		fd = -errno;
-	} else if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-		int saved_errno = errno;
-
-		close(fd);
-		fd = -saved_errno;
-	}
+	ret = fd < 0 ? -errno : lock(fd);
 	close(dir);
-	return fd;
+	if (ret == 0)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return ret;
 }
 
-/* Removed before the lock is let go: who opens the name later makes a new file, and who has this
- * one open has already given up. */
+/* Removed before the lock is let go: who opens the name later makes a new file. */
 void gcpreload_family_unlock(int fd, const struct gcpreload_place *place, int32_t parent,
 			     uint64_t start_time)
 {

@@ -18,6 +18,7 @@
 #define NAME_SIZE   64 /* 10 digits, 20 digits, 8 of hex, and what stands around them */
 #define HALF_MADE_S 60
 #define SECOND	    1000000000ull
+#define FAMILY	    ".family." /* and PID.START */
 
 /* getdents64(2)'s own, which glibc calls dirent only since it began to hide the call. */
 struct entry {
@@ -77,11 +78,26 @@ static const char *skip_ring_name(const char *p)
 	return p;
 }
 
+static bool is_family_name(const char *name)
+{
+	const char *p = name + sizeof FAMILY - 1;
+
+	if (strncmp(name, FAMILY, sizeof FAMILY - 1) != 0)
+		return false;
+	p = skip_digits(p, 10);
+	if (!p || *p++ != '.')
+		return false;
+	p = skip_digits(p, 20);
+	return p && !*p;
+}
+
 enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name)
 {
 	bool hidden = *name == '.';
 	const char *end = skip_ring_name(name + hidden);
 
+	if (is_family_name(name))
+		return GCPRELOAD_SWEEP_FAMILY;
 	if (!end && gcpreload_retired_name(name, hidden))
 		return hidden ? GCPRELOAD_SWEEP_HALF : GCPRELOAD_SWEEP_TOTALS;
 	if (!end)
@@ -256,6 +272,9 @@ static void look_at(struct sweep *s, const char *name)
 	case GCPRELOAD_SWEEP_TOTALS:
 		if (s->limits->totals && (s->locked || s->limits->dry_run))
 			remove_file(s, name);
+		break;
+	case GCPRELOAD_SWEEP_FAMILY: /* who has opened it meanwhile finds that it is gone */
+		remove_file(s, name);
 		break;
 	case GCPRELOAD_SWEEP_OTHER:
 		break;

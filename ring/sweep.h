@@ -26,7 +26,7 @@ struct gcpreload_sweep_limits {
 #define GCPRELOAD_SWEEP_MOST 64
 
 /* Removes the rings of dead processes beyond the limits, oldest first, with their control
- * files, and what was left half made more than a minute ago. A ring's numbers are kept in its
+ * files, locks that nobody holds, and what was left half made more than a minute ago. A ring's numbers are kept in its
  * service's totals (retired.h). removed (may be NULL) is told each name. Returns how many files
  * were removed, or -errno: -EWOULDBLOCK when another sweeper did not end in wait_ms. */
 int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
@@ -39,6 +39,7 @@ enum gcpreload_sweep_kind {
 	GCPRELOAD_SWEEP_CONTROL, /* PID.START.RANDOM.ctl */
 	GCPRELOAD_SWEEP_HALF, /* .PID.START.RANDOM.new, .PID.START.RANDOM.ctl.new, .retired.N.new */
 	GCPRELOAD_SWEEP_TOTALS, /* retired.N */
+	GCPRELOAD_SWEEP_FAMILY, /* .family.PID.START, a lock (family.h) */
 };
 
 enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name);

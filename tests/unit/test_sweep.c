@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
+#include <sched.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 
+#include "ring/family.h"
 #include "ring/retired.h"
 #include "ring/sweep.h"
 #include "test_rings.h"
+
+#define LOCKERS 3
+#define LOCKS	20000
 
 static char place[64];
 static int dir;
@@ -82,6 +88,12 @@ static void kinds(void **state)
 		{ "retired.07", GCPRELOAD_SWEEP_OTHER },
 		{ "retired.1.new", GCPRELOAD_SWEEP_OTHER },
 		{ ".retired.1", GCPRELOAD_SWEEP_OTHER },
+		{ ".family.1.2", GCPRELOAD_SWEEP_FAMILY },
+		{ ".family.4194304.18446744073709551615", GCPRELOAD_SWEEP_FAMILY },
+		{ ".family.1", GCPRELOAD_SWEEP_OTHER },
+		{ ".family.1.", GCPRELOAD_SWEEP_OTHER },
+		{ ".family.1.2.3", GCPRELOAD_SWEEP_OTHER },
+		{ "family.1.2", GCPRELOAD_SWEEP_OTHER },
 		{ "", GCPRELOAD_SWEEP_OTHER },
 		{ ".", GCPRELOAD_SWEEP_OTHER },
 		{ "..", GCPRELOAD_SWEEP_OTHER },
@@ -317,6 +329,55 @@ static void never_steals_from_the_living(void **state)
 	assert_int_equal(removed, ROUNDS);
 }
 
+static void lock_often(const struct gcpreload_place *where, int *holders)
+{
+	int i, fd, got = 0;
+
+	for (i = 0; i < LOCKS || !got; i++) {
+		fd = gcpreload_family_lock(where, 1, 2);
+		CHECK(fd >= 0 || fd == -EWOULDBLOCK);
+		if (fd < 0)
+			continue;
+		got++;
+		CHECK(__atomic_add_fetch(holders, 1, __ATOMIC_SEQ_CST) == 1);
+		sched_yield();
+		__atomic_sub_fetch(holders, 1, __ATOMIC_SEQ_CST);
+		if (i % 7 == 0)
+			close(fd); /* as one that was killed */
+		else
+			gcpreload_family_unlock(fd, where, 1, 2);
+	}
+}
+
+/* One of a family at a time, also while a sweeper removes what nobody has locked. */
+static void a_family_has_one_lock(void **state)
+{
+	const struct gcpreload_place where = { .dir = place, .group = -1 };
+	const struct gcpreload_sweep_limits none = { .max_files = 9 };
+	int *holders = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int i, status, rings, running = LOCKERS;
+
+	(void)state;
+	assert_int_equal(mkdir(place_rings(place), 0700), 0);
+	rings = open(place_rings(place), O_RDONLY | O_DIRECTORY);
+	for (i = 0; i < LOCKERS; i++)
+		if (fork() == 0) {
+			lock_often(&where, holders);
+			_exit(0);
+		}
+	while (running) {
+		assert_true(gcpreload_sweep(rings, &none, NULL, NULL) >= 0);
+		if (waitpid(-1, &status, WNOHANG) <= 0)
+			continue;
+		running--;
+		assert_int_equal(status, 0);
+	}
+	gcpreload_sweep(rings, &none, NULL, NULL);
+	assert_int_equal(faccessat(rings, ".family.1.2", F_OK, 0), -1);
+	close(rings);
+	munmap(holders, 4096);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -334,6 +395,7 @@ int main(void)
 		TEST(bad_descriptor),
 		TEST(a_real_process),
 		TEST(never_steals_from_the_living),
+		TEST(a_family_has_one_lock),
 	};
 
 	return cmocka_run_group_tests_name("sweep", tests, NULL, NULL);
