@@ -21,7 +21,7 @@ flags := -std=gnu11 -D_GNU_SOURCE -I. -I$(B) -DGCPRELOAD_VERSION='"$(VERSION)"' 
 
 # The library: hidden by default, no symbol newer than glibc 2.17 (checked by the tests).
 lib_src  := $(wildcard preload/*.c inject/*.c) \
-	$(addprefix ring/,family.c file.c histogram.c identity.c names.c raw.c retired.c self.c sweep.c writer.c)
+	$(addprefix ring/,clock.c family.c file.c histogram.c identity.c names.c raw.c retired.c self.c sweep.c writer.c)
 lib_obj  := $(lib_src:%.c=$(B)/lib/%.o)
 lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronous-unwind-tables \
 	-ffunction-sections -fdata-sections
@@ -29,7 +29,7 @@ lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronou
 lib_link := -shared -Wl,-z,noseparate-code -Wl,-soname,libgcpreload.so -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
 	-Wl,--gc-sections -Wl,--version-script=preload/exports.map
 
-cli_src  := $(wildcard cli/*.c) $(addprefix ring/,histogram.c names.c raw.c reader.c retired.c sweep.c)
+cli_src  := $(wildcard cli/*.c) $(addprefix ring/,clock.c histogram.c names.c raw.c reader.c retired.c sweep.c)
 cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'
 cli_obj  := $(cli_src:%.c=$(B)/cli/%.o)
 cli_link := $(if $(STATIC),-static)

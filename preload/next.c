@@ -21,6 +21,7 @@ struct exports {
 
 struct search {
 	const char *name;
+	bool in_libc; /* there alone */
 	bool behind_us;
 	void *found;
 };
@@ -108,6 +109,14 @@ static bool is_ours(const struct dl_phdr_info *object)
 	return false;
 }
 
+/* "libc.so.6", whatever the directory. */
+static bool is_libc(const struct dl_phdr_info *object)
+{
+	const char *base = strrchr(object->dlpi_name, '/');
+
+	return strcmp(base ? base + 1 : object->dlpi_name, "libc.so.6") == 0;
+}
+
 static int look(struct dl_phdr_info *object, size_t size, void *arg)
 {
 	struct search *search = arg;
@@ -115,7 +124,10 @@ static int look(struct dl_phdr_info *object, size_t size, void *arg)
 	struct exports exports;
 
 	(void)size;
-	if (!search->behind_us) {
+	if (search->in_libc) {
+		if (!is_libc(object))
+			return 0;
+	} else if (!search->behind_us) {
 		search->behind_us = is_ours(object);
 		return 0;
 	}
@@ -131,6 +143,14 @@ static int look(struct dl_phdr_info *object, size_t size, void *arg)
 void *next_function(const char *name)
 {
 	struct search search = { .name = name };
+
+	dl_iterate_phdr(look, &search);
+	return search.found;
+}
+
+void *next_in_libc(const char *name)
+{
+	struct search search = { .name = name, .in_libc = true };
 
 	dl_iterate_phdr(look, &search);
 	return search.found;

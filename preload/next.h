@@ -12,4 +12,7 @@
  * it walks through the objects (dl_iterate_phdr(3)). */
 void *next_function(const char *name);
 
+/* The same, libc's own, whoever stands in front of it. */
+void *next_in_libc(const char *name);
+
 #endif

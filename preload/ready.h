@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/select.h>
-#include <time.h>
 
+#include "ring/clock.h"
 #include "ring/self.h"
 
 /* gcpreload_self->settled: how closely the interposed calls look. */
@@ -37,10 +37,7 @@ extern __thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-ex
 
 static inline uint64_t ready_coarse_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return gcpreload_clock_ns(CLOCK_MONOTONIC_COARSE);
 }
 
 /* Whether a call other than a wait deserves a look. */

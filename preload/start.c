@@ -13,9 +13,11 @@
 #include "inject/dl.h"
 #include "preload/agenda.h"
 #include "preload/log.h"
+#include "preload/next.h"
 #include "preload/ready.h"
 #include "preload/real.h"
 #include "preload/settings.h"
+#include "ring/clock.h"
 #include "ring/self.h"
 
 extern char **environ;
@@ -29,11 +31,21 @@ static void complain(const char *sentence)
 	log_say(GCPRELOAD_LOG_WARNING, "%s", sentence);
 }
 
+/* Before anything is timed. */
+static void take_clock(void)
+{
+	void *found = next_in_libc("clock_gettime");
+
+	if (found)
+		gcpreload_clock = (int (*)(clockid_t, struct timespec *))found;
+}
+
 /* quiet: nobody knows yet whether this will be a Python process. The page that other threads look
  * at is made known last. */
 static bool begin(bool quiet)
 {
 	complained = !quiet;
+	take_clock();
 	log_note_stderr(quiet);
 	settings_read(&settings, environ, quiet ? NULL : complain);
 	settings.policy.log = log_say;

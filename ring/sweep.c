@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "ring/clock.h"
 #include "ring/layout.h"
 #include "ring/raw.h"
 #include "ring/retired.h"
@@ -283,8 +284,6 @@ static void look_at(struct sweep *s, const char *name)
 
 static void begin(struct sweep *s, int dir, const struct gcpreload_sweep_limits *limits)
 {
-	struct timespec ts;
-
 	s->limits = limits;
 	s->dir = dir;
 	s->n_removed = 0;
@@ -293,10 +292,8 @@ static void begin(struct sweep *s, int dir, const struct gcpreload_sweep_limits 
 	s->kept_bytes = 0;
 	s->most =
 	    limits->max_files < GCPRELOAD_SWEEP_MOST ? limits->max_files : GCPRELOAD_SWEEP_MOST;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	s->now_ns = (uint64_t)ts.tv_sec * SECOND + (uint64_t)ts.tv_nsec;
-	clock_gettime(CLOCK_REALTIME, &ts);
-	s->now_s = ts.tv_sec;
+	s->now_ns = gcpreload_clock_ns(CLOCK_MONOTONIC);
+	s->now_s = (time_t)(gcpreload_clock_ns(CLOCK_REALTIME) / SECOND);
 }
 
 /* A lock on the directory itself, which a killed sweeper leaves to nobody. */

@@ -4,10 +4,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "ring/barrier.h"
+#include "ring/clock.h"
 #include "ring/file.h"
 #include "ring/histogram.h"
 #include "ring/identity.h"
@@ -54,10 +54,7 @@ static __thread struct {
 
 uint64_t gcpreload_ring_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return gcpreload_clock_ns(CLOCK_MONOTONIC);
 }
 
 /* A child counts from zero; what it inherited is kept apart, so that sums over processes are
@@ -312,13 +309,10 @@ static void move_slots(struct gcpreload_slot *into, uint64_t head)
 
 static void fill_header(struct gcpreload_header *h)
 {
-	struct timespec real;
-
 	*h = early.header;
 	ring_fill_layout(h);
 	strncpy(h->library, GCPRELOAD_VERSION, sizeof h->library - 1);
-	clock_gettime(CLOCK_REALTIME, &real);
-	h->realtime_ns = (uint64_t)real.tv_sec * 1000000000u + (uint64_t)real.tv_nsec;
+	h->realtime_ns = gcpreload_clock_ns(CLOCK_REALTIME);
 	h->published_ns = gcpreload_ring_now();
 }
 
