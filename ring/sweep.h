@@ -26,9 +26,10 @@ struct gcpreload_sweep_limits {
 #define GCPRELOAD_SWEEP_MOST 64
 
 /* Removes the rings of dead processes beyond the limits, oldest first, with their control
- * files, locks that nobody holds, and what was left half made more than a minute ago. A ring's numbers are kept in its
- * service's totals (retired.h). removed (may be NULL) is told each name. Returns how many files
- * were removed, or -errno: -EWOULDBLOCK when another sweeper did not end in wait_ms. */
+ * files, locks that nobody holds, and what was left half made more than a minute ago. A ring's
+ * numbers are kept in its service's totals (retired.h). removed (may be NULL) is told each name.
+ * Returns how many files were removed, or -errno: -EWOULDBLOCK when another sweeper did not end
+ * in wait_ms. */
 int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
 		    void (*removed)(void *arg, const char *name), void *arg);
 
