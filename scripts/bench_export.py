@@ -27,6 +27,7 @@ from pathlib import Path
 import bench_common as common
 import venvs
 from bench_common import Budget, Failed, Table, say
+from kept import Kept
 
 HEAD_AT = 72  # ring/layout.h
 PID_AT = 160
@@ -120,22 +121,21 @@ class Rings:
 @contextlib.contextmanager
 def exporter(program: Path, place: Path) -> Iterator[tuple[int, int]]:
     """Its pid and port."""
-    process = subprocess.Popen(
+    process = Kept(
         [program, "--listen", "127.0.0.1:0", "--dir", place],
-        env=common.environment(),
+        common.environment(),
         stderr=subprocess.PIPE,
-        text=True,
+        removed=place,
     )
     assert process.stderr
     try:
-        said = process.stderr.readline()
+        said = process.stderr.readline().decode()
         port = re.search(r"/metrics on .*:(\d+)$", said)
         if not port:
             raise Failed(f"gcpreload-export said: {said}")
         yield process.pid, int(port[1])
     finally:
-        process.terminate()
-        process.wait(20)
+        process.end(20)
         process.stderr.close()
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import bench_common as common
 import venvs
 from bench_common import Budget, Built, Failed, Spread, Table, Worker, quiet, say, spread
+from kept import Kept
 from venvs import Interpreter
 
 Result = tuple[Table, list[Budget]]
@@ -403,7 +404,7 @@ def workers_memory(port: int) -> list[float]:
     return sorted(found.values())
 
 
-def port_of(process: subprocess.Popen[bytes], log: int) -> int:
+def port_of(process: Kept, log: int) -> int:
     deadline = time.monotonic() + 60
     while True:
         said = os.pread(log, 1 << 16, 0).decode(errors="replace")
@@ -420,24 +421,19 @@ def forked(built: Built, python: str, mode: str | None) -> list[float]:
     command = [python, "-m", "gunicorn", "--preload", "-b", "127.0.0.1:0", "-w", str(WORKERS)]
     path = os.pathsep.join((str(common.SOURCES), str(common.ROOT / "tests" / "apps")))
     with common.memory_dir() as place, tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
+        process = Kept(
             [*command, "--timeout", "120", "forked_app:app"],
-            env=common.environment(
+            common.environment(
                 preload, PYTHONPATH=path, GCPRELOAD_MODE=mode or "", GCPRELOAD_DIR=str(place)
             ),
-            stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            removed=place,
         )
         try:
             return workers_memory(port_of(process, log.fileno()))
         finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            process.end(20)
 
 
 def memory(built: Built, scale: float) -> Result:

@@ -29,6 +29,7 @@ from typing import Any, Callable, NoReturn
 
 import load
 import venvs
+from kept import Kept
 
 ROOT = Path(__file__).resolve().parent.parent
 COMMAND = ROOT / "build" / "gcpreload"
@@ -36,6 +37,10 @@ LIBRARY = ROOT / "build" / "libgcpreload.so"
 WORKERS = 2
 MODES = {"stock": "observe", "gcpreload": "freeze"}
 STATES = {"stock": "observing", "gcpreload": "ready"}
+PROGRAMS = {  # that are there where their libraries are
+    "top": "both, live, in this terminal",
+    "export": "a page, and Prometheus' /metrics: http://127.0.0.1:9721/",
+}
 DEADLINE = 60.0
 
 Json = dict[str, Any]
@@ -99,20 +104,6 @@ def memory(pid: int) -> tuple[int, int]:
     return rss * 1024, pss * 1024
 
 
-def end(process: subprocess.Popen[bytes], workers: list[int]) -> None:
-    """By pid, gently at first."""
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for pid in workers:
-        with contextlib.suppress(OSError):
-            if os.getsid(pid) == process.pid:
-                os.kill(pid, signal.SIGKILL)
-
-
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
     """A signal that would end us waits: what is begun here must be known before."""
@@ -143,7 +134,7 @@ def server(
     )
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed below
     command = [python, "-m", "gunicorn", "-b", "127.0.0.1:0", "-w", str(WORKERS), "demo_app:app"]
-    process: subprocess.Popen[bytes] | None = None
+    process: Kept | None = None
     workers: list[int] = []
 
     def said() -> str:
@@ -160,15 +151,8 @@ def server(
 
     try:
         with undisturbed():
-            process = subprocess.Popen(
-                command,
-                env=env,
-                cwd=ROOT / "tests" / "apps",
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            apps = ROOT / "tests" / "apps"
+            process = Kept(command, env, cwd=apps, stdout=log, stderr=log, removed=place)
         wait_for(lambda: len(serving()) == WORKERS, lambda: f"gunicorn does not serve:\n{said()}")
         found = re.search(r"http://127\.0\.0\.1:(\d+)", said())
         if not found:
@@ -176,7 +160,7 @@ def server(
         yield int(found[1]), list(workers)
     finally:
         if process:
-            end(process, workers)
+            process.end()
         log.close()
 
 
@@ -318,9 +302,10 @@ def print_table(results: dict[str, list[Round]]) -> None:
 
 def explain(results: dict[str, list[Round]], options: argparse.Namespace, python: str) -> None:
     failures = sum(one.failures for rounds in results.values() for one in rounds)
-    top = ""
-    if COMMAND.with_name("gcpreload-top").exists():
-        top = f"    {COMMAND.relative_to(ROOT)} top         both, live, in this terminal\n"
+    more = ""
+    for name, what in PROGRAMS.items():
+        if COMMAND.with_name(f"gcpreload-{name}").exists():
+            more += f"\n    {COMMAND.relative_to(ROOT)} {name:10}  {what}"
     about = subprocess.run([python, "-V"], capture_output=True, text=True, check=False)
     print(f"""
 gunicorn with {WORKERS} sync workers, {about.stdout.strip()}, {options.rate:g} requests a second, \
@@ -336,8 +321,7 @@ Now with an application of your own:
 
     LD_PRELOAD={LIBRARY} gunicorn app:app
     {COMMAND.relative_to(ROOT)} ps          which processes are tuned, and why or why not
-    {COMMAND.relative_to(ROOT)} report      what it gained
-{top}    {COMMAND.relative_to(ROOT)} export      a page, and Prometheus' /metrics: http://127.0.0.1:9721/""")
+    {COMMAND.relative_to(ROOT)} report      what it gained{more}""")
 
 
 # ---- all of it ----
@@ -401,7 +385,7 @@ def main() -> int:
     progress = Progress()
     try:
         demonstrate(options, progress)
-    except Failed as error:
+    except (Failed, subprocess.CalledProcessError) as error:
         progress.end()
         print(f"demo: {error}", file=sys.stderr)
         return 1

@@ -7,7 +7,6 @@ import json
 import os
 import re
 import shlex
-import signal
 import socket
 import subprocess
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any, Callable
 
 import bench_common as common
 from bench_common import ROOT, Failed
+from kept import Kept
 
 COMMAND = ROOT / "build" / "gcpreload"
 LIBRARY = ROOT / "build" / "libgcpreload.so"
@@ -142,13 +142,13 @@ class Server:
     app: App
     mode: Mode
     port: int
-    process: subprocess.Popen[bytes]
+    process: Kept
     place: Path
     group: Path | None
     log: Any
     events: Any
     worker: int = 0  # the process that serves
-    followers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    followers: list[Kept] = field(default_factory=list)
 
     def said(self) -> str:
         return os.pread(self.log.fileno(), 1 << 16, 0).decode(errors="replace")
@@ -191,10 +191,10 @@ class Server:
     def follow(self) -> None:
         """Every collection, as it happens, into a file."""
         self.followers.append(
-            subprocess.Popen(
+            Kept(
                 [COMMAND, "watch", "--json", "--dir", self.place, str(self.worker)],
+                os.environ,
                 stdout=self.events,
-                stdin=subprocess.DEVNULL,
             )
         )
 
@@ -222,20 +222,8 @@ class Server:
 
     def end(self) -> None:
         for follower in self.followers:
-            follower.terminate()
-            follower.wait()
-        family = self.family()
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        for pid in family[1:]:
-            with contextlib.suppress(OSError):
-                if os.getsid(pid) == self.process.pid:
-                    os.kill(pid, signal.SIGKILL)
+            follower.end()
+        self.process.end(15)
 
 
 def free_port() -> int:
@@ -277,15 +265,8 @@ def serving(app: App, mode: Mode, objects: int, cpus: float | None) -> Iterator[
             LATENCY_GC=mode.application,
         )
         words = [word.replace("{port}", str(port)) for word in app.command]
-        process = subprocess.Popen(
-            pinned(words, group),
-            env=env,
-            cwd=app.cwd,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        command = pinned(words, group)
+        process = Kept(command, env, cwd=app.cwd, stdout=log, stderr=log, removed=place)
         server = Server(app, mode, port, process, place, group, log, events)
         stack.callback(server.end)
         wait_for(server.serves, lambda: f"{app.name} in mode {mode.name}:\n{server.said()}")

@@ -79,6 +79,20 @@ def test_demo_cleans_up_after_itself(number: signal.Signals, tmp_path: Path) -> 
     assert "Traceback" not in log.read_text()
 
 
+def test_nothing_of_a_killed_demo_stays(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb") as output:
+        demo = start_demo("--seconds", "60", output=output.fileno())
+    try:
+        wait_for("gunicorn's workers", lambda: len(family(demo.pid)) >= 3)
+        wait_for("its rings", lambda: rings_of(demo))
+        everyone = family(demo.pid)
+    finally:
+        demo.kill()
+        demo.wait(DEADLINE)
+    wait_for("their end", lambda: not [pid for pid in everyone if is_alive(pid)])
+    wait_for("the end of the rings", lambda: not rings_of(demo))
+
+
 @pytest.mark.parametrize("options", [["--rounds", "0"], ["--nonsense"], ["--rate", "x"]])
 def test_demo_says_what_is_wrong(options: list[str]) -> None:
     done = run([DEMO, *options], clean_environment())
