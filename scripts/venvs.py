@@ -24,11 +24,16 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from kept import Kept
 
 ROOT = Path(__file__).resolve().parent.parent
 VENVS = ROOT / "build" / "venv"
@@ -195,7 +200,8 @@ def _once(
     name: str, of: str, label: str, program: str, steps: Callable[[Path], list[list[str]]]
 ) -> Path:
     """The directory that these commands make; again when its requirements change, or its program
-    is gone."""
+    is gone. What they have not finished goes, however they end: an environment cannot be made
+    elsewhere and moved, its programs say where it is."""
     requirements = REQUIREMENTS / f"{name}.txt"
     text = f"{of}\n{label}\n{requirements.read_text()}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:10]
@@ -205,16 +211,25 @@ def _once(
         if not (stamp.exists() and os.access(home / program, os.X_OK)):
             shutil.rmtree(home, ignore_errors=True)
             print(f"setup: making {home.relative_to(ROOT)}", file=sys.stderr, flush=True)
-            for step in steps(home):
-                subprocess.run(
-                    step,
-                    env=clean_environment(),
-                    stdin=subprocess.DEVNULL,
-                    stdout=sys.stderr,
-                    check=True,
-                )
-            stamp.touch()
+            try:
+                for step in steps(home):
+                    _run(step)
+                stamp.touch()
+            finally:
+                if not stamp.exists():
+                    shutil.rmtree(home, ignore_errors=True)
     return home
+
+
+def _run(step: list[str]) -> None:
+    """In a session of its own: Ctrl-C on a terminal is ours to tell of, not each program's."""
+    process = Kept(step, clean_environment(), stdout=sys.stderr)
+    try:
+        status = process.wait()
+    finally:
+        process.end(1)
+    if status != 0:
+        raise subprocess.CalledProcessError(status, step)
 
 
 def _install(program: str, name: str, *options: str) -> list[str]:
@@ -256,7 +271,17 @@ def _choose(wanted: str) -> list[Interpreter]:
     return found[-1:]
 
 
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """As an exception, so that what is half made goes; a second signal changes nothing."""
+    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(one, signal.SIG_IGN)
+    print("setup: interrupted", file=sys.stderr, flush=True)
+    raise SystemExit(128 + number)
+
+
 def main() -> int:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _stop)
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="show the interpreters that were found")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -93,6 +95,36 @@ def test_nothing_of_a_killed_demo_stays(tmp_path: Path) -> None:
     wait_for("the end of the rings", lambda: not rings_of(demo))
 
 
+@pytest.mark.parametrize("script", ["demo", "setup"])
+def test_ctrl_c_while_an_environment_is_made(script: str, tmp_path: Path) -> None:
+    """In a checkout that has none yet: pip asks a server that never answers."""
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
+    with socket.create_server(("127.0.0.1", 0)) as mute, (tmp_path / "log").open("wb") as log:
+        mute.settimeout(DEADLINE)
+        (tmp_path / "scripts" / "requirements" / "demo.txt").write_text(
+            f"--index-url http://127.0.0.1:{mute.getsockname()[1]}/\nnothing\n"
+        )
+        run_by = subprocess.Popen(
+            [tmp_path / "scripts" / script, *(["demo"] if script == "setup" else [])],
+            env={**clean_environment(), "no_proxy": "*"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        connection, _ = mute.accept()
+        everyone = family(run_by.pid)
+        os.killpg(run_by.pid, signal.SIGINT)  # as a terminal does it
+        status = run_by.wait(DEADLINE)
+        connection.close()
+    first, *rest = (tmp_path / "log").read_text().splitlines()
+    assert first.startswith("setup: making build/venv/demo-")
+    assert rest == ["setup: interrupted"]
+    assert status == 130
+    assert [pid for pid in everyone if is_alive(pid)] == []
+    assert list((tmp_path / "build" / "venv").glob("demo-*")) == []
+
+
 @pytest.mark.parametrize("options", [["--rounds", "0"], ["--nonsense"], ["--rate", "x"]])
 def test_demo_says_what_is_wrong(options: list[str]) -> None:
     done = run([DEMO, *options], clean_environment())
@@ -106,17 +138,34 @@ def test_setup_is_silent_when_all_is_there() -> None:
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
+def only_installed(tools: Path, *packages: str) -> None:
+    """In tools: a dpkg-query that knows no other packages, and nobody is root."""
+    known = "\n".join(f"{name} installed" for name in packages)
+    (tools / "dpkg-query").write_text(f"#!/bin/sh\ncat <<'END'\n{known}\nEND\n")
+    (tools / "id").write_text("#!/bin/sh\necho 1000\n")
+    (tools / "sudo").write_text("#!/bin/sh\nexit 1\n")
+    for name in ("dpkg-query", "id", "sudo"):
+        (tools / name).chmod(0o755)
+
+
+def test_the_demo_needs_what_the_core_needs(tmp_path: Path) -> None:
+    """Not what gcpreload-export and gcpreload-top need besides."""
+    python = ("python3", "python3-venv", "ca-certificates")
+    only_installed(tmp_path, "gcc", "make", "libc6-dev", *python)
+    env = clean_environment()
+    env["PATH"] = f"{tmp_path}:{env['PATH']}"
+    done = run([ROOT / "scripts" / "setup", "demo"], env)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+
+
 def test_setup_tells_what_to_type_where_it_may_not(tmp_path: Path) -> None:
     """Not root, no sudo, and packages are missing."""
-    for tool in ("dirname", "awk", "sed", "mkdir"):
+    for tool in ("cat", "dirname", "awk", "sed", "mkdir"):
         for directory in os.defpath.split(":"):
             if os.path.exists(f"{directory}/{tool}"):
                 (tmp_path / tool).unlink(missing_ok=True)
                 (tmp_path / tool).symlink_to(f"{directory}/{tool}")
-    (tmp_path / "dpkg-query").write_text("#!/bin/sh\necho make installed\n")
-    (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
-    for name in ("dpkg-query", "id"):
-        (tmp_path / name).chmod(0o755)
+    only_installed(tmp_path, "make")
     env = {**clean_environment(), "PATH": str(tmp_path)}
     done = run(["/bin/sh", ROOT / "scripts" / "setup", "build"], env)
     assert done.returncode == 1
