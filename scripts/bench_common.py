@@ -27,6 +27,7 @@ from venvs import Interpreter
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "bench"
 RESAMPLES = 400
+LEAST_ROUNDS = 8  # or nothing is said of how sure a number is
 
 
 class Failed(Exception):
@@ -47,25 +48,34 @@ class Spread:
     median: float
     low: float
     high: float
-    sure_from: float  # 95 % of bootstrap resamples give a median between these two
-    sure_to: float
+    rounds: int
+    sure_from: float | None  # 95 % of bootstrap resamples give a median between these two;
+    sure_to: float | None  # None: of too few rounds
 
     def text(self, show: str) -> str:
         return f"{show % self.median} ({show % self.low} to {show % self.high})"
 
-    def json(self) -> dict[str, float]:
-        return {name: round(value, 5) for name, value in vars(self).items()}
+    def sure(self, show: str) -> str:
+        if self.sure_from is None:
+            return f"{self.rounds} rounds, no interval"
+        return f"95 %: {show % self.sure_from} to {show % self.sure_to}"
+
+    def json(self) -> dict[str, float | None]:
+        return {
+            name: None if value is None else round(value, 5) for name, value in vars(self).items()
+        }
 
 
 def spread(values: Sequence[float]) -> Spread:
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
+    if len(values) < LEAST_ROUNDS:
+        return Spread(median, low, high, len(values), None, None)
     chance = random.Random(1)
     medians = sorted(
         statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES)
     )
-    return Spread(
-        median, low, high, medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES) - 1]
-    )
+    sure = medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES) - 1]
+    return Spread(median, low, high, len(values), *sure)
 
 
 def quiet(values: Sequence[float], noise: Sequence[float]) -> list[float]:

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -35,7 +36,7 @@ FULL = {
     "apps": "django-sync,django-gevent,fastapi,flask-gthread",
     "modes": ",".join(mode.name for mode in servers.MODES),
     "loads": "35,70,95",
-    "rounds": 4,
+    "rounds": common.LEAST_ROUNDS,
 }
 WARM_UP = 2.0  # seconds at half of what stock sustains, not counted
 
@@ -66,7 +67,6 @@ def interval(server: servers.Server, rate: float, seconds: float) -> Interval:
     return Interval(
         seconds=ended - seen,
         latencies=result.latencies,
-        dues=result.dues,
         failures=result.failures,
         late=result.late,
         cpu=server.cpu() - cpu,
@@ -135,12 +135,16 @@ def parse() -> argparse.Namespace:
         description=(__doc__ or "").split("\n\n")[0],
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--quick", action="store_true", help="a look, in a minute")
+    parser.add_argument("--quick", action="store_true", help="a look, in two minutes")
     parser.add_argument("--apps", help=f"some of {FULL['apps']}")
-    parser.add_argument("--modes", help=f"some of {FULL['modes']}; the first is compared with")
+    parser.add_argument(
+        "--modes", help=f"some of {FULL['modes']}; the first is compared with, and measured twice"
+    )
     parser.add_argument("--loads", help="percent of what stock sustains (35,70,95)")
-    parser.add_argument("--rounds", type=int, help=f"of each mode ({FULL['rounds']})")
-    parser.add_argument("--seconds", type=float, help="of each load in a round (10; quick: 12)")
+    parser.add_argument(
+        "--rounds", type=int, help=f"of each mode ({FULL['rounds']}, the least for an interval)"
+    )
+    parser.add_argument("--seconds", type=float, help="of each load in a round (8; quick: 12)")
     parser.add_argument("--objects", type=int, default=300000, help="of the heap (%(default)s)")
     parser.add_argument("--rate", type=float, help="requests a second instead of what is found")
     parser.add_argument("--cpus", type=float, help="CPU quota of the server, by a cgroup (root)")
@@ -167,20 +171,29 @@ def settle(options: argparse.Namespace, python: str) -> list[App]:
             setattr(options, name, value)
     if options.picture and not options.json:
         options.json = str(Path(options.picture).with_suffix(".json"))
-    options.seconds = options.seconds or (12.0 if options.quick else 10.0)
+    options.seconds = options.seconds or (12.0 if options.quick else 8.0)
     if options.rounds < 1 or options.seconds < 1:
         raise Failed("--rounds and --seconds must be 1 at least")
     modes = {mode.name: mode for mode in servers.MODES}
     options.modes = chosen("--modes", options.modes, modes)
     options.loads = [int(one) for one in options.loads.split(",")]
-    if not options.app:
-        known = {app.name: app for app in servers.apps(python)}
-        return chosen("--apps", options.apps, known)
-    app = servers.own_app(options.app, options.url)
-    if any(mode.application for mode in options.modes):
-        common.say("recipe and gc.disable() are lines in an application: left out with --app")
-    options.modes = [mode for mode in options.modes if not mode.application]
-    return [app]
+    if options.app:
+        if any(mode.application for mode in options.modes):
+            common.say("recipe and gc.disable() are lines in an application: left out with --app")
+        options.modes = [mode for mode in options.modes if not mode.application]
+        if not options.modes:
+            raise Failed("--modes: none is left")
+    options.modes = with_the_first_again(options.modes)
+    if options.app:
+        return [servers.own_app(options.app, options.url)]
+    known = {app.name: app for app in servers.apps(python)}
+    return chosen("--apps", options.apps, known)
+
+
+def with_the_first_again(modes: list[Mode]) -> list[Mode]:
+    """What the first differs by from itself is what no other difference may be taken for."""
+    again = replace(modes[0], name=f"{modes[0].name} again")
+    return [modes[0], again, *(mode for mode in modes[1:] if mode != again)]
 
 
 def keep(options: argparse.Namespace, figures: dict[str, object]) -> None:

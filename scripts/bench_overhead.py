@@ -44,10 +44,6 @@ def signed(value: Spread) -> str:
     return value.text("%+.1f")
 
 
-def sure(value: Spread, show: str) -> str:
-    return f"95 %: {show % value.sure_from} to {show % value.sure_to}"
-
-
 # ---- 1. start-up ----
 
 
@@ -127,7 +123,7 @@ def startup(built: Built, scale: float) -> Result:
                 ours.median,
                 limit,
                 "x",
-                f"{sure(ours, '%.3f')}; A/A {noise.median:.3f}",
+                f"{ours.sure('%.3f')}; A/A {noise.median:.3f}",
             )
         )
     table = Table(
@@ -236,7 +232,7 @@ def collections(built: Built, scale: float) -> Result:
         ours.median,
         100,
         " ns",
-        f"{sure(ours, '%.1f')}; A/A {worst.more('empty-again').median:+.1f}",
+        f"{ours.sure('%.1f')}; A/A {worst.more('empty-again').median:+.1f}",
     )
     table = Table(
         "2. One gc.collect(0) that finds nothing, ns, by what is in gc.callbacks",
@@ -353,7 +349,7 @@ def calls(built: Built, scale: float) -> Result:
         one.over(call).median,
         15,
         " ns",
-        f"{sure(one.over(call), '%.1f')}; A/A {noise:+.1f}",
+        f"{one.over(call).sure('%.1f')}; A/A {noise:+.1f}",
     )
     table = Table(
         "3. A call that the library interposes, ns over libc's own function in the same process",

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench_common import Table
+from bench_common import LEAST_ROUNDS, Table
 
 BEYOND = 30  # samples, or a percentile is not shown
 RESAMPLES = 200
@@ -26,7 +25,6 @@ class Interval:
 
     seconds: float
     latencies: list[float] = field(repr=False)
-    dues: list[float] = field(repr=False)
     failures: int
     late: float  # of the generator behind its own plan
     cpu: float  # seconds
@@ -51,11 +49,6 @@ class Sample:
         self.latencies = sorted(value for one in intervals for value in one.latencies)
         self.seconds = sum(one.seconds for one in intervals)
         self.answered = len(self.latencies)
-        # A pause hits neighbours together: what is drawn anew are seconds, not requests.
-        self.blocks: dict[tuple[int, int], list[float]] = defaultdict(list)
-        for number, one in enumerate(intervals):
-            for due, latency in zip(one.dues, one.latencies):
-                self.blocks[number, int(due)].append(latency)
 
     def gc(self, out: bool) -> tuple[float, float]:
         """Share of the time in percent, and the longest in milliseconds."""
@@ -90,37 +83,47 @@ class Sample:
         }
 
 
-def _percentiles(
-    blocks: dict[tuple[int, int], list[float]], keys: list[tuple[int, int]]
-) -> list[float]:
-    ordered = sorted(value for key in keys for value in blocks[key])
+def _percentiles(intervals: Sequence[Interval]) -> list[float]:
+    ordered = sorted(value for one in intervals for value in one.latencies)
     return [at(ordered, percent) for percent in PERCENTILES]
 
 
-def ratios(sample: Sample, to: Sample) -> list[tuple[float, float, float]]:
-    """Of each percentile, to the other's in the same rounds: the ratio, and between which two
-    values 95 % of resamples of seconds find it."""
+def ratios(sample: Sample, to: Sample) -> list[dict[str, float]]:
+    """Of each percentile, to the other's in the same rounds: the ratio and, of enough rounds,
+    between which two values 95 % of resamples find it.
+
+    What is drawn anew are rounds: each is a process of its own, at a time of its own, and differs
+    from the next by more than the requests in it do. A few of them say nothing about that.
+    """
+    found = [
+        {"ratio": at(sample.latencies, percent) / at(to.latencies, percent)}
+        for percent in PERCENTILES
+    ]
+    rounds = list(zip(sample.intervals, to.intervals))
+    if len(rounds) < LEAST_ROUNDS:
+        return found
     chance = random.Random(1)
-    keys = [key for key in sample.blocks if key in to.blocks]
     drawn: list[list[float]] = [[] for _ in PERCENTILES]
     for _ in range(RESAMPLES):
-        some = chance.choices(keys, k=len(keys))
-        pair = zip(_percentiles(sample.blocks, some), _percentiles(to.blocks, some))
-        for values, (mine, theirs) in zip(drawn, pair):
-            values.append(mine / theirs)
-    found = []
-    for percent, values in zip(PERCENTILES, drawn):
-        ratio = at(sample.latencies, percent) / at(to.latencies, percent)
+        mine, theirs = zip(*chance.choices(rounds, k=len(rounds)))
+        for values, one, other in zip(drawn, _percentiles(mine), _percentiles(theirs)):
+            values.append(one / other)
+    for ratio, values in zip(found, drawn):
+        if any(map(math.isnan, values)):
+            continue  # some have too few samples beyond it
         values.sort()
-        low, high = values[int(RESAMPLES * 0.025)], values[int(RESAMPLES * 0.975) - 1]
-        found.append((ratio, low, high))
+        ratio["sure_from"] = values[int(RESAMPLES * 0.025)]
+        ratio["sure_to"] = values[int(RESAMPLES * 0.975) - 1]
     return found
 
 
-LATENCY = [
-    *("mode", "p50", "p95", "p99", "p99.9", "longest"),
-    *("p95 to the first (95 % sure)", "p99 to the first", "failed"),
-]
+def _latency_heads(rounds: int) -> list[str]:
+    number = "1 round" if rounds == 1 else f"{rounds} rounds"
+    sure = "95 % sure" if rounds >= LEAST_ROUNDS else f"{number}, no interval"
+    shown = ["mode", *(f"p{percent:g}" for percent in PERCENTILES), "longest"]
+    return [*shown, f"p95 to the first ({sure})", "p99 to the first", "failed"]
+
+
 COST = [
     *("mode", "requests/s", "CPU ms/request", "RSS MB", "highest", "GC in requests, longest"),
     *("out of requests, longest", "throttled"),
@@ -136,6 +139,8 @@ def _number(value: float) -> str:
 def _ratio(ratio: dict[str, float]) -> str:
     if not ratio or math.isnan(ratio["ratio"]):
         return "-"
+    if "sure_from" not in ratio:
+        return f"{ratio['ratio']:.2f}"
     return "{ratio:.2f} ({sure_from:.2f} to {sure_to:.2f})".format(**ratio)
 
 
@@ -171,8 +176,7 @@ def figures(samples: dict[str, Sample]) -> dict[str, dict[str, Any]]:
         found[name] = {
             **sample.json(),
             "ratio_to_first": {
-                f"p{percent:g}": dict(zip(("ratio", "sure_from", "sure_to"), ratio))
-                for percent, ratio in zip(PERCENTILES, compared)
+                f"p{percent:g}": ratio for percent, ratio in zip(PERCENTILES, compared)
             },
         }
     return found
@@ -182,7 +186,8 @@ def print_tables(title: str, samples: dict[str, Sample]) -> dict[str, dict[str, 
     """Two tables of a load; the figures behind them."""
     found = figures(samples)
     rows = [_latency_row(name, figure) for name, figure in found.items()]
-    Table(f"{title}: latency in ms", LATENCY, rows, found).print()
+    heads = _latency_heads(min(len(sample.intervals) for sample in samples.values()))
+    Table(f"{title}: latency in ms", heads, rows, found).print()
     rows = [_cost_row(name, figure) for name, figure in found.items()]
     Table(f"{title}: what it costs", COST, rows, found).print()
     return found

@@ -22,7 +22,6 @@ class Result:
     """Latencies in seconds, in the order of arrival, and what failed."""
 
     latencies: list[float] = field(default_factory=list)
-    dues: list[float] = field(default_factory=list)  # of each, in seconds since the start
     failures: int = 0
     late: float = 0.0  # how far behind its own plan the generator was, at worst
 
@@ -45,7 +44,6 @@ class OpenLoop:
         self.port = port
         self.rate = rate
         self.path = path
-        self.start = 0.0
         self.count = 0
         self.selector = selectors.EpollSelector()
         self.open: set[_Request] = set()
@@ -65,7 +63,6 @@ class OpenLoop:
         self.open.discard(request)
         if good:
             result.latencies.append(time.monotonic() - request.due)
-            result.dues.append(request.due - self.start)
         else:
             result.failures += 1
 
@@ -95,7 +92,7 @@ class OpenLoop:
         result = Result()
         gc_was_on = gc.isenabled()
         gc.disable()  # a pause of ours would be taken for one of the server's
-        start = self.start = time.monotonic()
+        start = time.monotonic()
         planned = int(seconds * self.rate)
         try:
             for number in range(planned):
