@@ -115,9 +115,10 @@ def notes(options: argparse.Namespace, python: str) -> str:
     about = subprocess.run([python, "-V"], capture_output=True, text=True, check=False)
     machine = common.machine()
     cores = len(servers.USABLE)
+    rounds = "1 round" if options.rounds == 1 else f"{options.rounds} rounds"
     return f"""
 {about.stdout.strip()}, {machine["cpu"]}, {cores} cores, one for the server and one for the
-generator; {options.rounds} rounds of {options.seconds:g} s each, in turns, with a new process each
+generator; {rounds} of {options.seconds:g} s each, in turns, with a new process each
 time; about {options.objects} objects after loading. Latency in ms, from when a request was due,
 all rounds together; a percentile only with {report.BEYOND} samples beyond it. GC in and out of
 requests: share of the time, and the longest collection, from every collection that happened."""
