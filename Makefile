@@ -15,7 +15,8 @@ quiet = @printf '  %-5s %s\n' $(1) '$(@:$(B)/%=%)';
 MAKEFLAGS += --no-print-directory
 endif
 
-warnings := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+# A compiler that warns of more than ours still builds it; the tests say WERROR=1.
+warnings := $(if $(WERROR),-Werror) -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wwrite-strings -Wformat=2 -Wundef -Wvla
 flags := -std=gnu11 -D_GNU_SOURCE -I. -I$(B) -DGCPRELOAD_VERSION='"$(VERSION)"' $(warnings) -MMD -MP
 
@@ -34,15 +35,23 @@ cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'
 cli_obj  := $(cli_src:%.c=$(B)/cli/%.o)
 cli_link := $(if $(STATIC),-static)
 
-# What needs more than libc is a program of its own, cli/NAME/ as gcpreload-NAME, made where its
-# libraries are found. Only the objects that it uses are linked out of the command's archive.
-programs :=
-pkg      = $(shell pkg-config --exists $(1) 2>/dev/null && echo $(2))
-programs += $(call pkg,libmicrohttpd libcurl zlib,export)
-programs += $(call pkg,ncursesw,top)
-programs := $(foreach p,$(programs),$(if $(wildcard cli/$(p)/*.c),$(p)))
-export_pkg := libmicrohttpd libcurl zlib
-top_pkg := ncursesw
+# What needs more than libc is a program of its own, cli/NAME/ as gcpreload-NAME. Where a library of
+# it is missing or too old it is left out, which is said in a line. Only the objects that it uses are
+# linked out of the command's archive.
+PKG_CONFIG ?= pkg-config
+export_pkg   := libmicrohttpd libcurl zlib
+export_needs := 'libmicrohttpd >= 0.9.71' 'libcurl >= 7.66' zlib
+top_pkg      := ncursesw
+top_needs    := ncursesw
+known        := $(foreach p,export top,$(if $(wildcard cli/$(p)/*.c),$(p)))
+lacks         = $(shell command -v $(PKG_CONFIG) >/dev/null || { echo $(PKG_CONFIG); exit; }; \
+	for need in $($(1)_needs); do $(PKG_CONFIG) --exists "$$need" 2>/dev/null || \
+	{ echo "$$need"; exit; }; done)
+$(foreach p,$(known),$(eval $(p)_lacks := $(call lacks,$(p))))
+programs     := $(foreach p,$(known),$(if $($(p)_lacks),,$(p)))
+ifneq ($(filter all install,$(or $(MAKECMDGOALS),all)),)
+$(foreach p,$(known),$(if $($(p)_lacks),$(info $(p) is left out: $($(p)_lacks) is not here)))
+endif
 program_bin := $(programs:%=$(B)/gcpreload-%)
 program_obj  = $(patsubst %.c,$(B)/cli/%.o,$(wildcard cli/$(1)/*.c))
 
@@ -55,7 +64,7 @@ unit_lib_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)
 	$(foreach p,$(programs),$(filter-out cli/$(p)/main.c,$(wildcard cli/$(p)/*.c))) \
 	$(filter-out preload/start.c preload/interpose.c,$(wildcard preload/*.c)) $(wildcard inject/*.c)
 unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
-unit_libs := -lcmocka -ldl $(foreach p,$(programs),$(shell pkg-config --libs $($(p)_pkg)))
+unit_libs := -lcmocka -ldl -pthread $(foreach p,$(programs),$(shell $(PKG_CONFIG) --libs $($(p)_pkg)))
 san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 .PHONY: all check fuzz tsan man install uninstall clean
@@ -75,7 +84,7 @@ $(B)/cli/command.a: $(filter-out $(B)/cli/cli/main.o,$(cli_obj))
 
 .SECONDEXPANSION:
 $(program_bin): $(B)/gcpreload-%: $$(call program_obj,$$*) $(B)/cli/command.a
-	$(call quiet,LD)$(CC) $(CFLAGS) -o $@ $^ $(shell pkg-config --libs $($*_pkg)) $(LDFLAGS)
+	$(call quiet,LD)$(CC) $(CFLAGS) -o $@ $^ $(shell $(PKG_CONFIG) --libs $($*_pkg)) -pthread $(LDFLAGS)
 
 # The exporter's page as C strings. An object's own dependencies are known only once it was made.
 page_src := $(wildcard cli/export/page/*)

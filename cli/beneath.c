@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/openat2.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -12,9 +12,17 @@
 #define FLAGS	  (O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
 #define RACE_LOST 10 /* EAGAIN: something on the way was renamed meanwhile */
 
+/* As linux/openat2.h has them, which headers older than Linux 5.6 lack. */
 #ifndef SYS_openat2
 #define SYS_openat2 437
 #endif
+#define BENEATH_NO_LINKS 0x0e /* RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS */
+
+struct how {
+	uint64_t flags;
+	uint64_t mode;
+	uint64_t resolve;
+};
 
 /* The next component into name. Returns what is behind it, or NULL at the end. */
 static const char *component(const char *path, char name[NAME_MAX + 1])
@@ -66,9 +74,8 @@ int beneath_walk(int root, const char *path)
 
 int beneath_open(int root, const char *path)
 {
-	struct open_how how = { .flags = FLAGS & ~O_NOFOLLOW, /* ELOOP of its own */
-				.resolve =
-				    RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS };
+	struct how how = { .flags = FLAGS & ~O_NOFOLLOW, /* ELOOP of its own */
+			   .resolve = BENEATH_NO_LINKS };
 	char name[NAME_MAX + 1];
 	const char *rest, *below = path + strspn(path, "/");
 	int tries, fd;

@@ -104,11 +104,13 @@ out:
 
 static uint32_t random_word(void)
 {
+#ifdef SYS_getrandom /* headers older than Linux 3.17 lack it */
 	uint32_t word;
 
-	if (syscall(SYS_getrandom, &word, sizeof word, 1 /* GRND_NONBLOCK */) != sizeof word)
-		word = (uint32_t)gcpreload_ring_now();
-	return word;
+	if (syscall(SYS_getrandom, &word, sizeof word, 1 /* GRND_NONBLOCK */) == sizeof word)
+		return word;
+#endif
+	return (uint32_t)gcpreload_ring_now();
 }
 
 /* posix_fallocate past RLIMIT_FSIZE would raise SIGXFSZ in the host. */

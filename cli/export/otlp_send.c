@@ -92,11 +92,18 @@ struct otlp_sender *otlp_sender_new(const struct otlp_config *config, _Atomic ui
 	sender->give_up = give_up;
 	add_headers(sender);
 	curl_easy_setopt(curl, CURLOPT_URL, config->url);
+#if LIBCURL_VERSION_NUM >= 0x075500
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+#else
+	curl_easy_setopt(curl, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#endif
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "gcpreload-export/" GCPRELOAD_VERSION);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, sender->headers);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);	/* we are not the only thread */
-	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L); /* a resolver that hangs is left behind */
+	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L); /* we are not the only thread */
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* A resolver that hangs is left behind; older ones wait for it. */
+	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
+#endif
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, sender->error);
 	curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, look_at_the_clock);

@@ -71,17 +71,19 @@ def test_version_script_is_anonymous(library: Path) -> None:
 
 
 def test_make_is_quiet_unless_asked(tmp_path: Path) -> None:
-    """And warnings are errors."""
+    """And warnings are errors only where that is asked, too: a user's compiler is not ours."""
 
     def build(*options: str) -> str:
         target = tmp_path / str(len(options))
         words = ["make", "-C", ROOT, f"B={target}", f"{target}/lib/ring/histogram.o", *options]
-        done = run(words, environment())
+        done = run(words, environment(WERROR=""))
         assert done.returncode == 0, done.stderr.decode()
         return done.stdout.decode()
 
-    assert "-Werror" not in build()
-    assert "-Werror" in build("V=1")
+    assert " -Wall " not in build()
+    assert " -Wall " in (said := build("V=1"))
+    assert "-Werror" not in said
+    assert "-Werror" in build("V=1", "WERROR=1")
 
 
 def test_dependencies_are_automatic() -> None:
@@ -91,6 +93,49 @@ def test_dependencies_are_automatic() -> None:
     for source in ("ring/writer.c", "ring/reader.c", "inject/observer.c"):
         assert source in changed.stdout.decode()
     assert run(["make", "-C", ROOT, "-q"], environment()).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("lacks", "lines"),
+    [
+        ("libcurl", ["export is left out: libcurl >= 7.66 is not here"]),
+        ("ncursesw", ["top is left out: ncursesw is not here"]),
+        (
+            "lib|ncurses",
+            [
+                "export is left out: libmicrohttpd >= 0.9.71 is not here",
+                "top is left out: ncursesw is not here",
+            ],
+        ),
+        ("nothing", []),
+    ],
+)
+def test_what_lacks_a_library_is_left_out_and_said(
+    lacks: str, lines: list[str], tmp_path: Path
+) -> None:
+    """As pkg-config has it: not here, or older."""
+    fake = tmp_path / "pkg-config"
+    fake.write_text(f"#!/bin/sh\ncase $* in *{lacks.replace('|', '*|*')}*) exit 1;; esac\n")
+    fake.chmod(0o755)
+    words = ["make", "-C", ROOT, "-n", f"B={tmp_path}/b", f"PKG_CONFIG={fake}"]
+    for goals in ([], ["install"]):
+        done = run([*words, *goals], environment())
+        assert (done.returncode, done.stderr) == (0, b"")
+        said = done.stdout.decode()
+        assert [line for line in said.splitlines() if "left out" in line] == lines
+        for program in ("export", "top"):
+            left_out = any(line.startswith(program) for line in lines)
+            assert (f"-o {tmp_path}/b/gcpreload-{program} " in said) != left_out
+        assert f"-o {tmp_path}/b/gcpreload " in said
+    assert "left out" not in run([*words, "clean"], environment()).stdout.decode()
+
+
+def test_without_pkg_config_the_core_is_built(tmp_path: Path) -> None:
+    words = ["make", "-C", ROOT, "-n", f"B={tmp_path}/b", f"PKG_CONFIG={tmp_path}/none"]
+    done = run(words, environment())
+    assert (done.returncode, done.stderr) == (0, b"")
+    reason = f"is left out: {tmp_path}/none is not here"
+    assert [f"export {reason}", f"top {reason}"] == done.stdout.decode().splitlines()[1:3]
 
 
 @pytest.mark.parametrize("prefix", ["/usr/local", "/opt/gc"])

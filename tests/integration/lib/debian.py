@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shlex
@@ -12,21 +13,26 @@ import pytest
 from venvs import Interpreter, clean_environment, wheels
 
 from lib.paths import ROOT
-from lib.run import environment, run
+from lib.run import Completed, environment, run
 
 PROBE = "import json, sys; print(json.dumps(sys.version_info[:3]))"
 
 
-def other_debian(name: str) -> Path:
+@functools.cache
+def _set_up(name: str) -> Completed[bytes]:
+    return run([ROOT / "scripts" / "setup", name], clean_environment())
+
+
+def other_debian(name: str, directory: str = "") -> Path:
     """Its root directory, made by scripts/setup NAME; the test is skipped where it cannot be."""
     if os.geteuid() != 0:
         pytest.skip(f"only root can run programs of {name}")
-    done = run([ROOT / "scripts" / "setup", name], clean_environment())
+    done = _set_up(name)
     reason = done.stderr.decode().strip().splitlines()
     if done.returncode == 2:
         pytest.skip(f"no {name} to test in: {reason[-1]}")
     assert done.returncode == 0, reason
-    return ROOT / "build" / name
+    return ROOT / "build" / (directory or name)
 
 
 @dataclass(frozen=True)
