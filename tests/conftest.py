@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import venvs
+from lib.mounts import summary, why_not
 from lib.paths import BUILD, COMMAND, LIBRARY, ROOT
 from lib.run import memory_dir
 
@@ -21,6 +22,13 @@ def pytest_configure() -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     signal.signal(signal.SIGTERM, stop)
+    why_not()  # it may move this process into a mount namespace of its own
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    line = summary(terminalreporter.stats.get("skipped", []))
+    if line:
+        terminalreporter.write_line(line)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

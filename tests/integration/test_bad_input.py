@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from lib.mounts import need_mounts
 from lib.paths import APPS, ROOT
 from lib.rings import command, ps, ring_files
 from lib.run import Completed, environment, files_below, run
@@ -223,8 +224,7 @@ def test_own_directory_is_a_file(system_python: Interpreter, ring_dir: Path) -> 
 
 @pytest.mark.parametrize("options", ["size=64k", "ro", "nr_inodes=1"])
 def test_full_or_read_only(options: str, system_python: Interpreter, ring_dir: Path) -> None:
-    if os.geteuid() != 0 or run(["unshare", "-m", "true"], environment()).returncode:
-        pytest.skip("only root can mount a small or read-only tmpfs")
+    need_mounts()
     script = 'mount -t tmpfs -o "$1" none "$2"; shift 2; exec env "$@"'
     settings = [f"{k}={v}" for k, v in environment(ring_dir).items() if k[:3] in ("LD_", "GCP")]
     mounted = ["unshare", "-m", "sh", "-ec", script, "sh", options, ring_dir]

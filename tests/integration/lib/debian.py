@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import pytest
 from venvs import Interpreter, clean_environment, wheels
 
+from lib.mounts import need_mounts
 from lib.paths import ROOT
 from lib.run import Completed, environment, run
 
@@ -25,8 +25,7 @@ def _set_up(name: str) -> Completed[bytes]:
 
 def other_debian(name: str, directory: str = "") -> Path:
     """Its root directory, made by scripts/setup NAME; the test is skipped where it cannot be."""
-    if os.geteuid() != 0:
-        pytest.skip(f"only root can run programs of {name}")
+    need_mounts()
     done = _set_up(name)
     reason = done.stderr.decode().strip().splitlines()
     if done.returncode == 2:

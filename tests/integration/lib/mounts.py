@@ -1,0 +1,40 @@
+"""May a test mount something, in a namespace of its own?"""
+
+from __future__ import annotations
+
+import functools
+import os
+
+import pytest
+from own_root import own_root
+
+from lib.run import environment, run
+
+NO_MOUNTS = "nothing can be mounted here"
+
+
+@functools.cache
+def why_not() -> str:
+    """Empty where it may. Asked first while there is one thread only."""
+    if os.geteuid() != 0:
+        return "only root may"
+    problem = own_root()
+    done = run(["unshare", "--mount", "true"], environment())
+    if done.returncode == 0:
+        return ""
+    return problem or done.stderr.decode().strip()
+
+
+def need_mounts() -> None:
+    """Skips the test where not."""
+    if why_not():
+        pytest.skip(f"{NO_MOUNTS}: {why_not()}")
+
+
+def summary(skipped: list[pytest.TestReport]) -> str:
+    """Of what did not run for that: a line, or nothing."""
+    number = sum(NO_MOUNTS in str(report.longrepr) for report in skipped)
+    if not number:
+        return ""
+    tests = "1 test was" if number == 1 else f"{number} tests were"
+    return f"{tests} skipped: {NO_MOUNTS}: {why_not()}"
