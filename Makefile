@@ -161,10 +161,13 @@ $(B)/man/.made: $(B)/gcpreload $(program_bin) scripts/man.py preload/settings.de
 	$(call quiet,MAN)rm -rf $(@D) && python3 scripts/man.py $(B) $(@D) && \
 		for page in $(@D)/*.scd; do scdoc < $$page > $${page%.scd} || exit 1; done && touch $@
 
+# Renamed into place: a process has the old file mapped, and each new one needs a whole one.
+replace = install -m 0755 $(1) $(2)/.$(notdir $(1)).new && mv -f $(2)/.$(notdir $(1)).new $(2)/$(notdir $(1))
+
 install: all
 	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(PREFIX)/share/doc/gcpreload
-	install -m 0755 $(B)/libgcpreload.so $(DESTDIR)$(LIBDIR)/libgcpreload.so
-	install -m 0755 $(B)/gcpreload $(program_bin) $(DESTDIR)$(BINDIR)/
+	$(call replace,$(B)/libgcpreload.so,$(DESTDIR)$(LIBDIR))
+	$(foreach p,$(B)/gcpreload $(program_bin),$(call replace,$(p),$(DESTDIR)$(BINDIR)) &&) :
 	install -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/gcpreload/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 0644 completion/gcpreload.bash \

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from lib.paths import GOLDEN, LIBRARY, ROOT
+from lib.puppet import Puppet
 from lib.run import environment, run
+from venvs import Interpreter
 
 NEWEST_GLIBC = (2, 17)
 
@@ -151,3 +153,31 @@ def test_install_honours_prefix_and_destdir(prefix: str, tmp_path: Path) -> None
     assert re.search(rb"\d+\.\d+\.\d+", version.stdout)
     make("uninstall", *options)
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
+
+
+def test_install_under_a_running_process(
+    clang_library: Path, system_python: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
+    """It keeps the file that it has mapped; who begins meanwhile finds a whole one."""
+    place = tmp_path / "usr" / "local" / "lib"
+    installed = place / LIBRARY.name
+    old = clang_library.read_bytes()
+    assert old != LIBRARY.read_bytes()
+    make("install", "CC=clang", "B=build/clang", f"DESTDIR={tmp_path}")
+    with (
+        installed.open("rb") as mapped,
+        Puppet(system_python, ring_dir, LD_PRELOAD=str(installed)) as puppet,
+    ):
+        puppet.do("one = listen()", "arm(one)", "garbage(60000)")
+        make("install", f"DESTDIR={tmp_path}")
+        assert installed.read_bytes() == LIBRARY.read_bytes()
+        assert mapped.read() == old
+        puppet.do("garbage(60000)", "two = listen()", "arm(two)", "keep()", "gc.collect()")
+        assert puppet.shown().state == "ready"
+        assert puppet.end() == 0
+        assert puppet.errors() == ""
+    assert [path.name for path in place.iterdir()] == [LIBRARY.name]
+    done = run(["make", "-C", ROOT, "-n", "install", f"DESTDIR={tmp_path}"], environment())
+    touched = [line for line in done.stdout.decode().splitlines() if f" {installed}" in line]
+    assert touched
+    assert all(line.rpartition("&& ")[2].startswith("mv -f ") for line in touched)
