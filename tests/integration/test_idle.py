@@ -55,7 +55,9 @@ def test_collects_while_it_waits(kind: Kind, server_python: Interpreter, ring_di
 
 
 def test_nothing_in_requests_and_exact_counts(server_python: Interpreter, ring_dir: Path) -> None:
-    with gunicorn(server_python, ring_dir, workers=1, GCPRELOAD_MODE="idle") as server:
+    # No automatic one comes between two chances, however soon the next request does.
+    settings = {"GCPRELOAD_MODE": "idle", "GCPRELOAD_THRESHOLDS": "500000,keep,keep"}
+    with gunicorn(server_python, ring_dir, workers=1, **settings) as server:
         (process,) = ask_until_idle(server, ring_dir, 1)
         assert process.in_request_seconds == process.in_request_max_seconds == 0
         stats = server.ask(process.pid, "/stats")["stats"]

@@ -78,9 +78,11 @@ def test_the_share_of_time_now(puppet: Puppet, ring_dir: Path) -> None:
     """It follows what the process does, and stops with it."""
 
     def now(lines: list[str]) -> str | None:
-        found = [re.match(rf" *{puppet.pid} ready +freeze +(\S+)", line) for line in lines]
+        # Not "ready": that it unfreezes makes it stand back, sooner or later.
+        found = [re.match(rf" *{puppet.pid} \S+ +freeze +(\S+)", line) for line in lines]
         return next((match[1] for match in found if match), None)
 
+    puppet.wait_for("standing-back", "gc.unfreeze()", "gc.collect()")
     with top(ring_dir) as shown:
         shown.wait("no collection", lambda lines: now(lines) == "0")
 
