@@ -28,6 +28,7 @@ def test_stock_against_tuned(system_python: Interpreter, tmp_path: Path) -> None
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"generation 2: longest" in done.stdout
     found = json.loads(command("report", "--compare", "--json", a, b).stdout)
+    collections = []
     for name, path, period in (("a", a, "baseline"), ("b", b, "tuned")):
         (process,) = json.loads(path.read_text())["processes"]
         (part,) = (p for p in process["periods"] if p["period"] == period)
@@ -35,13 +36,15 @@ def test_stock_against_tuned(system_python: Interpreter, tmp_path: Path) -> None
         generation = part["generations"][0]
         assert found["processes"][name] == 1
         assert found["seconds"][name] == pytest.approx(part["seconds"])
+        collections.append(generation["collections"])
         expected = generation["collections"] * rate
         assert found["generation_0_collections"][name] == pytest.approx(expected)
         assert found["generation_0_max_seconds"][name] == generation["max_seconds"]
         assert found["in_request_max_seconds"][name] == part["in_request_max_seconds"]
     both = found["generation_0_collections"]
     assert both["ratio"] == pytest.approx(both["b"] / both["a"])
-    assert both["a"] > both["b"]
+    # Not their rates: how long each was measured is the machine's doing.
+    assert collections[0] > collections[1]
 
 
 @pytest.mark.parametrize(

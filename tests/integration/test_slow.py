@@ -53,7 +53,8 @@ def test_where_it_ran(python: Interpreter, tmp_path: Path) -> None:
     program = tmp_path / "a program.py"
     program.write_text(PROGRAM)
     found = slow_lines(python, program, GCPRELOAD_SLOW_MS="1")
-    explicit = [match for match in found if match[1] == "explicit"]
+    # One of generation 0 takes less, but where the machine has other things to do.
+    explicit = [match for match in found if match[1] == "explicit" and match[0] != "0"]
     assert [(g, path, line, name) for g, _, _, _, path, line, name in explicit] == [
         ("2", str(program), "4", "<module>"),
         ("2", str(program), "15", "here"),
