@@ -9,6 +9,7 @@
 
 #include "cli/memory.h"
 #include "cli/text.h"
+#include "ring/clock.h"
 
 #define SECOND	 1000000000ll
 #define INTERVAL (SECOND / 10)
@@ -150,7 +151,7 @@ static void prepare(struct follow *follow)
 
 static bool over(const struct follow *follow)
 {
-	double since = (double)(follow_now() - follow->begin_ns);
+	double since = (double)gcpreload_elapsed(follow->begin_ns, follow_now());
 
 	return follow->seconds > 0 && since >= follow->seconds * 1e9;
 }

@@ -121,6 +121,7 @@ static void series_rows(struct table *table, const struct snapshot_period *perio
 
 static void head_rows(struct table *table, const struct snapshot_period *periods)
 {
+	static const char *const absent[] = { "-", "no baseline", "not yet" };
 	char text[64];
 	int p;
 
@@ -130,7 +131,7 @@ static void head_rows(struct table *table, const struct snapshot_period *periods
 			table_cell(table, text_duration(text, sizeof text,
 							(double)periods[p].length_ns / 1e9));
 		else
-			table_cell(table, p == BASELINE ? "no baseline" : "not yet");
+			table_cell(table, absent[p]);
 	}
 	table_cell(table, "share of time in collections");
 	for (p = 0; p < GCPRELOAD_PERIODS; p++)

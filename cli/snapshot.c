@@ -7,6 +7,7 @@
 #include "cli/follow.h"
 #include "cli/memory.h"
 #include "cli/text.h"
+#include "ring/clock.h"
 #include "ring/histogram.h"
 
 bool snapshot_cause_is_once(unsigned cause)
@@ -99,15 +100,18 @@ static void measure_periods(struct snapshot *s)
 {
 	const struct gcpreload_header *h = &s->header;
 	uint64_t last = s->alive ? follow_now() : s->last_ns;
+	uint64_t age;
 	unsigned p;
 
 	if (!s->alive && h->changed_ns > last)
 		last = h->changed_ns;
+	age = gcpreload_elapsed(h->attached_ns, last);
+	/* Earlier versions wrote times that cannot be. */
 	for (p = 0; p < GCPRELOAD_PERIODS; p++)
-		s->periods[p].length_ns = h->period_spent_ns[p];
+		s->periods[p].length_ns = h->period_spent_ns[p] <= age ? h->period_spent_ns[p] : 0;
 	p = snapshot_period_now(s);
-	if (h->period_since_ns && last > h->period_since_ns)
-		s->periods[p].length_ns += last - h->period_since_ns;
+	if (h->period_since_ns)
+		s->periods[p].length_ns += gcpreload_elapsed(h->period_since_ns, last);
 }
 
 bool snapshot_is_due(const struct snapshot *s)

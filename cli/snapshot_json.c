@@ -3,6 +3,7 @@
 
 #include "cli/memory.h"
 #include "cli/snapshot.h"
+#include "ring/clock.h"
 
 static void thresholds(struct json *json, const char *key, const int32_t *numbers)
 {
@@ -93,7 +94,9 @@ static void idle(const struct snapshot *s, struct json *json)
 	json_pair_double(json, "idle_seconds", (double)serving.idle.sum_ns / 1e9);
 	json_pair_double(json, "idle_max_seconds", (double)serving.idle.max_ns / 1e9);
 	json_pair_uint(json, "delayed_wakeups", i->delayed_wakeups);
-	json_pair_double(json, "delayed_seconds", (double)i->delayed_ns / 1e9);
+	json_pair_double(json, "delayed_seconds",
+			 gcpreload_elapsed_wrapped(i->delayed_ns) ? 0
+								  : (double)i->delayed_ns / 1e9);
 	json_key(json, "refused_chances");
 	json_open(json, '{');
 	json_pair_uint(json, "busy", i->refused_busy);

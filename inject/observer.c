@@ -120,7 +120,7 @@ static void stop(struct observer *observer, PyObject *info)
 	uint64_t now = gcpreload_ring_now();
 	struct gcpreload_event event = {
 		.start_ns = observer->start_ns,
-		.duration_ns = now - observer->start_ns,
+		.duration_ns = gcpreload_elapsed(observer->start_ns, now),
 		.cause = observer->cause,
 	};
 

@@ -8,6 +8,7 @@
 #ifndef GCPRELOAD_RING_CLOCK_H
 #define GCPRELOAD_RING_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -21,6 +22,24 @@ static inline uint64_t gcpreload_clock_ns(clockid_t id)
 
 	gcpreload_clock(id, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+/*
+ * Clocks do step back: that of a virtual machine or of a process that was moved, and two reads by two
+ * threads may be taken the wrong way round. An unsigned difference would then be 584 years.
+ */
+
+/* From one read to the next; 0 where the second one is not later. */
+static inline uint64_t gcpreload_elapsed(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? to_ns - from_ns : 0;
+}
+
+/* Whether a time that was read from a file is the difference of two reads the wrong way round.
+ * Files of earlier versions hold such. */
+static inline bool gcpreload_elapsed_wrapped(uint64_t ns)
+{
+	return ns > INT64_MAX;
 }
 
 #endif

@@ -5,6 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "ring/clock.h"
+#include "ring/histogram.h"
+
 #define CONSISTENT_TRIES 100
 #define LARGEST_FILE	 (64u << 20) /* of any minor version to come; bounds what we seek */
 
@@ -107,6 +110,20 @@ int ring_check_header(const struct gcpreload_header *h, bool retired, uint64_t f
 	return 0;
 }
 
+/* Of the longest only the histogram is left where one that cannot be was written over it. */
+static void mend(struct gcpreload_series *series)
+{
+	int j = GCPRELOAD_BUCKETS;
+
+	if (gcpreload_elapsed_wrapped(series->sum_ns))
+		series->sum_ns = 0;
+	if (!gcpreload_elapsed_wrapped(series->max_ns))
+		return;
+	while (j > 0 && !series->buckets[j - 1])
+		j--;
+	series->max_ns = j || series->below ? gcpreload_histogram_bound(j) : 0;
+}
+
 int ring_read_series(int fd, const struct gcpreload_header *h, unsigned period, unsigned generation,
 		     unsigned cause, struct gcpreload_series *series)
 {
@@ -129,5 +146,6 @@ int ring_read_series(int fd, const struct gcpreload_header *h, unsigned period, 
 		if (collections == series->collections)
 			break;
 	}
+	mend(series);
 	return 0;
 }

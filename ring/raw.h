@@ -58,7 +58,8 @@ static inline uint64_t ring_series_at(const struct gcpreload_header *h, unsigned
 	return h->series_offset + i * h->series_size;
 }
 
-/* As gcpreload_reader_series, by a header that was checked. */
+/* As gcpreload_reader_series, by a header that was checked. Times that cannot be, which earlier
+ * versions wrote, are left out. */
 int ring_read_series(int fd, const struct gcpreload_header *h, unsigned period, unsigned generation,
 		     unsigned cause, struct gcpreload_series *series);
 

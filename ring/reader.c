@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ring/clock.h"
 #include "ring/raw.h"
 
 #define CONSISTENT_TRIES 100
@@ -107,8 +108,11 @@ int gcpreload_reader_next(struct gcpreload_reader *reader, struct gcpreload_slot
 		if (ret < 0)
 			return ret;
 		reader->next++;
-		if (slot->seq == reader->next && seq == slot->seq)
+		if (slot->seq == reader->next && seq == slot->seq) {
+			if (gcpreload_elapsed_wrapped(slot->duration_ns))
+				slot->duration_ns = 0;
 			return 1;
+		}
 		/* Not whole yet: the writer reserves before it writes. Ask again later. */
 		if (slot->seq < reader->next && seq < reader->next && reader->next == h->head) {
 			reader->next--;

@@ -172,7 +172,7 @@ static uint64_t file_time(const struct sweep *s, const struct stat *st)
 {
 	uint64_t age_s = s->now_s > st->st_ctime ? (uint64_t)(s->now_s - st->st_ctime) : 0;
 
-	return age_s < s->now_ns / SECOND ? s->now_ns - age_s * SECOND : 0;
+	return gcpreload_elapsed(age_s * SECOND, s->now_ns);
 }
 
 /* When a ring's process was last heard of, on CLOCK_MONOTONIC: by its own word, as far as that
@@ -230,7 +230,7 @@ static void look_at_ring(struct sweep *s, const char *name)
 	}
 	seen_ns = last_sign_of_life(s, fd, &st);
 	close(fd);
-	if ((s->now_ns - seen_ns) / SECOND >= s->limits->max_age_s)
+	if (gcpreload_elapsed(seen_ns, s->now_ns) / SECOND >= s->limits->max_age_s)
 		remove_ring(s, name);
 	else
 		keep(s, name, seen_ns, (uint64_t)st.st_blocks * 512);

@@ -257,7 +257,7 @@ static void enter_period(struct gcpreload_header *h, uint32_t next, uint64_t now
 {
 	if (next == h->period)
 		return;
-	h->period_spent_ns[h->period] += now - h->period_since_ns;
+	h->period_spent_ns[h->period] += gcpreload_elapsed(h->period_since_ns, now);
 	h->period = next;
 	h->period_since_ns = now;
 	if (!h->period_ns[next])
@@ -267,9 +267,11 @@ static void enter_period(struct gcpreload_header *h, uint32_t next, uint64_t now
 void gcpreload_ring_status(const struct gcpreload_status *status)
 {
 	struct gcpreload_header *h;
-	uint64_t now = gcpreload_ring_now();
+	uint64_t now;
 
+	/* In a new process its first period begins here: now must not be before. */
 	begin_if_new();
+	now = gcpreload_ring_now();
 	h = current->header;
 	ring_store(&h->sequence, h->sequence + 1);
 	ring_fence_release();

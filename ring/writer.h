@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ring/clock.h" /* gcpreload_elapsed, for reads of gcpreload_ring_now */
 #include "ring/layout.h"
 
 struct gcpreload_event {

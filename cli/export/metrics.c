@@ -8,6 +8,7 @@
 
 #include "cli/memory.h"
 #include "cli/text.h"
+#include "ring/clock.h"
 #include "ring/histogram.h"
 
 #define OCTAVE (1 << GCPRELOAD_HISTOGRAM_SCALE)
@@ -225,12 +226,12 @@ static void collections(struct writer *w)
 
 /* ---- processes ---- */
 
-static double now(void)
+static uint64_t now(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
 static void add_process(struct subject *subject, const struct gather_process *process)
@@ -241,7 +242,7 @@ static void add_process(struct subject *subject, const struct gather_process *pr
 	subject->guard_trips += (double)h->idle.guard_trips;
 	if (!process->alive)
 		return;
-	subject->lives += now() - (double)h->attached_ns / 1e9;
+	subject->lives += (double)gcpreload_elapsed(h->attached_ns, now()) / 1e9;
 	subject->spent += (double)process->counts.gc_ns / 1e9;
 	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
 	if (h->state == GCPRELOAD_STATE_READY)

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cli/memory.h"
+#include "ring/clock.h"
 
 static uint64_t real_time(void)
 {
@@ -19,7 +20,7 @@ static uint64_t real_time(void)
 /* When a process's counting began; a time that cannot be is taken as now. */
 static uint64_t attached(const struct gcpreload_header *h, uint64_t now)
 {
-	uint64_t before = h->published_ns - h->attached_ns;
+	uint64_t before = gcpreload_elapsed(h->attached_ns, h->published_ns);
 
 	if (h->attached_ns > h->published_ns || before >= h->realtime_ns || h->realtime_ns > now)
 		return now;

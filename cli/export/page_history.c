@@ -7,6 +7,7 @@
 
 #include "cli/memory.h"
 #include "cli/snapshot.h"
+#include "ring/clock.h"
 
 #define SECOND	    1000000000ull
 #define BIN_NS	    (10 * SECOND)
@@ -126,7 +127,7 @@ struct page_history *page_history_read(const struct gather *gather)
 	history->n = n;
 	history->end_ns = now_ns(CLOCK_MONOTONIC);
 	/* A machine that runs for less than that: its clock began at 0. */
-	history->begin_ns = history->end_ns > BINS * BIN_NS ? history->end_ns - BINS * BIN_NS : 0;
+	history->begin_ns = gcpreload_elapsed(BINS * BIN_NS, history->end_ns);
 	history->realtime = (double)now_ns(CLOCK_REALTIME) / 1e9 -
 			    (double)(history->end_ns - history->begin_ns) / 1e9;
 	for (j = 0; j < gather->n_processes; j++) {

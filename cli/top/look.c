@@ -7,6 +7,7 @@
 #include "cli/follow.h"
 #include "cli/memory.h"
 #include "cli/text.h"
+#include "ring/clock.h"
 
 static void list_clear(struct look_list *list)
 {
@@ -100,7 +101,8 @@ void look_take(struct look *look, const struct rings_choice *choice, double seco
 	size_t i;
 
 	/* A look that is too young to tell a rate gives way to this one. */
-	if (!look->before.ns || (double)(follow_now() - look->now.ns) >= seconds * 1e9) {
+	if (!look->before.ns ||
+	    (double)gcpreload_elapsed(look->now.ns, follow_now()) >= seconds * 1e9) {
 		list_clear(&look->before);
 		look->before = look->now;
 		memset(&look->now, 0, sizeof look->now);
@@ -121,7 +123,7 @@ void look_take(struct look *look, const struct rings_choice *choice, double seco
 		before = find(&look->before, &look->now.list[i]);
 		if (before)
 			model_since(&look->now.list[i], before,
-				    (double)(look->now.ns - look->before.ns) / 1e9);
+				    (double)gcpreload_elapsed(look->before.ns, look->now.ns) / 1e9);
 	}
 	snapshot_free(taking.scratch);
 }

@@ -13,6 +13,7 @@
 #include "cli/programs.h"
 #include "cli/text.h"
 #include "cli/top/screen.h"
+#include "ring/clock.h"
 
 #define SECONDS 1
 
@@ -129,7 +130,7 @@ static void draw(struct top *top)
 
 static double seconds_left(const struct top *top)
 {
-	double since = (double)(follow_now() - top->look.now.ns) / 1e9;
+	double since = (double)gcpreload_elapsed(top->look.now.ns, follow_now()) / 1e9;
 
 	if (top->view.paused)
 		return -1;

@@ -171,6 +171,49 @@ static void report_without_a_baseline(void **state)
 	writer_end(&two);
 }
 
+static void put_number(uint64_t offset, uint64_t number)
+{
+	char name[256], path[512];
+	int fd;
+
+	assert_int_equal(place_count(place, name), 1);
+	snprintf(path, sizeof path, "%s/%s", place_rings(place), name);
+	chmod(path, 0600);
+	fd = open(path, O_WRONLY);
+	assert_int_equal(pwrite(fd, &number, sizeof number, (off_t)offset), sizeof number);
+	close(fd);
+}
+
+/* Differences of two clock reads the wrong way round, in files of earlier versions. */
+static void times_that_cannot_be(void **state)
+{
+	struct writer writer = writer_begin(tuned_only, place);
+	const struct command *const commands[] = { &command_report, &command_ps, &command_report };
+	const char *const lines[] = { "", "--json", "--json" };
+	int i;
+
+	(void)state;
+	put_number(offsetof(struct gcpreload_header, period_spent_ns), (uint64_t)-5000);
+	put_number(offsetof(struct gcpreload_header, idle.delayed_ns), (uint64_t)-5000);
+	put_number(GCPRELOAD_SERIES_OFFSET + offsetof(struct gcpreload_series, max_ns),
+		   (uint64_t)-5000);
+	put_number(GCPRELOAD_SLOTS_OFFSET + offsetof(struct gcpreload_slot, duration_ns),
+		   (uint64_t)-5000);
+	for (i = 0; i < 6; i++) {
+		assert_int_equal(run(commands[i % 3], lines[i % 3]), 0);
+		says_not(output, "213503 d");
+		says_not(output, "1844674407");
+		if (i == 2) {
+			/* The histogram still has the collection of a millisecond. */
+			says(output, "\"max_seconds\": 0.00");
+			put_number(GCPRELOAD_SERIES_OFFSET +
+				       offsetof(struct gcpreload_series, sum_ns),
+				   (uint64_t)-5000);
+		}
+	}
+	writer_end(&writer);
+}
+
 static void clean_removes_the_dead(void **state)
 {
 	struct writer living = writer_begin(tuned_only, place);
@@ -345,6 +388,7 @@ int main(void)
 		TEST(ps_of_noise),
 		TEST(report_compares),
 		TEST(report_without_a_baseline),
+		TEST(times_that_cannot_be),
 		TEST(clean_removes_the_dead),
 		TEST(places),
 		TEST(others_directory_is_not_written),

@@ -275,6 +275,63 @@ static void periods_are_added_up(const char *there)
 	gcpreload_reader_close(&reader);
 }
 
+/* Added to each read of the clock. */
+static int64_t clock_steps_s;
+
+/* In the place of libc's, for the writer in this program. */
+int clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	int ret = (int)syscall(SYS_clock_gettime, clock, ts);
+
+	ts->tv_sec += clock_steps_s;
+	return ret;
+}
+
+static void clock_that_steps_back(const char *there)
+{
+	struct gcpreload_status status = status_of(GCPRELOAD_STATE_READY, GCPRELOAD_PERIOD_TUNED);
+	struct gcpreload_reader reader;
+	const char *why = "";
+	int i;
+
+	clock_steps_s = 1000;
+	record(0, AUTOMATIC, 1000, 1);
+	clock_steps_s = 500;
+	gcpreload_ring_status(&status);
+	clock_steps_s = 200;
+	status.period = GCPRELOAD_PERIOD_BASELINE;
+	gcpreload_ring_status(&status);
+	CHECK(publish(there, &why) == 0);
+	open_only_ring(there, &reader);
+	for (i = 0; i < GCPRELOAD_PERIODS; i++)
+		CHECK(reader.header.period_spent_ns[i] == 0);
+	gcpreload_reader_close(&reader);
+}
+
+/* A worker that was forked without a collection until it is ready. */
+static void child_that_had_no_event(const char *there)
+{
+	struct gcpreload_status status = status_of(GCPRELOAD_STATE_READY, GCPRELOAD_PERIOD_TUNED);
+	struct gcpreload_reader reader;
+	const struct gcpreload_header *h = &reader.header;
+	const char *why = "";
+	int result;
+	pid_t pid;
+
+	record(0, AUTOMATIC, 1000, 1);
+	pid = fork();
+	if (pid == 0) {
+		gcpreload_ring_status(&status);
+		CHECK(publish(there, &why) == 0);
+		open_only_ring(there, &reader);
+		CHECK(h->period_ns[STARTUP] <= h->period_ns[GCPRELOAD_PERIOD_TUNED]);
+		CHECK(h->period_spent_ns[STARTUP] ==
+		      h->period_ns[GCPRELOAD_PERIOD_TUNED] - h->attached_ns);
+		_exit(0);
+	}
+	CHECK(waitpid(pid, &result, 0) == pid && WIFEXITED(result) && WEXITSTATUS(result) == 0);
+}
+
 /* flock(2) tells the living from the dead; crash or not. */
 static void lives_until_it_is_dead(void **state)
 {
@@ -455,6 +512,8 @@ CHILD_TEST(grandchild_counts_apart)
 CHILD_TEST(child_leaves_its_parents_ring_alone)
 CHILD_TEST(threads_lose_no_count)
 CHILD_TEST(periods_are_added_up)
+CHILD_TEST(clock_that_steps_back)
+CHILD_TEST(child_that_had_no_event)
 CHILD_TEST(file_is_read_only_and_private)
 CHILD_TEST(small_file_limit)
 CHILD_TEST(no_descriptors)
@@ -478,6 +537,8 @@ int main(void)
 		TEST(test_child_leaves_its_parents_ring_alone),
 		TEST(test_threads_lose_no_count),
 		TEST(test_periods_are_added_up),
+		TEST(test_clock_that_steps_back),
+		TEST(test_child_that_had_no_event),
 		TEST(lives_until_it_is_dead),
 		TEST(test_file_is_read_only_and_private),
 		TEST(test_small_file_limit),
