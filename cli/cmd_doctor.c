@@ -51,7 +51,7 @@ static void check_preload(struct findings *findings)
 			who, who);
 }
 
-void doctor_check_settings(const char *command_line, struct findings *findings)
+void doctor_check_settings(const char *command_line, const char *origin, struct findings *findings)
 {
 	const char *value = getenv("GCPRELOAD_DISABLE");
 	size_t i;
@@ -81,7 +81,7 @@ void doctor_check_settings(const char *command_line, struct findings *findings)
 		finding(findings, FINDING_BAD,
 			"GCPRELOAD_TRIGGER=none: nothing is ever ready; unset it, or name a "
 			"trigger");
-	scope_check(command_line, findings);
+	scope_check(command_line, origin, findings);
 }
 
 /* What the library does on each version. */
@@ -198,7 +198,7 @@ static void examine_command(char *const *argv, struct findings *findings)
 	check_library(findings);
 	chain_follow(&chain, argv, findings);
 	check_preload(findings);
-	doctor_check_settings(line, findings);
+	doctor_check_settings(line, "", findings);
 	if (*chain.python)
 		check_interpreter(chain.python, findings);
 	if (*chain.program)

@@ -10,7 +10,8 @@
 /* Why a running process is tuned, or not. */
 void doctor_examine_process(int32_t pid, struct findings *findings);
 
-/* The GCPRELOAD_ variables of this process's environment, for a process with this command line. */
-void doctor_check_settings(const char *command_line, struct findings *findings);
+/* The GCPRELOAD_ variables of this process's environment, for a process with this command line and
+ * origin (scope.h). */
+void doctor_check_settings(const char *command_line, const char *origin, struct findings *findings);
 
 #endif

@@ -10,6 +10,7 @@
 #include "cli/environment.h"
 #include "cli/locate.h"
 #include "cli/procfs.h"
+#include "cli/scope.h"
 #include "ring/reader.h"
 
 static void say_state(const struct gcpreload_header *h, struct findings *findings)
@@ -63,10 +64,12 @@ static void take_settings(pid_t pid)
 /* Python and the library, but no ring. */
 static void explain_no_ring(const struct procfs *p, struct findings *findings)
 {
-	char ring[64];
+	char ring[64], line[PROCFS_COMMAND_LINE], origin[PROCFS_COMMAND_LINE];
 
 	take_settings(p->pid);
-	doctor_check_settings(p->command, findings);
+	procfs_command_line(p->pid, line);
+	scope_origin(p->pid, origin);
+	doctor_check_settings(line, origin, findings);
 	if (findings_are_bad(findings))
 		return;
 	if (procfs_environment(p->pid, "GCPRELOAD_RING", ring, sizeof ring) == 1 &&

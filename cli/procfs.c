@@ -72,17 +72,24 @@ static void read_uid(struct procfs *p)
 	}
 }
 
-static void read_command(struct procfs *p)
+static ssize_t read_command(pid_t pid, char *command, size_t size)
 {
 	char path[64];
-	ssize_t n = procfs_slurp(file_of(path, p->pid, "cmdline"), p->command, sizeof p->command);
-	ssize_t i;
+	ssize_t n = procfs_slurp(file_of(path, pid, "cmdline"), command, size), end, i;
 
-	while (n > 0 && (p->command[n - 1] == '\0' || p->command[n - 1] == ' '))
-		p->command[--n] = '\0';
-	for (i = 0; i < n; i++)
-		if (!p->command[i])
-			p->command[i] = ' ';
+	for (end = n; end > 0 && !command[end - 1];)
+		end--;
+	for (i = 0; i < end; i++)
+		if (!command[i])
+			command[i] = ' ';
+	if (n <= 0)
+		command[0] = '\0';
+	return end > 0 ? end : 0;
+}
+
+void procfs_command_line(pid_t pid, char line[PROCFS_COMMAND_LINE])
+{
+	read_command(pid, line, PROCFS_COMMAND_LINE);
 }
 
 static const char *base_name(const char *path)
@@ -145,7 +152,9 @@ int procfs_read(struct procfs *p, pid_t pid)
 	if (ret < 0)
 		return ret;
 	read_uid(p);
-	read_command(p);
+	n = read_command(pid, p->command, sizeof p->command);
+	while (n > 0 && p->command[n - 1] == ' ')
+		p->command[--n] = '\0';
 	n = readlink(file_of(path, pid, "exe"), p->exe, sizeof p->exe - 1);
 	if (n > 0 && begins(base_name(p->exe), "python"))
 		snprintf(p->python, sizeof p->python, "%s", p->exe);

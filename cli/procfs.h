@@ -25,6 +25,10 @@ struct procfs {
 /* Fills p. Returns 0 or -errno: -ESRCH where there is no such process. */
 int procfs_read(struct procfs *p, pid_t pid);
 
+/* Its whole command line, as the library reads it: at most 4095 bytes; "" where there is none. */
+#define PROCFS_COMMAND_LINE 4096
+void procfs_command_line(pid_t pid, char line[PROCFS_COMMAND_LINE]);
+
 /* A variable of the environment it was started with. Returns 1 with its value, 0 where it is
  * not set, -errno. */
 int procfs_environment(pid_t pid, const char *name, char *value, size_t size);

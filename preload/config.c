@@ -3,60 +3,24 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <fnmatch.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/types.h>
 
-#define FILE_MAX    16384
-#define COMMAND_MAX 4096
-#define GLOB_MAX    512
+#include "preload/origin.h"
 
-/* Reads at most size - 1 bytes and terminates them. Returns the length or -errno. */
-static ssize_t slurp(const char *path, char *buffer, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	size_t length = 0;
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (length < size - 1) {
-		n = read(fd, buffer + length, size - 1 - length);
-		if (n <= 0)
-			break;
-		length += (size_t)n;
-	}
-	n = n < 0 ? -errno : (ssize_t)length;
-	close(fd);
-	buffer[length] = '\0';
-	return n;
-}
-
-static const char *command_line(void)
-{
-	static char command[COMMAND_MAX];
-	ssize_t length, i;
-
-	if (command[0])
-		return command;
-	length = slurp("/proc/self/cmdline", command, sizeof command);
-	while (length > 0 && !command[length - 1])
-		length--;
-	for (i = 0; i < length; i++)
-		if (!command[i])
-			command[i] = ' ';
-	return command;
-}
+#define FILE_MAX 16384
+#define GLOB_MAX 512
 
 /* Byte by byte whatever the program's locale, as it is before main. In a locale of several bytes
  * a character, fnmatch() allocates; that of the name "C" is there already. */
 static bool matches(const char *glob)
 {
 	locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0), before = uselocale(plain);
-	bool ok = fnmatch(glob, command_line(), 0) == 0;
+	bool ok = fnmatch(glob, origin_own(), 0) == 0 ||
+		  (*origin_named() && fnmatch(glob, origin_named(), 0) == 0);
 
 	uselocale(before);
 	return ok;
@@ -177,7 +141,7 @@ void config_read(struct settings *settings, const char *path, bool explicit_path
 {
 	static char text[FILE_MAX]; /* settings point into it */
 	struct place place = { path, 0, complain };
-	ssize_t length = slurp(path, text, sizeof text);
+	ssize_t length = origin_slurp(path, text, sizeof text);
 	char sentence[512];
 	const char *what = NULL;
 

@@ -18,7 +18,7 @@ void config_read(struct settings *settings, const char *path, bool explicit_path
 		 settings_complain *complain);
 
 /* Whether this process's command line (arguments separated by spaces) matches one of globs,
- * separated by commas. */
+ * separated by commas. A worker of multiprocessing counts also as what started it. */
 bool config_matches(const char *globs);
 
 #endif
