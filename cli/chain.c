@@ -14,6 +14,7 @@
 #include "cli/memory.h"
 #include "cli/procfs.h"
 #include "cli/pyenv.h"
+#include "cli/serves.h"
 #include "cli/words.h"
 #include "cli/wrappers.h"
 
@@ -170,7 +171,7 @@ static bool check_machine(const struct chain *chain, struct findings *findings)
 	return false;
 }
 
-static void check_python(struct chain *chain, struct findings *findings)
+static void check_python(struct chain *chain, const struct words *words, struct findings *findings)
 {
 	static const char *const hosts[] = { "uwsgi", "apache2", "httpd", "unitd", "nginx" };
 	const char *name = base_name(chain->program);
@@ -178,20 +179,27 @@ static void check_python(struct chain *chain, struct findings *findings)
 
 	if (begins(name, "python") || begins(name, "pypy")) {
 		memcpy(chain->python, chain->program, sizeof chain->python);
+		serves_check(words, findings);
 		return;
 	}
 	for (i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
 		if (begins(name, hosts[i]) && !chain->elf.needs_python) {
 			finding(
-			    findings, FINDING_NOTE,
+			    findings, FINDING_IF,
 			    "%s: loads Python later, as a module; whether it does cannot be told "
 			    "from outside: start it and ask doctor --pid",
 			    chain->program);
 			return;
 		}
-	if (chain->elf.needs_python || chain->elf.has_python)
+	if (chain->elf.pyinstaller)
+		finding(findings, FINDING_IF,
+			"%s: made by PyInstaller: it loads Python itself, which is found when its "
+			"main thread waits on a listening socket; whether it does cannot be told "
+			"without running it. Collections are counted from then on",
+			chain->program);
+	else if (chain->elf.needs_python || chain->elf.has_python)
 		finding(
-		    findings, FINDING_NOTE,
+		    findings, FINDING_IF,
 		    "%s: has Python in it, and is not started by doctor; start it and ask doctor "
 		    "--pid",
 		    chain->program);
@@ -203,7 +211,7 @@ static void check_python(struct chain *chain, struct findings *findings)
 		    chain->program);
 }
 
-static void check_program(struct chain *chain, struct findings *findings)
+static void check_program(struct chain *chain, const struct words *words, struct findings *findings)
 {
 	const char *loader = chain->elf.interpreter;
 
@@ -223,17 +231,18 @@ static void check_program(struct chain *chain, struct findings *findings)
 			chain->program, loader);
 		return;
 	}
-	check_python(chain, findings);
+	check_python(chain, words, findings);
 }
 
 /* What ends the chain: a program, or what is none. */
-static void end_at(struct chain *chain, const char *path, struct findings *findings)
+static void end_at(struct chain *chain, const struct words *words, const char *path,
+		   struct findings *findings)
 {
 	int ret = elf_file_read(&chain->elf, path);
 
 	memcpy(chain->program, path, strlen(path) + 1);
 	if (ret == 0)
-		check_program(chain, findings);
+		check_program(chain, words, findings);
 	else if (ret == -ENOEXEC)
 		finding(
 		    findings, FINDING_BAD,
@@ -269,7 +278,7 @@ static bool step(struct chain *chain, struct words *words, struct findings *find
 	if (unwrap_script(words, path, findings))
 		return words->n > 0;
 	check_rights(path, findings);
-	end_at(chain, path, findings);
+	end_at(chain, words, path, findings);
 	return false;
 }
 

@@ -151,15 +151,27 @@ static void print_command(char *const *argv)
 		printf("%s%s", text_safe(safe, sizeof safe, *argv), argv[1] ? " " : "");
 }
 
+static const char *const verdicts[2][3] = {
+	{ " will not be tuned", " will be tuned only if it becomes ready (see \"if\" above)",
+	  " will be tuned when it is ready" },
+	{ " is not tuned", " may be tuned (see \"if\" above)",
+	  " is tuned, or will be when it is ready" },
+};
+
 static int conclude(const struct doctor *doctor, char *const *argv, const struct findings *findings)
 {
-	bool bad = findings_are_bad(findings);
+	bool bad = findings_are_bad(findings),
+	     depends = !bad && findings_have(findings, FINDING_IF);
+	int status = bad ? EXIT_NO : depends ? EXIT_IF : EXIT_FINE;
 	struct json json;
 
 	if (doctor->json) {
 		json_start(&json, stdout, true);
 		json_open(&json, '{');
-		json_pair_bool(&json, "tuned", !bad);
+		if (depends)
+			json_pair_null(&json, "tuned");
+		else
+			json_pair_bool(&json, "tuned", !bad);
 		if (doctor->pid)
 			json_pair_int(&json, "pid", doctor->pid);
 		json_key(&json, "command");
@@ -170,7 +182,7 @@ static int conclude(const struct doctor *doctor, char *const *argv, const struct
 		findings_json(findings, &json);
 		json_close(&json, '}');
 		json_finish(&json);
-		return bad ? EXIT_NO : EXIT_FINE;
+		return status;
 	}
 	findings_print(findings);
 	printf("\n");
@@ -178,11 +190,8 @@ static int conclude(const struct doctor *doctor, char *const *argv, const struct
 		printf("%d", doctor->pid);
 	else
 		print_command(argv);
-	if (doctor->pid)
-		printf(bad ? " is not tuned.\n" : " is tuned, or will be when it is ready.\n");
-	else
-		printf(bad ? " will not be tuned.\n" : " will be tuned when it is ready.\n");
-	return bad ? EXIT_NO : EXIT_FINE;
+	printf("%s.\n", verdicts[doctor->pid != 0][bad ? 0 : depends ? 1 : 2]);
+	return status;
 }
 
 static void examine_command(char *const *argv, struct findings *findings)
@@ -267,8 +276,11 @@ const struct command command_doctor = {
 	    "\n"
 	    "  --pid PID          a running process\n"
 	    "  --dir DIR          where measurements would be kept, in place of GCPRELOAD_DIR\n"
-	    "  --json             an object: tuned, command, findings\n"
+	    "  --json             an object: tuned (null: only if it becomes ready), command,\n"
+	    "                     findings\n"
 	    "\n"
-	    "Exit status 0 where it will be tuned, 1 where not.\n",
+	    "Exit status 0 where it will be tuned when it is ready; 1 where not; 3 where it\n"
+	    "will be only if it becomes ready, which only running it can show: scripts, servers\n"
+	    "that doctor does not know by name, programs with Python in them.\n",
 	.exec = exec,
 };

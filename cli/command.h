@@ -7,6 +7,7 @@
 #define EXIT_FINE  0
 #define EXIT_NO	   1
 #define EXIT_USAGE 2
+#define EXIT_IF	   3 /* doctor: it depends */
 
 struct command {
 	const char *name;

@@ -74,7 +74,7 @@ static void explain_no_ring(const struct procfs *p, struct findings *findings)
 		return;
 	if (procfs_environment(p->pid, "GCPRELOAD_RING", ring, sizeof ring) == 1 &&
 	    strcmp(ring, "off") == 0) {
-		finding(findings, FINDING_NOTE,
+		finding(findings, FINDING_IF,
 			"GCPRELOAD_RING=off: it keeps no measurements, so nothing can be told");
 		return;
 	}

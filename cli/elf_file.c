@@ -12,6 +12,7 @@
 #include "cli/memory.h"
 
 #define MOST_SEGMENTS 128
+#define TAIL	      (1 << 20)
 #define MOST_BYTES    (16u << 20) /* of a dynamic string table; CPython's has 100 KiB */
 
 struct source {
@@ -113,6 +114,24 @@ static void read_interpreter(struct elf_file *elf, const struct source *s)
 		elf->interpreter[0] = '\0';
 }
 
+/* Its archive is the last section, or behind all of them, and ends with its cookie: only section
+ * headers, a table of names or a signature follow. */
+static bool has_archive(int fd)
+{
+	static const char cookie[] = "MEI\014\013\012\013\016";
+	off_t size = lseek(fd, 0, SEEK_END), begin = size > TAIL ? size - TAIL : 0;
+	char *tail;
+	bool found;
+
+	if (size <= 0)
+		return false;
+	tail = need(malloc((size_t)(size - begin)));
+	found = read_at(fd, tail, (size_t)(size - begin), (uint64_t)begin) &&
+		memmem(tail, (size_t)(size - begin), cookie, sizeof cookie - 1);
+	free(tail);
+	return found;
+}
+
 static int read_file(struct elf_file *elf, int fd)
 {
 	struct source s = { .fd = fd };
@@ -134,6 +153,7 @@ static int read_file(struct elf_file *elf, int fd)
 			s.n++;
 	read_interpreter(elf, &s);
 	read_dynamic(elf, &s);
+	elf->pyinstaller = has_archive(fd);
 	return 0;
 }
 

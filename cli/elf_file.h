@@ -12,6 +12,7 @@ struct elf_file {
 	char interpreter[256]; /* PT_INTERP; "" in a static program */
 	bool needs_python;     /* DT_NEEDED names a libpython */
 	bool has_python;       /* CPython is linked into it */
+	bool pyinstaller;      /* an archive of PyInstaller's is behind it, Python in that */
 };
 
 /* Returns 0, -ENOEXEC for what is not an ELF file (or not one that makes sense), or -errno. Of

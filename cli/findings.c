@@ -9,7 +9,7 @@
 #include "cli/memory.h"
 #include "cli/text.h"
 
-static const char *const level_names[] = { "ok", "note", "no" };
+static const char *const level_names[] = { "ok", "note", "if", "no" };
 
 void finding(struct findings *findings, enum finding_level level, const char *format, ...)
 {
@@ -25,14 +25,19 @@ void finding(struct findings *findings, enum finding_level level, const char *fo
 	va_end(args);
 }
 
-bool findings_are_bad(const struct findings *findings)
+bool findings_have(const struct findings *findings, enum finding_level level)
 {
 	size_t i;
 
 	for (i = 0; i < findings->n; i++)
-		if (findings->list[i].level == FINDING_BAD)
+		if (findings->list[i].level == level)
 			return true;
 	return false;
+}
+
+bool findings_are_bad(const struct findings *findings)
+{
+	return findings_have(findings, FINDING_BAD);
 }
 
 void findings_print(const struct findings *findings)

@@ -10,24 +10,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lib.paths import COMMAND, LIBRARY
+from lib.paths import APPS, COMMAND, LIBRARY
 from lib.puppet import Puppet
 from lib.run import environment, run
-from venvs import Interpreter, venv
+from venvs import Interpreter, supported_interpreters, venv
+
+VERDICTS = {0: True, 1: False, 3: None}
+SERVER = ("-m", "http.server")
 
 
 def doctor(
     *words: str | Path, ring_dir: Path, preload: bool = True, **settings: str
-) -> tuple[bool, str]:
-    """Whether it will be tuned, and all that was said; --json and the text must agree."""
+) -> tuple[bool | None, str]:
+    """Whether it will be tuned (None: it depends), and all that was said; --json and the text must
+    agree."""
     env = environment(ring_dir, **settings)
     if not preload:
         del env["LD_PRELOAD"]
     text = run([COMMAND, "doctor", *words], env)
     data = run([COMMAND, "doctor", "--json", *words], env)
-    assert text.returncode == data.returncode in (0, 1), text.stderr
+    assert text.returncode == data.returncode in VERDICTS, text.stderr
     answer: dict[str, Any] = json.loads(data.stdout)
-    assert answer["tuned"] == (text.returncode == 0)
+    assert answer["tuned"] is VERDICTS[text.returncode]
     said = text.stdout.decode()
     for finding in answer["findings"]:
         assert finding["text"] in said
@@ -35,7 +39,7 @@ def doctor(
 
 
 def test_a_python(python: Interpreter, ring_dir: Path) -> None:
-    tuned, said = doctor("--", python.path, "server.py", ring_dir=ring_dir)
+    tuned, said = doctor("--", python.path, *SERVER, ring_dir=ring_dir)
     assert tuned, said
     assert ".".join(map(str, python.version)) in said
     assert "attached" in said
@@ -43,7 +47,7 @@ def test_a_python(python: Interpreter, ring_dir: Path) -> None:
 
 
 def test_an_old_python(old_python: Interpreter, ring_dir: Path) -> None:
-    tuned, said = doctor("--", old_python.path, "server.py", ring_dir=ring_dir)
+    tuned, said = doctor("--", old_python.path, *SERVER, ring_dir=ring_dir)
     assert not tuned
     assert "not supported" in said
     assert "3.7" in said
@@ -54,8 +58,70 @@ def test_a_script(system_python: Interpreter, ring_dir: Path, tmp_path: Path) ->
     script, mark = tmp_path / "app", tmp_path / "mark"
     script.write_text(f"#!{system_python.path} -E\nopen({str(mark)!r}, 'w')\n")
     script.chmod(0o755)
-    assert doctor("--", script, ring_dir=ring_dir)[0]
+    assert doctor("--", script, ring_dir=ring_dir)[0] is None
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "tuned", "word"),
+    [
+        (["-c", "1"], {}, None, "-c: whether"),
+        (["-Im", "gunicorn", "app"], {}, True, "a server"),
+        (["-W", "ignore", "-X", "dev", "-muvicorn", "app"], {}, True, "a server"),
+        (["-uW", "ignore", "somewhere/app.py"], {}, None, "app.py: whether"),
+        ([], {}, None, "standard input"),
+        (["-m", "celery", "worker"], {}, None, "GCPRELOAD_TRIGGER=fork"),
+        (["-m", "celery"], {"GCPRELOAD_TRIGGER": "import:x,fork+5"}, True, "forks"),
+        (["-m", "gunicorn"], {"GCPRELOAD_TRIGGER": "signal"}, None, "GCPRELOAD_TRIGGER=signal"),
+        (["-m", "gunicorn"], {"GCPRELOAD_TRIGGER": "signal,auto+5"}, True, "a server"),
+        (["app.py"], {"GCPRELOAD_TRIGGER": "import:x"}, None, "GCPRELOAD_TRIGGER=import:x"),
+    ],
+    ids=str,
+)
+def test_what_may_never_be_ready(
+    words: list[str],
+    settings: dict[str, str],
+    tuned: bool | None,
+    word: str,
+    system_python: Interpreter,
+    ring_dir: Path,
+) -> None:
+    """It is tuned only if it becomes ready, and only running it would show that."""
+    command = [system_python.path, *words]
+    answer, said = doctor("--", *command, ring_dir=ring_dir, **settings)
+    assert answer is tuned, said
+    assert word in said
+    assert ("only if it becomes ready" in said) == (tuned is None)
+
+
+def a_frozen_program(path: Path) -> Path:
+    """tests/apps/ready_once.py, made into a program by PyInstaller."""
+    shared = [
+        p
+        for p in supported_interpreters()
+        if p.shared and p.with_gil and (3, 8) <= p.minor < (3, 14)
+    ]
+    if not shared:
+        pytest.skip("no interpreter with a libpython was found")
+    try:
+        maker = venv("pyinstaller", shared[-1])
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"PyInstaller cannot be installed: {error}")
+    words = ["--onedir", "--distpath", path, "--workpath", path / "work", "--specpath", path]
+    words = [maker, "-m", "PyInstaller", *words, APPS / "ready_once.py"]
+    done = run(words, environment(PYINSTALLER_CONFIG_DIR=str(path / "cache")))
+    assert done.returncode == 0, done.stderr
+    return path / "ready_once" / "ready_once"
+
+
+def test_a_program_of_pyinstaller(ring_dir: Path, tmp_path: Path) -> None:
+    """It is tuned, if it is a server: doctor must not say that it will not be."""
+    program = a_frozen_program(tmp_path)
+    tuned, said = doctor("--", program, ring_dir=ring_dir)
+    assert tuned is None
+    assert "PyInstaller" in said
+    done = run([program], environment(ring_dir))
+    assert json.loads(done.stdout)["thresholds"][0] == 50000, done.stderr
 
 
 def test_gunicorn(system_python: Interpreter, ring_dir: Path) -> None:
@@ -78,9 +144,9 @@ def test_gunicorn(system_python: Interpreter, ring_dir: Path) -> None:
 def test_wrappers_that_pass_it_on(
     words: list[str], system_python: Interpreter, ring_dir: Path
 ) -> None:
-    command = [system_python.path, "server.py"]
+    command = [system_python.path, *SERVER]
     if words[0] == "sh":
-        command = [f"exec {system_python.path} server.py"]
+        command = [f"exec {system_python.path} -m http.server"]
     tuned, said = doctor("--", *words, *command, ring_dir=ring_dir)
     assert tuned, said
 
@@ -97,7 +163,7 @@ def test_wrappers_that_pass_it_on(
 def test_wrappers_that_drop_it(
     words: list[str], word: str, system_python: Interpreter, ring_dir: Path
 ) -> None:
-    tuned, said = doctor("--", *words, system_python.path, "server.py", ring_dir=ring_dir)
+    tuned, said = doctor("--", *words, system_python.path, *SERVER, ring_dir=ring_dir)
     assert not tuned
     assert word in said
 
@@ -107,7 +173,7 @@ def test_sudo(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> Non
     fake = tmp_path / "sudo"
     shutil.copy("/bin/true", fake)
     path = f"{tmp_path}:{os.environ['PATH']}"
-    command = ["sudo", "-u", "www-data", system_python.path, "server.py"]
+    command = ["sudo", "-u", "www-data", system_python.path, *SERVER]
     tuned, said = doctor("--", *command, ring_dir=ring_dir, PATH=path)
     assert not tuned
     assert "sudo" in said
@@ -132,7 +198,7 @@ def test_settings(
 
 def test_before_it_is_run(system_python: Interpreter, ring_dir: Path) -> None:
     """Without LD_PRELOAD it answers for `gcpreload run`, and says which library that is."""
-    tuned, said = doctor("--", system_python.path, ring_dir=ring_dir, preload=False)
+    tuned, said = doctor("--", system_python.path, *SERVER, ring_dir=ring_dir, preload=False)
     assert tuned
     assert str(LIBRARY) in said
 
@@ -223,15 +289,15 @@ def test_wrong_usage() -> None:
     ("settings", "tuned", "word"),
     [
         ({"GCPRELOAD_ONLY": "*gunicorn*,*uvicorn*"}, False, "GCPRELOAD_ONLY"),
-        ({"GCPRELOAD_ONLY": "*celery*,*server.py*"}, True, ""),
-        ({"GCPRELOAD_EXCEPT": "*server.py*"}, False, "GCPRELOAD_EXCEPT"),
+        ({"GCPRELOAD_ONLY": "*celery*,*http.server*"}, True, ""),
+        ({"GCPRELOAD_EXCEPT": "*http.server*"}, False, "GCPRELOAD_EXCEPT"),
         ({"GCPRELOAD_EXCEPT": "*migrate*"}, True, ""),
     ],
 )
 def test_only_and_except(
     settings: dict[str, str], tuned: bool, word: str, system_python: Interpreter, ring_dir: Path
 ) -> None:
-    answer, said = doctor("--", system_python.path, "server.py", ring_dir=ring_dir, **settings)
+    answer, said = doctor("--", system_python.path, *SERVER, ring_dir=ring_dir, **settings)
     assert answer == tuned, said
     assert word in said
 
@@ -241,7 +307,7 @@ def test_a_file_with_settings_is_named(
 ) -> None:
     conf = tmp_path / "some.conf"
     conf.write_text("log = info\n")
-    words = ("--", system_python.path, "server.py")
+    words = ("--", system_python.path, *SERVER)
     tuned, said = doctor(*words, ring_dir=ring_dir, GCPRELOAD_CONF=str(conf))
     assert tuned, said
     assert str(conf) in said

@@ -173,8 +173,30 @@ static void kinds_of_files(void **state)
 	bad("other", "there is no Python in this program");
 	program("uwsgi", GLIBC, 64, 0);
 	follow("uwsgi --http :80");
-	found(FINDING_NOTE, "loads Python later");
+	found(FINDING_IF, "loads Python later");
 	assert_false(findings_are_bad(&findings));
+}
+
+/* PyInstaller's cookie, with what may follow it. */
+static void archives(void **state)
+{
+	static const char cookie[] = "MEI\014\013\012\013\016";
+	static char behind[3000];
+	char path[256];
+	FILE *file;
+
+	(void)state;
+	program("frozen", GLIBC, 64, 0);
+	snprintf(path, sizeof path, "%s/frozen", dir);
+	file = fopen(path, "ae");
+	assert_non_null(file);
+	fwrite(cookie, 1, sizeof cookie - 1, file);
+	fwrite(behind, 1, sizeof behind, file);
+	fclose(file);
+	follow("frozen");
+	found(FINDING_IF, "made by PyInstaller");
+	assert_false(findings_are_bad(&findings));
+	assert_string_equal(chain.python, "");
 }
 
 /* Files that only begin like ELF, or point beyond their end. */
@@ -427,6 +449,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(kinds_of_files),
+		TEST(archives),
 		TEST(damaged_programs),
 		TEST(more_rights),
 		TEST(scripts),
