@@ -249,6 +249,7 @@ static int exec(const struct command *command, int argc, char **argv)
 	if (ret >= 0)
 		return ret;
 	snapshots_take(&all, &ps.choice, &where);
+	rings_say_others(&ps.choice);
 	uid = ps.choice.user ? (uint32_t)strtoul(ps.choice.user, NULL, 10) : geteuid();
 	if (ps.all) {
 		procfs_without_ring(uid, ps.choice.all_users, add_starting, &all);

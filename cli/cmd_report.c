@@ -152,6 +152,8 @@ static int exec(const struct command *command, int argc, char **argv)
 
 	if (ret < 0) {
 		snapshots_take(&all, &report.choice, &where);
+		if (!report.n_pids)
+			rings_say_others(&report.choice);
 		select_wanted(&report, &all);
 		ret = say_missing(&report, &all, where);
 		if (report.json)

@@ -162,6 +162,8 @@ void follow_run(struct follow *follow)
 	struct followed *f;
 
 	prepare(follow);
+	if (!follow->n_pids)
+		rings_say_others(&follow->choice);
 	while (!stopped && !follow->error) {
 		follow->to_realtime_ns = follow_to_realtime();
 		rings_each(&follow->choice, begin, follow, NULL);

@@ -280,3 +280,107 @@ int rings_each(const struct rings_choice *choice, rings_visit *visit, void *arg,
 
 	return rings_dirs(choice, visit_files, &each, where);
 }
+
+/* ---- what is left out ---- */
+
+#define OTHERS_NAMED 8
+
+struct others {
+	char *shown, *unreadable; /* lists for people */
+	size_t n_shown, n_unreadable;
+};
+
+static void count_living(void *arg, const struct rings_dir *dir, const struct dirent *entry)
+{
+	struct gcpreload_reader reader;
+	const char *why;
+	size_t *n = arg;
+
+	if (gcpreload_reader_open(&reader, dir->fd, entry->d_name, &why) < 0)
+		return;
+	*n += gcpreload_reader_alive(&reader);
+	gcpreload_reader_close(&reader);
+}
+
+static void add_name(char **list, size_t *n, char *name)
+{
+	char *longer;
+
+	if ((*n)++ < OTHERS_NAMED) {
+		longer = format_text("%s%s%s", *list ? *list : "", *list ? ", " : "", name);
+		free(*list);
+		*list = longer;
+	}
+	free(name);
+}
+
+static void look_at_other(struct others *others, int base, const char *name)
+{
+	struct rings_dir dir = { .path = (char *)name };
+	size_t n = 0;
+
+	dir.fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir.fd < 0) {
+		if (errno == EACCES || errno == EPERM)
+			add_name(&others->unreadable, &others->n_unreadable,
+				 format_text("%s", name));
+		return;
+	}
+	dir.choice = &(const struct rings_choice){ 0 };
+	rings_names(&dir, count_living, &n);
+	close(dir.fd);
+	if (n)
+		add_name(&others->shown, &others->n_shown,
+			 format_text("%s (%zu process%s)", name, n, n == 1 ? "" : "es"));
+}
+
+static const char *and_more(char *text, size_t size, size_t n)
+{
+	*text = '\0';
+	if (n > OTHERS_NAMED)
+		snprintf(text, size, " and %zu more", n - OTHERS_NAMED);
+	return text;
+}
+
+static void say_list(const struct rings_choice *choice, const char *path,
+		     const struct others *others)
+{
+	char more[40];
+
+	if (others->shown)
+		say(choice,
+		    format_text("%s: of other users, left out: %s%s; add --user UID or "
+				"--all-users",
+				path, others->shown, and_more(more, sizeof more, others->n_shown)));
+	if (others->unreadable)
+		say(choice, format_text("%s: of other users, and this one may not read them: %s%s; "
+					"ask as root",
+					path, others->unreadable,
+					and_more(more, sizeof more, others->n_unreadable)));
+}
+
+void rings_say_others(const struct rings_choice *choice)
+{
+	char own[sizeof PREFIX + 10], *path = NULL;
+	struct others others = { 0 };
+	struct dirent *entry;
+	DIR *list;
+	int base;
+
+	if (choice->user || choice->all_users)
+		return;
+	base = open_base(choice, &path);
+	list = base < 0 ? NULL : fdopendir(base);
+	if (!list && base >= 0)
+		close(base);
+	snprintf(own, sizeof own, PREFIX "%u", (unsigned)geteuid());
+	while (list && (entry = readdir(list)))
+		if (is_ours(entry->d_name) && strcmp(entry->d_name, own) != 0)
+			look_at_other(&others, dirfd(list), entry->d_name);
+	if (list)
+		closedir(list);
+	say_list(choice, path, &others);
+	free(others.shown);
+	free(others.unreadable);
+	free(path);
+}

@@ -62,6 +62,10 @@ typedef void rings_name_visit(void *arg, const struct rings_dir *dir, const stru
  * directory cannot be listed, which is said. */
 bool rings_names(const struct rings_dir *dir, rings_name_visit *visit, void *arg);
 
+/* Says which directories of other users are there that the choice leaves out: where processes live,
+ * or which may not be read. Nothing where the choice names a user, or all. */
+void rings_say_others(const struct rings_choice *choice);
+
 void rings_said_free(struct rings_said *said);
 
 /* One file. */

@@ -186,6 +186,7 @@ static void say_missing(struct tell *tell, const char *where)
 	if (tell->n_targets || tell->exit != EXIT_FINE)
 		return;
 	tell->exit = EXIT_NO;
+	rings_say_others(&tell->choice);
 	if (tell->service)
 		complain("%s: no living process of that service in %s; gcpreload ps --json shows "
 			 "the names",

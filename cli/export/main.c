@@ -227,6 +227,7 @@ static void make_choices(struct export *export)
 			export->gather.choices[i].dir = export->dirs.list[i % n_dirs];
 		if (export->roots.n)
 			export->gather.choices[i].root = export->roots.list[i / n_dirs];
+		rings_say_others(&export->gather.choices[i]);
 	}
 }
 

@@ -116,6 +116,7 @@ void look_take(struct look *look, const struct rings_choice *choice, double seco
 	look->now.ns = follow_now();
 	look->to_realtime_ns = follow_to_realtime();
 	rings_each(choice, take, &taking, &look->where);
+	rings_say_others(choice);
 	complain_to(NULL, NULL);
 	if (look->now.n)
 		qsort(look->now.list, look->now.n, sizeof *look->now.list, by_name);

@@ -274,6 +274,35 @@ static void places(void **state)
 	writer_end(&writer);
 }
 
+/* Of users whose processes are not shown. */
+static void others_are_named(void **state)
+{
+	static const struct command *const commands[] = { &command_ps, &command_report };
+	const char *said = "left out: gcpreload-4242 (1 process); add --user UID or --all-users";
+	struct writer writer = writer_begin(tuned_only, place);
+	char other[128];
+	int i;
+
+	(void)state;
+	snprintf(other, sizeof other, "%s/gcpreload-4242", place);
+	assert_int_equal(rename(place_rings(place), other), 0);
+	for (i = 0; i < 2; i++) {
+		assert_int_equal(run(commands[i], "--json"), 0);
+		says(errors, said);
+		assert_int_equal(run(commands[i], "--all-users"), 0);
+		says_not(errors, "left out");
+		assert_int_equal(run(commands[i], "--user 4242"), 0);
+		says_not(errors, "left out");
+	}
+	assert_int_equal(run(&command_thaw, "--all"), 1);
+	says(errors, said);
+	assert_int_equal(run(&command_watch, "--for 0.01"), 0);
+	says(errors, said);
+	writer_end(&writer);
+	assert_int_equal(run(&command_ps, ""), 0);
+	says_not(errors, "left out");
+}
+
 static void others_directory_is_not_written(void **state)
 {
 	struct writer writer = writer_begin(tuned_only, place);
@@ -391,6 +420,7 @@ int main(void)
 		TEST(times_that_cannot_be),
 		TEST(clean_removes_the_dead),
 		TEST(places),
+		TEST(others_are_named),
 		TEST(others_directory_is_not_written),
 		TEST(usage),
 		TEST(mutated_rings),
