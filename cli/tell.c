@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/memory.h"
+#include "cli/no_ring.h"
 #include "cli/options.h"
 #include "cli/rings.h"
 #include "cli/text.h"
@@ -121,18 +122,41 @@ static void tell_one(void *arg, struct ring *ring)
 	ring->reader.fd = -1; /* ours now */
 }
 
-static bool answered(struct target *target)
+/* Whether it is what the verb wants. */
+static bool obeyed(const struct tell *tell, const struct gcpreload_header *h)
 {
+	const char *mode = strncmp(tell->verb, "mode=", 5) == 0 ? tell->verb + 5 : "";
+
+	if (*mode && strcmp(mode, gcpreload_mode_name(h->mode)) != 0)
+		return false;
+	if (strcmp(mode, "off") == 0)
+		return h->state == GCPRELOAD_STATE_OFF;
+	if (strcmp(mode, "observe") == 0)
+		return h->state == GCPRELOAD_STATE_OBSERVING;
+	if (strcmp(tell->verb, "thaw") != 0)
+		return h->state == GCPRELOAD_STATE_READY;
+	return h->frozen_objects <= 0 && h->state != GCPRELOAD_STATE_READY &&
+	       h->state != GCPRELOAD_STATE_PARENT && h->state != GCPRELOAD_STATE_BASELINE;
+}
+
+/* Whether there is nothing left to wait for. In gevent's and uvloop's loops a process answers, and
+ * does it a little later. */
+static bool settled(const struct tell *tell, struct target *target)
+{
+	const struct gcpreload_header *h = &target->reader.header;
 	const char *why;
 
-	if (target->answered || target->gone)
+	if (target->gone)
 		return true;
 	if (gcpreload_reader_refresh(&target->reader, &why) < 0)
 		target->gone = true;
-	else if (target->reader.header.control_serial >= target->serial)
+	else if (h->control_serial >= target->serial)
 		target->answered = true;
 	else if (!gcpreload_reader_alive(&target->reader))
 		target->gone = true;
+	if (target->answered && !target->gone && !obeyed(tell, h) &&
+	    h->state != GCPRELOAD_STATE_STANDING_BACK)
+		return !gcpreload_reader_alive(&target->reader);
 	return target->answered || target->gone;
 }
 
@@ -144,11 +168,30 @@ static void wait_for_answers(struct tell *tell)
 
 	for (;;) {
 		for (n = 0, i = 0; i < tell->n_targets; i++)
-			n += answered(&tell->targets[i]);
+			n += settled(tell, &tell->targets[i]);
 		if (n == tell->n_targets || now(CLOCK_MONOTONIC) >= end)
 			return;
 		nanosleep(&pause, NULL);
 	}
+}
+
+static void say_disobedience(struct tell *tell, const struct gcpreload_header *h)
+{
+	tell->exit = EXIT_NO;
+	if (h->state != GCPRELOAD_STATE_STANDING_BACK) {
+		complain("%d: took the command, and is not so far; wait longer with --timeout, and "
+			 "see: gcpreload ps",
+			 h->pid);
+		return;
+	}
+	if (h->frozen_objects > 0)
+		complain("%d: took the command, stands back, and did nothing: %" PRId64 " objects "
+			 "are still frozen; only its end, or gc.unfreeze() in it, changes that",
+			 h->pid, h->frozen_objects);
+	else
+		complain("%d: took the command, stands back, and did nothing; GCPRELOAD_FORCE=1 at "
+			 "its start overrides that",
+			 h->pid);
 }
 
 static void say_answer(struct tell *tell, const struct target *target)
@@ -160,6 +203,8 @@ static void say_answer(struct tell *tell, const struct target *target)
 		printf("%d: %s: mode %s, %s%s%s\n", h->pid, tell->verb,
 		       gcpreload_mode_name(h->mode), gcpreload_state_name(h->state),
 		       *h->reason ? ": " : "", text_safe(reason, sizeof reason, h->reason));
+		if (!obeyed(tell, h))
+			say_disobedience(tell, h);
 		return;
 	}
 	tell->exit = EXIT_NO;
@@ -174,13 +219,14 @@ static void say_answer(struct tell *tell, const struct target *target)
 static void say_missing(struct tell *tell, const char *where)
 {
 	size_t i;
+	char *why;
 
 	for (i = 0; i < tell->n_pids; i++) {
 		if (tell->pid_seen[i])
 			continue;
-		complain("%d: no living process of that id has measurements in %s; ask: gcpreload "
-			 "doctor --pid %d",
-			 tell->pids[i], where, tell->pids[i]);
+		why = no_ring_why(tell->pids[i], where);
+		complain("%s", why);
+		free(why);
 		tell->exit = EXIT_NO;
 	}
 	if (tell->n_targets || tell->exit != EXIT_FINE)

@@ -15,8 +15,11 @@ int tell_exec(const struct command *command, int argc, char **argv, const char *
 	"  --all              all living processes\n"                                              \
 	"  --service NAME     those of a service\n"                                                \
 	"  --timeout SECONDS  how long to wait for answers (default: 5)\n" RINGS_HELP "\n"         \
-	"Exit status 1 where one did not answer. A process looks once a second, at its next\n"     \
-	"wait for work or its next collection; one that does neither is not reached, and acts\n"   \
-	"when it next does.\n"
+	"Exit status 1 where one did not answer, or is not as it was told to be: what stands "     \
+	"back\n"                                                                                   \
+	"stays as it is. A process looks once a second, at its next wait for work or its next\n"   \
+	"collection; one that does neither is not reached, and acts when it next does. What "      \
+	"waits\n"                                                                                  \
+	"for its trigger has no measurements yet, and cannot be told.\n"
 
 #endif

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lib.paths import COMMAND
 from lib.puppet import Puppet, collections_of
 from lib.rings import by_pid, command, ring_files, wait_for_state
-from lib.run import wait_for
+from lib.run import memory_dir, wait_for
 from lib.server import gunicorn
 from lib.servers import KINDS, asking, own_thresholds
 from venvs import Interpreter
@@ -126,6 +128,55 @@ def test_the_applications_word_wins(
         shown = puppet.wait_for("standing-back", "arm(one)")
         assert ("disabled" if how == "disabled" else how.rstrip("s")) in shown.reason
         assert puppet.collector() == changed
+
+
+def test_what_stands_back_says_so(system_python: Interpreter, ring_dir: Path) -> None:
+    """It takes the command; that it is not as it was told to be is no success."""
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do(*ARMED)
+        puppet.wait_for("ready")
+        puppet.do("gc.set_threshold(1234, 5, 6)")
+        words = ["thaw", str(puppet.pid), "--dir", str(ring_dir), "--timeout", WAIT]
+        told = subprocess.Popen([COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        wait_for("its end", lambda: (puppet.do("arm(one)"), told.poll() is not None)[1])
+        out, errors = told.communicate()
+        now = puppet.shown()
+        assert f"thaw: mode freeze, {now.state}" in out.decode()
+        if now.frozen_objects > 0:
+            assert told.returncode == 1
+            assert "still frozen" in errors.decode()
+        else:
+            assert told.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({}, "waits for its trigger (auto)"),
+        ({"GCPRELOAD_TRIGGER": "import:nothing"}, "waits for its trigger (import:nothing)"),
+        ({"GCPRELOAD_RING": "off"}, "GCPRELOAD_RING=off"),
+    ],
+    ids=str,
+)
+def test_without_measurements(
+    settings: dict[str, str], word: str, system_python: Interpreter, ring_dir: Path
+) -> None:
+    """It cannot be told anything, and why is said."""
+    with Puppet(system_python, ring_dir, **settings) as puppet:
+        puppet.do("1")
+        for verb in ("ready", "thaw"):
+            done = command(verb, str(puppet.pid), "--dir", ring_dir)
+            assert done.returncode == 1
+            assert word in done.stderr.decode()
+
+
+def test_with_measurements_elsewhere(system_python: Interpreter, ring_dir: Path) -> None:
+    with Puppet(system_python, ring_dir) as puppet, memory_dir() as elsewhere:
+        puppet.do(*ARMED)
+        puppet.wait_for("ready")
+        done = command("thaw", str(puppet.pid), "--dir", elsewhere)
+        assert done.returncode == 1
+        assert f"has its measurements in {ring_dir}" in done.stderr.decode()
 
 
 # ---- control files that are none ----

@@ -2,6 +2,27 @@
 /* watch, set, thaw and ready, on processes that go on. */
 #include "test_cli_run.h"
 
+/* Becomes what it is told to be, or not. */
+static void change(struct gcpreload_status *status, const char *verb)
+{
+	unsigned mode;
+
+	snprintf(status->reason, sizeof status->reason, "told %s", verb);
+	if (status->state == GCPRELOAD_STATE_STANDING_BACK)
+		return;
+	for (mode = 0; mode < GCPRELOAD_MODES; mode++)
+		if (strncmp(verb, "mode=", 5) == 0 &&
+		    strcmp(verb + 5, gcpreload_mode_name(mode)) == 0)
+			status->mode = mode;
+	if (strcmp(verb, "mode=off") == 0)
+		status->state = GCPRELOAD_STATE_OFF;
+	else if (strcmp(verb, "mode=observe") == 0 || strcmp(verb, "thaw") == 0)
+		status->state = GCPRELOAD_STATE_OBSERVING;
+	else
+		status->state = GCPRELOAD_STATE_READY;
+	status->frozen_objects = status->state == GCPRELOAD_STATE_READY ? 1234 : 0;
+}
+
 /* Takes commands as the library does. */
 static void obey(const char *there, struct gcpreload_status *status)
 {
@@ -25,7 +46,7 @@ static void obey(const char *there, struct gcpreload_status *status)
 			continue;
 		CHECK(serial > status->control_serial);
 		status->control_serial = serial;
-		snprintf(status->reason, sizeof status->reason, "told %s", verb);
+		change(status, verb);
 		gcpreload_ring_status(status);
 	}
 	if (dir)
@@ -33,9 +54,9 @@ static void obey(const char *there, struct gcpreload_status *status)
 }
 
 /* Publishes, and goes on recording, and obeying where asked, until its pipe is closed. */
-static struct writer begin_busy(bool obeys, const char *service)
+static struct writer begin_in(uint32_t in, bool obeys, const char *service)
 {
-	struct gcpreload_status status = status_of(GCPRELOAD_STATE_READY, GCPRELOAD_PERIOD_TUNED);
+	struct gcpreload_status status = status_of(in, GCPRELOAD_PERIOD_TUNED);
 	struct writer writer;
 	const char *why = "";
 	char byte;
@@ -68,6 +89,34 @@ static struct writer begin_busy(bool obeys, const char *service)
 	return writer;
 }
 
+static struct writer begin_busy(bool obeys, const char *service)
+{
+	return begin_in(GCPRELOAD_STATE_READY, obeys, service);
+}
+
+/* It takes every command, and does nothing. */
+static void telling_what_stands_back(void **state)
+{
+	const char *const verbs[] = { "mode=off", "mode=observe", "mode=freeze", "mode=idle" };
+	struct writer stubborn = begin_in(GCPRELOAD_STATE_STANDING_BACK, true, "");
+	char line[64];
+	int i;
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		snprintf(line, sizeof line, "%d %s", (int)stubborn.pid, verbs[i]);
+		assert_int_equal(run(&command_set, line), 1);
+		says(output, "standing-back");
+		says(errors, "did nothing: 1234 objects are still frozen");
+	}
+	snprintf(line, sizeof line, "%d", (int)stubborn.pid);
+	assert_int_equal(run(&command_thaw, line), 1);
+	says(errors, "did nothing: 1234 objects are still frozen");
+	assert_int_equal(run(&command_ready, line), 1);
+	says(errors, "did nothing");
+	writer_end(&stubborn);
+}
+
 static void telling(void **state)
 {
 	struct writer good = begin_busy(true, "shop"), deaf = begin_busy(false, "till");
@@ -75,7 +124,7 @@ static void telling(void **state)
 
 	(void)state;
 	snprintf(line, sizeof line, "%d mode=off", (int)good.pid);
-	snprintf(expected, sizeof expected, "%d: mode=off: mode freeze, ready: told mode=off\n",
+	snprintf(expected, sizeof expected, "%d: mode=off: mode off, off: told mode=off\n",
 		 (int)good.pid);
 	assert_int_equal(run(&command_set, line), 0);
 	assert_string_equal(output, expected);
@@ -93,7 +142,7 @@ static void telling(void **state)
 	assert_int_equal(run(&command_thaw, "--service nosuch"), 1);
 	says(errors, "nosuch: no living process of that service");
 	assert_int_equal(run(&command_thaw, "999999"), 1);
-	says(errors, "999999: no living process of that id");
+	says(errors, "999999: there is no such process");
 	/* Two rings, two control files, nothing half made. */
 	assert_int_equal(place_count(place, NULL), 4);
 	writer_end(&good);
@@ -180,10 +229,8 @@ static void watching_counts_what_it_lost(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(telling),
-		TEST(control_file_is_private),
-		TEST(watching),
-		TEST(watching_counts_what_it_lost),
+		TEST(telling),	TEST(telling_what_stands_back),	    TEST(control_file_is_private),
+		TEST(watching), TEST(watching_counts_what_it_lost),
 	};
 
 	return cmocka_run_group_tests_name("cli live", tests, NULL, NULL);
