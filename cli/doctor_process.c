@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/doctor.h"
@@ -133,6 +135,40 @@ static void explain_not_loaded(const struct procfs *p, struct findings *findings
 			(int)p->pid);
 }
 
+/* When it was started, by CLOCK_REALTIME as that is set now. */
+static time_t began(const struct procfs *p)
+{
+	struct timespec boot, real;
+
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	clock_gettime(CLOCK_REALTIME, &real);
+	return real.tv_sec - boot.tv_sec + (time_t)(p->start_time / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+/* What is mapped is the file's: who writes into it writes into every process that has it. */
+static void check_library_file(const struct procfs *p, struct findings *findings)
+{
+	static const char deleted[] = " (deleted)";
+	size_t n = strlen(p->library), m = sizeof deleted - 1;
+	char path[1024];
+	struct stat st;
+
+	if (n > m && strcmp(p->library + n - m, deleted) == 0) {
+		finding(findings, FINDING_NOTE,
+			"%.*s: was replaced or removed since %d began, which goes on with the old "
+			"one until it is started again",
+			(int)(n - m), p->library, (int)p->pid);
+		return;
+	}
+	snprintf(path, sizeof path, "/proc/%d/root%s", (int)p->pid, p->library);
+	if (stat(path, &st) == 0 && st.st_mtime > began(p) + 1)
+		finding(findings, FINDING_NOTE,
+			"%s: was written to since %d began, and that may end it at any moment: "
+			"start it again. cp writes into a file that processes have mapped; make "
+			"install and mv put a new one in its place",
+			p->library, (int)p->pid);
+}
+
 void doctor_examine_process(int32_t pid, struct findings *findings)
 {
 	struct procfs p;
@@ -151,6 +187,8 @@ void doctor_examine_process(int32_t pid, struct findings *findings)
 			pid, p.uid);
 		return;
 	}
+	if (*p.library)
+		check_library_file(&p, findings);
 	if (*p.ring) {
 		examine_ring(&p, findings);
 		return;

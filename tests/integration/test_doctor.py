@@ -273,6 +273,38 @@ def test_a_running_process_without_it(system_python: Interpreter, ring_dir: Path
         assert "LD_PRELOAD" in said
 
 
+@pytest.mark.parametrize(
+    ("what", "word"),
+    [
+        ("nothing", ""),
+        ("replaced", "was replaced or removed"),
+        ("removed", "was replaced or removed"),
+        ("written to", "was written to"),
+    ],
+)
+@pytest.mark.parametrize("ready", [True, False])
+def test_a_library_that_changed(
+    what: str, word: str, ready: bool, system_python: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
+    """cp writes into the file that processes have mapped; a new one in its place is another."""
+    library, new = tmp_path / LIBRARY.name, tmp_path / "new"
+    for path in (library, new):
+        shutil.copy(LIBRARY, path)
+    with Puppet(system_python, ring_dir, extra={"LD_PRELOAD": str(library)}) as puppet:
+        puppet.do("one = listen()", "arm(one)" if ready else "1")
+        if what == "replaced":
+            new.rename(library)
+        elif what == "removed":
+            library.unlink()
+        elif what == "written to":
+            later = library.stat().st_mtime + 3600  # the same bytes, or this process would end
+            os.utime(library, (later, later))
+        tuned, said = doctor("--pid", str(puppet.pid), ring_dir=ring_dir, preload=False)
+        assert tuned == ready
+        assert word in said
+        assert ("replaced or removed" in said or "written to" in said) == bool(word)
+
+
 def test_no_such_process(ring_dir: Path) -> None:
     tuned, said = doctor("--pid", "4194303", ring_dir=ring_dir)
     assert not tuned
