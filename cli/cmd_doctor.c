@@ -212,6 +212,7 @@ static void examine_command(char *const *argv, struct findings *findings)
 		check_interpreter(chain.python, findings);
 	if (*chain.program)
 		place_check(findings);
+	doctor_check_filter(0, findings);
 }
 
 static int doctor_options(struct doctor *doctor, const struct command *command, int argc,

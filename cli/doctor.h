@@ -14,4 +14,7 @@ void doctor_examine_process(int32_t pid, struct findings *findings);
  * origin (scope.h). */
 void doctor_check_settings(const char *command_line, const char *origin, struct findings *findings);
 
+/* A seccomp filter, of a running process or, 0, of what would be started from here. */
+void doctor_check_filter(int32_t pid, struct findings *findings);
+
 #endif

@@ -135,6 +135,16 @@ static void explain_not_loaded(const struct procfs *p, struct findings *findings
 			(int)p->pid);
 }
 
+void doctor_check_filter(int32_t pid, struct findings *findings)
+{
+	if (procfs_filtered(pid))
+		finding(findings, FINDING_NOTE,
+			"seccomp: system calls are filtered %s; a filter that ends the process for "
+			"one, and does not answer with an error, must allow those of "
+			"docs/system-calls.md. Docker's default and @system-service do",
+			pid ? "in it" : "here");
+}
+
 /* When it was started, by CLOCK_REALTIME as that is set now. */
 static time_t began(const struct procfs *p)
 {
@@ -187,6 +197,7 @@ void doctor_examine_process(int32_t pid, struct findings *findings)
 			pid, p.uid);
 		return;
 	}
+	doctor_check_filter(pid, findings);
 	if (*p.library)
 		check_library_file(&p, findings);
 	if (*p.ring) {

@@ -162,6 +162,18 @@ int procfs_read(struct procfs *p, pid_t pid)
 	return 0;
 }
 
+bool procfs_filtered(pid_t pid)
+{
+	char path[64] = "/proc/self/status", text[8192], *line;
+
+	if (pid)
+		file_of(path, pid, "status");
+	if (procfs_slurp(path, text, sizeof text) <= 0)
+		return false;
+	line = strstr(text, "\nSeccomp:");
+	return line && strtol(line + sizeof "\nSeccomp:" - 1, NULL, 10) == 2;
+}
+
 int procfs_environment(pid_t pid, const char *name, char *value, size_t size)
 {
 	char path[64], *text = NULL;

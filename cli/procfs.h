@@ -29,6 +29,9 @@ int procfs_read(struct procfs *p, pid_t pid);
 #define PROCFS_COMMAND_LINE 4096
 void procfs_command_line(pid_t pid, char line[PROCFS_COMMAND_LINE]);
 
+/* Whether system calls of it are filtered (seccomp); 0: ourselves. */
+bool procfs_filtered(pid_t pid);
+
 /* A variable of the environment it was started with. Returns 1 with its value, 0 where it is
  * not set, -errno. */
 int procfs_environment(pid_t pid, const char *name, char *value, size_t size);

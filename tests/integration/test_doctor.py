@@ -305,6 +305,35 @@ def test_a_library_that_changed(
         assert ("replaced or removed" in said or "written to" in said) == bool(word)
 
 
+# A filter that allows everything, and then the program.
+FILTERED = """
+import ctypes, os, struct, sys
+libc = ctypes.CDLL(None)
+allow = ctypes.create_string_buffer(struct.pack("HBBI", 6, 0, 0, 0x7FFF0000))
+program = ctypes.create_string_buffer(struct.pack("HP", 1, ctypes.addressof(allow)))
+assert libc.prctl(38, 1, 0, 0, 0) == 0
+if libc.prctl(22, 2, program) != 0:
+    sys.exit(77)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_a_filter_of_system_calls(system_python: Interpreter, ring_dir: Path) -> None:
+    program = [system_python.path, "-c", FILTERED, system_python.path, APPS / "puppet.py"]
+    look = [system_python.path, "-c", FILTERED, COMMAND, "doctor", "--", system_python.path]
+    if run([*program[:3], "/bin/true"], environment()).returncode == 77:
+        pytest.skip("this kernel has no filters")
+    with Puppet(system_python, ring_dir, program=program) as puppet:
+        puppet.do("1")
+        assert "seccomp" in doctor("--pid", str(puppet.pid), ring_dir=ring_dir)[1]
+    done = run([*look, *SERVER], environment(ring_dir))
+    assert done.returncode == 0
+    assert "docs/system-calls.md" in done.stdout.decode()
+    filtered = "Seccomp:\t2" in Path("/proc/self/status").read_text()
+    said = doctor("--", system_python.path, *SERVER, ring_dir=ring_dir)[1]
+    assert ("seccomp" in said) == filtered
+
+
 def test_no_such_process(ring_dir: Path) -> None:
     tuned, said = doctor("--pid", "4194303", ring_dir=ring_dir)
     assert not tuned
