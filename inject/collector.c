@@ -18,7 +18,7 @@ static int64_t as_number(PyObject *result)
 
 int64_t collector_ask(PyObject *gc, const char *method)
 {
-	return as_number(py.PyObject_CallMethod(gc, method, NULL));
+	return as_number(py_call(gc, method, NULL));
 }
 
 int64_t collector_old_objects(PyObject *gc)
@@ -28,16 +28,38 @@ int64_t collector_old_objects(PyObject *gc)
 
 	if (python_version.minor < 8) /* has no argument */
 		return INT64_MAX;
-	objects = py.PyObject_CallMethod(gc, "get_objects", "i", 2);
+	objects = py_call(gc, "get_objects", "i", 2);
 	n = objects ? py.PyList_Size(objects) : INT64_MAX;
 	py_drop(objects);
 	return n;
 }
 
+bool collector_counts(PyObject *gc, int64_t counts[GCPRELOAD_GENERATIONS])
+{
+	PyObject *tuple = py_call(gc, "get_count", NULL);
+	int n[GCPRELOAD_GENERATIONS], i;
+	bool ok = tuple && py.PyArg_ParseTuple(tuple, "iii", &n[0], &n[1], &n[2]);
+
+	py_drop(tuple);
+	for (i = 0; ok && i < GCPRELOAD_GENERATIONS; i++)
+		counts[i] = n[i];
+	return ok;
+}
+
+int64_t collector_allocated(PyObject *gc)
+{
+	int64_t counts[GCPRELOAD_GENERATIONS];
+	int32_t every[GCPRELOAD_GENERATIONS];
+
+	if (!collector_counts(gc, counts) || !collector_thresholds(gc, every))
+		return -1;
+	return counts[0] + (counts[1] + counts[2] * (every[1] + 1ll)) * every[0];
+}
+
 int64_t collector_collect(PyObject *gc, int generation, enum gcpreload_cause cause)
 {
 	enum gcpreload_cause before = observer_cause(cause);
-	int64_t n = as_number(py.PyObject_CallMethod(gc, "collect", "i", generation));
+	int64_t n = as_number(py_call(gc, "collect", "i", generation));
 
 	observer_cause(before);
 	return n;
@@ -45,7 +67,7 @@ int64_t collector_collect(PyObject *gc, int generation, enum gcpreload_cause cau
 
 bool collector_thresholds(PyObject *gc, int32_t thresholds[GCPRELOAD_GENERATIONS])
 {
-	PyObject *tuple = py.PyObject_CallMethod(gc, "get_threshold", NULL);
+	PyObject *tuple = py_call(gc, "get_threshold", NULL);
 	bool ok = tuple &&
 		  py.PyArg_ParseTuple(tuple, "iii", &thresholds[0], &thresholds[1], &thresholds[2]);
 
@@ -55,8 +77,8 @@ bool collector_thresholds(PyObject *gc, int32_t thresholds[GCPRELOAD_GENERATIONS
 
 bool collector_set_thresholds(PyObject *gc, const int32_t thresholds[GCPRELOAD_GENERATIONS])
 {
-	return as_number(py.PyObject_CallMethod(gc, "set_threshold", "iii", thresholds[0],
-						thresholds[1], thresholds[2])) == 0;
+	return as_number(py_call(gc, "set_threshold", "iii", thresholds[0], thresholds[1],
+				 thresholds[2])) == 0;
 }
 
 /* What a signal's handler raised, and nobody has seen yet. */
@@ -104,7 +126,7 @@ bool collector_at_exit(struct PyMethodDef *function)
 	if (atexit)
 		callable = py.PyCFunction_NewEx(function, NULL, NULL);
 	if (callable)
-		result = py.PyObject_CallMethod(atexit, "register", "O", callable);
+		result = py_call(atexit, "register", "O", callable);
 	ok = result != NULL;
 	py_drop(result);
 	py_drop(callable);

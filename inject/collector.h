@@ -19,6 +19,13 @@ int64_t collector_ask(PyObject *gc, const char *method);
  * Makes a list of them: some ns for each. */
 int64_t collector_old_objects(PyObject *gc);
 
+/* About how many objects were allocated since the last freeze or full collection, and not freed by
+ * then: from gc.get_count(), which walks nothing. -1 on failure. */
+int64_t collector_allocated(PyObject *gc);
+
+/* gc.get_count(). */
+bool collector_counts(PyObject *gc, int64_t counts[GCPRELOAD_GENERATIONS]);
+
 /* gc.collect(generation), called cause in the ring. Runs finalizers and weakref callbacks.
  * Returns what was found unreachable, or -1. */
 int64_t collector_collect(PyObject *gc, int generation, enum gcpreload_cause cause);

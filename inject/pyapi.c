@@ -89,11 +89,48 @@ int pyapi_fill(void *handle)
 	return 0;
 }
 
+/* The modules of the main interpreter; never dereferenced. */
+static PyObject *main_modules;
+
+void py_note_main_interpreter(void)
+{
+	main_modules = py.PyImport_GetModuleDict();
+}
+
 bool py_in_main_interpreter(void)
 {
-	return !py.PyThreadState_GetInterpreter ||
-	       py.PyThreadState_GetInterpreter(py.PyThreadState_GetUnchecked()) ==
-		   py.PyInterpreterState_Main();
+	if (!py.PyThreadState_GetInterpreter)
+		return py.PyImport_GetModuleDict() == main_modules;
+	return py.PyThreadState_GetInterpreter(py.PyThreadState_GetUnchecked()) ==
+	       py.PyInterpreterState_Main();
+}
+
+/* Interned, for as long as the runtime lives. */
+static struct {
+	const char *text;
+	PyObject *name;
+} kept_names[32];
+
+PyObject *py_attribute(PyObject *object, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof kept_names / sizeof *kept_names; i++) {
+		if (!kept_names[i].text) {
+			kept_names[i].name = py.PyUnicode_InternFromString(name);
+			if (!kept_names[i].name)
+				return NULL;
+			kept_names[i].text = name;
+		}
+		if (strcmp(kept_names[i].text, name) == 0)
+			return py.PyObject_GetAttr(object, kept_names[i].name);
+	}
+	return py.PyObject_GetAttrString(object, name);
+}
+
+void py_forget_names(void)
+{
+	memset(kept_names, 0, sizeof kept_names);
 }
 
 void py_drop(PyObject *object)

@@ -58,6 +58,8 @@ struct PyInittab {
 	F(Py_ssize_t, PyDict_Size, (PyObject *))                                                   \
 	F(int, PyDict_Next, (PyObject *, Py_ssize_t *, PyObject **, PyObject **)) /* borrowed */   \
 	F(PyObject *, PyObject_GetAttrString, (PyObject *, const char *))	  /* new */        \
+	F(PyObject *, PyObject_GetAttr, (PyObject *, PyObject *))		  /* new */        \
+	F(PyObject *, PyObject_CallFunction, (PyObject *, const char *, ...))	  /* new */        \
 	F(PyObject *, PyObject_CallMethod, (PyObject *, const char *, const char *, ...))          \
 	F(PyObject *, PyObject_Type, (PyObject *)) /* new */                                       \
 	F(int, PyObject_IsTrue, (PyObject *))                                                      \
@@ -78,7 +80,8 @@ struct PyInittab {
 	F(PyObject *, PyEval_GetGlobals, (void))     /* borrowed; NULL: no frame runs */           \
 	F(PyObject *, PyEval_GetFrame, (void))	     /* borrowed; allocates from 3.11 on */        \
 	F(const char *, PyUnicode_AsUTF8AndSize, (PyObject *, Py_ssize_t *))                       \
-	F(PyObject *, PyInterpreterState_Main, (void))
+	F(PyObject *, PyInterpreterState_Main, (void)) /* no GIL */                                \
+	F(PyObject *, PyInterpreterState_Head, (void)) /* no GIL; the newest of those that live */
 
 #define PYAPI_OBJECTS(O)                                                                           \
 	O(_Py_NoneStruct)                                                                          \
@@ -124,6 +127,30 @@ int pyapi_fill(void *handle);
 
 /* Whether the current thread state is of the main interpreter, whose collector we tune. */
 bool py_in_main_interpreter(void);
+
+/* It is, now: before 3.9 there is nothing to ask later but what is noted here. */
+void py_note_main_interpreter(void);
+
+/* object.NAME, for what is asked again and again in the main interpreter; new. name is a literal.
+ * Unlike PyObject_GetAttrString it makes no new string each time: from 3.10 on the interpreter's
+ * method cache (Objects/typeobject.c) would keep thousands of them, each in the way of a whole
+ * arena's release. */
+PyObject *py_attribute(PyObject *object, const char *name);
+
+/* object.NAME(...), the arguments as for Py_BuildValue; new. */
+#define py_call(object, name, ...)                                                                 \
+	({                                                                                         \
+		PyObject *callable_ = py_attribute(object, name);                                  \
+		PyObject *result_ =                                                                \
+		    callable_ ? py.PyObject_CallFunction(callable_, __VA_ARGS__) : NULL;           \
+                                                                                                   \
+		if (callable_)                                                                     \
+			py.Py_DecRef(callable_);                                                   \
+		result_;                                                                           \
+	})
+
+/* A new runtime begins in this process: what is kept for py_attribute is of the old one. */
+void py_forget_names(void);
 
 /* Forgets a pending Python exception and drops a reference that may be NULL. */
 void py_drop(PyObject *object);
