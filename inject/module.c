@@ -127,3 +127,16 @@ struct PyMethodDef *module_method(PyObject *module, const char *module_name, con
 			return entry;
 	return NULL;
 }
+
+bool module_replace(PyObject *module, const char *module_name, const char *method, PyCFunction ours,
+		    PyCFunction *real)
+{
+	struct PyMethodDef *entry = *real ? NULL : module_method(module, module_name, method);
+
+	py.PyErr_Clear();
+	if (entry && entry->ml_flags == METH_NOARGS) {
+		*real = entry->ml_meth;
+		entry->ml_meth = ours;
+	}
+	return *real != NULL;
+}

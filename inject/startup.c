@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "inject/startup.h"
 
-#include "inject/collector.h"
+#include "inject/freezer.h"
 #include "inject/machine.h"
 #include "inject/module.h"
 #include "inject/policy.h"
@@ -17,20 +17,12 @@ bool startup_empties;
 
 static struct policy_startup start;
 static bool holding; /* something was frozen for this */
-static bool by_us;   /* who calls gc.freeze */
 static uint64_t looked_ns;
-
-static void call(PyObject *gc, const char *method)
-{
-	by_us = true;
-	collector_ask(gc, method);
-	by_us = false;
-}
 
 static void give_back(PyObject *gc)
 {
 	if (holding)
-		call(gc, "unfreeze");
+		freezer_unfreeze(gc);
 	holding = false;
 }
 
@@ -41,16 +33,16 @@ void startup_end(PyObject *gc)
 	startup_empties = false;
 }
 
-static PyCFunction real_freeze, real_disable;
-
-/* Both tune the collector: the application's own word. The table is of all interpreters. */
-static PyObject *application_freezes(PyObject *self, PyObject *unused)
+/* Both tune the collector: the application's own word. It wants all of it frozen, or all unfrozen.
+ */
+static void application_freezes(void)
 {
-	if (!by_us && py_in_main_interpreter())
-		startup_empties = false; /* it wants all of it frozen */
-	return real_freeze(self, unused);
+	startup_empties = false;
 }
 
+static PyCFunction real_disable;
+
+/* The table is of all interpreters. */
 static PyObject *application_disables(PyObject *self, PyObject *unused)
 {
 	if (py_in_main_interpreter())
@@ -58,32 +50,26 @@ static PyObject *application_disables(PyObject *self, PyObject *unused)
 	return real_disable(self, unused);
 }
 
-static void intercept(PyObject *gc, const char *method, PyCFunction ours, PyCFunction *real)
+static bool intercept(void)
 {
-	struct PyMethodDef *entry = *real ? NULL : module_method(gc, "gc", method);
+	PyObject *gc = module_gc();
+	bool ok = gc && freezer_intercept(gc) &&
+		  module_replace(gc, "gc", "disable", application_disables, &real_disable);
 
-	if (!entry || entry->ml_flags != METH_NOARGS)
-		return;
-	*real = entry->ml_meth;
-	entry->ml_meth = ours;
+	freezer_on_application(application_freezes);
+	py_drop(gc);
+	return ok;
 }
 
 void startup_begin(void)
 {
 	struct policy_machine machine;
-	PyObject *gc;
 
 	startup_empties = false;
 	if (policy->startup_gc || process.mode < GCPRELOAD_MODE_FREEZE ||
 	    tuner_recipe_for(&python_version) != TUNER_FREEZE || tuner_frozen() > SHARED_AT_MOST)
 		return;
-	gc = module_gc();
-	if (!gc)
-		return;
-	intercept(gc, "freeze", application_freezes, &real_freeze);
-	intercept(gc, "disable", application_disables, &real_disable);
-	py_drop(gc);
-	if (!real_freeze || !real_disable)
+	if (!intercept())
 		return;
 	machine_look(&machine);
 	looked_ns = gcpreload_ring_now();
@@ -98,7 +84,7 @@ void startup_at_start(enum gcpreload_cause cause)
 	if (!gc)
 		return;
 	if (cause == GCPRELOAD_CAUSE_AUTOMATIC) {
-		call(gc, "freeze");
+		freezer_freeze(gc);
 		holding = true;
 	} else {
 		give_back(gc);
