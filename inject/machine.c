@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "inject/machine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -120,18 +122,46 @@ static void look_at_group(struct policy_machine *machine)
 		machine->throttled_ns = group_field("cpu", "cpu.stat", "throttled_time");
 }
 
+/* The second number of /proc/self/statm. */
+static uint64_t resident_of(const char *text)
+{
+	const char *second = strchr(text, ' ');
+
+	return second ? strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
 void machine_look(struct policy_machine *machine)
 {
-	char text[128], *second;
+	char text[128];
 
 	memset(machine, 0, sizeof *machine);
-	if (slurp("/proc/self/statm", text, sizeof text)) {
-		second = strchr(text, ' ');
-		if (second)
-			machine->resident =
-			    strtoull(second, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
-	}
+	if (slurp("/proc/self/statm", text, sizeof text))
+		machine->resident = resident_of(text);
 	look_at_group(machine);
+}
+
+/* open(2) gives the lowest number that is free: so many are in use, at least, and what leaks fills
+ * every gap. Counting /proc/self/fd would take a look at each. */
+void machine_growth(struct growth *now)
+{
+	int saved_errno = errno, fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	struct rlimit limit;
+	char text[128];
+	ssize_t n;
+
+	memset(now, 0, sizeof *now);
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+		now->files_limit = limit.rlim_cur;
+	if (fd >= 0) {
+		n = read(fd, text, sizeof text - 1);
+		close(fd);
+		text[n > 0 ? n : 0] = '\0';
+		now->resident = resident_of(text);
+		now->files = (uint64_t)fd;
+	} else if (errno == EMFILE) {
+		now->files = now->files_limit;
+	}
+	errno = saved_errno;
 }
 
 static uint64_t clock_ns(clockid_t clock)

@@ -4,11 +4,15 @@
 #ifndef GCPRELOAD_INJECT_MACHINE_H
 #define GCPRELOAD_INJECT_MACHINE_H
 
+#include "inject/growth.h"
 #include "inject/policy.h"
 
 /* Resident memory, and the memory limit and throttled time of this process's cgroup, of version 2
  * or 1 (cgroups(7)). What cannot be read is 0. A dozen system calls. */
 void machine_look(struct policy_machine *machine);
+
+/* Resident memory and open descriptors. Four system calls. */
+void machine_growth(struct growth *now);
 
 /* CPU time that the other threads of this process have used, ns. Two system calls. */
 uint64_t machine_cpu_of_others(void);

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What garbage may hold that the interpreter's own collector would have freed by now: memory and
+ * open descriptors. It collects every 700 objects or so, whatever they hold; we do not, so this is
+ * looked at. Pure: no clock, no system call.
+ */
+#ifndef GCPRELOAD_INJECT_GROWTH_H
+#define GCPRELOAD_INJECT_GROWTH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct growth {
+	uint64_t resident;    /* bytes; 0: unknown */
+	uint64_t files;	      /* so many descriptors are open, at least */
+	uint64_t files_limit; /* RLIMIT_NOFILE; 0: unknown */
+};
+
+/* Whether a collection is due, given what there was when all garbage was gone. */
+bool growth_is_due(const struct growth *then, const struct growth *now);
+
+#endif
