@@ -4,7 +4,6 @@
 
 #include "inject/act.h"
 #include "inject/collector.h"
-#include "inject/defer.h"
 #include "inject/gil.h"
 #include "inject/idle.h"
 #include "inject/inject.h"
@@ -13,6 +12,7 @@
 #include "inject/process.h"
 #include "inject/startup.h"
 #include "inject/tuner.h"
+#include "inject/waiting.h"
 
 static bool standing_back(void)
 {
@@ -52,32 +52,44 @@ static enum gcpreload_acted observe(void)
 	return GCPRELOAD_ACTED_LOOKED;
 }
 
-/* Whether tuning may go on; else process.status says why not. */
-static bool may_tune(PyObject *gc)
+/* Whether tuning may go on; else process.status says why not. first: also whether the application
+ * has frozen something, which takes a walk over all that is frozen. */
+static enum tuner_may may_tune(PyObject *gc, bool first)
 {
 	const char *word;
+	enum tuner_may may;
 
 	observer_attach(gc); /* the application may have cleared gc.callbacks */
 	if (policy->ring == GCPRELOAD_RING_REQUIRE && !process_publish()) {
-		tuner_stand_back("no ring, and GCPRELOAD_RING=require");
-		return false;
+		tuner_stand_back(gc, "no ring, and GCPRELOAD_RING=require");
+		return TUNER_NEVER;
 	}
-	word = tuner_applications_word(gc);
-	if (word) {
-		tuner_give_back(gc);
-		tuner_stand_back(word);
-	}
-	return !word;
+	may = first ? tuner_may(gc, &word) : tuner_may_still(gc, &word);
+	if (may == TUNER_NEVER)
+		tuner_stand_back(gc, word);
+	else if (may == TUNER_NOT_NOW)
+		process_text(reason, word);
+	return may;
 }
 
 static enum gcpreload_acted ready(PyObject *gc)
 {
 	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
 
-	if (process.mode == GCPRELOAD_MODE_OBSERVE)
+	if (process.mode == GCPRELOAD_MODE_OBSERVE) {
 		acted = observe();
-	else if (may_tune(gc))
-		acted = tuner_tune(gc);
+	} else {
+		switch (may_tune(gc, true)) {
+		case TUNER_MAY:
+			acted = tuner_tune(gc);
+			break;
+		case TUNER_NOT_NOW:
+			acted = GCPRELOAD_ACTED_NOT;
+			break;
+		case TUNER_NEVER:
+			break;
+		}
+	}
 	process_publish();
 	return acted;
 }
@@ -104,8 +116,11 @@ static struct PyMethodDef ready_def = { "gcpreload_ready", ready_in_loop, METH_N
 /* Now, or as a task of the event loop where its own thread must not. */
 static enum gcpreload_acted ready_or_defer(PyObject *gc)
 {
-	process.in_greenlet = defer_to_loop(&ready_def);
-	return process.in_greenlet ? GCPRELOAD_ACTED_COLLECTED : ready(gc);
+	process.in_greenlet = waiting_defers(&ready_def);
+	if (process.in_greenlet)
+		return GCPRELOAD_ACTED_COLLECTED;
+	waiting_collects(gc);
+	return ready(gc);
 }
 
 enum gcpreload_acted gcpreload_inject_ready(const char *fired)
@@ -126,6 +141,7 @@ enum gcpreload_acted gcpreload_inject_ready(const char *fired)
 
 enum gcpreload_acted gcpreload_inject_baseline(const char *fired, uint64_t due_ns)
 {
+	enum tuner_may may = TUNER_MAY;
 	struct gil_guard guard;
 	PyObject *gc;
 
@@ -134,7 +150,8 @@ enum gcpreload_acted gcpreload_inject_baseline(const char *fired, uint64_t due_n
 	process_text(fired, fired);
 	if (process.mode == GCPRELOAD_MODE_OBSERVE) {
 		observe();
-	} else if (!standing_back() && process.mode >= GCPRELOAD_MODE_FREEZE && may_tune(gc)) {
+	} else if (!standing_back() && process.mode >= GCPRELOAD_MODE_FREEZE &&
+		   (may = may_tune(gc, true)) == TUNER_MAY) {
 		process_text(reason, "measuring the interpreter's own gc first");
 		process.status.state = GCPRELOAD_STATE_BASELINE;
 		process.status.period = GCPRELOAD_PERIOD_BASELINE;
@@ -142,15 +159,15 @@ enum gcpreload_acted gcpreload_inject_baseline(const char *fired, uint64_t due_n
 	}
 	process_publish();
 	act_close(&guard, gc);
-	return GCPRELOAD_ACTED_LOOKED;
+	return may == TUNER_NOT_NOW ? GCPRELOAD_ACTED_NOT : GCPRELOAD_ACTED_LOOKED;
 }
 
 static void prefork(PyObject *gc, const char *fired)
 {
-	if (standing_back() || process.mode < GCPRELOAD_MODE_FREEZE)
+	if (standing_back() || process.thawed || process.mode < GCPRELOAD_MODE_FREEZE)
 		return;
 	process_text(fired, fired);
-	if (may_tune(gc))
+	if (may_tune(gc, process.status.state == GCPRELOAD_STATE_STARTING) == TUNER_MAY)
 		tuner_freeze_before_fork(gc);
 	process_publish();
 }
@@ -178,10 +195,12 @@ void gcpreload_inject_prefork_from_c(const char *fired)
 	struct gil_guard guard;
 	bool from_python;
 
-	/* The GIL may be another thread's that waits for a mutex of our caller's; where there is
-	 * no other thread (uWSGI's master), it is free. */
+	/* Never waited for: it may be another thread's that waits for a mutex of our caller's.
+	 * Where nobody has it, and there is nobody else (uWSGI's master), it is there to be taken.
+	 */
 	if (in_os_fork ||
-	    (gcpreload_inject_gil() != GCPRELOAD_GIL_HELD && !process_is_single_threaded()) ||
+	    (gcpreload_inject_gil() != GCPRELOAD_GIL_HELD &&
+	     !(gil_is_free() && process_is_single_threaded())) ||
 	    !gil_enter(&guard))
 		return;
 	/* PyEval_GetFrame would allocate, and with the fork's locks held. */
@@ -191,25 +210,39 @@ void gcpreload_inject_prefork_from_c(const char *fired)
 		gcpreload_inject_prefork(fired);
 }
 
+/* The interpreter's queue has 32 places, and a main thread that blocks empties none of them: one is
+ * ours, whatever is wanted. */
+static uint32_t asked;
+
 static int run_act(void *unused)
 {
-	bool before = gil_is_held();
 	struct gil_guard guard;
 
 	(void)unused;
+	__atomic_store_n(&asked, 0, __ATOMIC_RELEASE);
 	gil_keep(&guard);
 	if (py_in_main_interpreter())
 		process_act();
 	policy->act();
 	gil_leave(&guard);
-	gil_was_held(before);
 	return 0;
 }
 
 bool gcpreload_inject_soon(void)
 {
-	return py.Py_IsInitialized && py.Py_IsInitialized() && !py.Py_IsFinalizing() &&
-	       py.Py_AddPendingCall(run_act, NULL) == 0;
+	if (!py.Py_IsInitialized || !py.Py_IsInitialized() || py.Py_IsFinalizing())
+		return false;
+	if (__atomic_exchange_n(&asked, 1, __ATOMIC_ACQ_REL))
+		return true;
+	if (py.Py_AddPendingCall(run_act, NULL) == 0)
+		return true;
+	__atomic_store_n(&asked, 0, __ATOMIC_RELEASE);
+	return false;
+}
+
+void act_begin_process(void)
+{
+	__atomic_store_n(&asked, 0, __ATOMIC_RELEASE);
 }
 
 /* importlib sets __spec__._initializing while it executes a module (3.7 to 3.15). */
@@ -220,8 +253,8 @@ static bool imported(const char *name)
 
 	if (!module)
 		return false;
-	spec = py.PyObject_GetAttrString(module, "__spec__");
-	initializing = spec ? py.PyObject_GetAttrString(spec, "_initializing") : NULL;
+	spec = py_attribute(module, "__spec__");
+	initializing = spec ? py_attribute(spec, "_initializing") : NULL;
 	yes = !initializing || py.PyObject_IsTrue(initializing) == 0;
 	py_drop(initializing);
 	py_drop(spec);
@@ -254,17 +287,12 @@ int64_t gcpreload_inject_modules(void)
 	return n;
 }
 
-/* H21: what the application changed since is not ours to restore. */
+/* Nothing of ours stays; what the application changed since is not ours to restore. */
 static void thaw(PyObject *gc, enum gcpreload_state state, const char *reason)
 {
-	const char *word = tuner_applications_word(gc);
-
-	if (word) {
-		tuner_stand_back(word);
-		return;
-	}
 	tuner_thaw(gc);
 	idle_end();
+	process.thawed = true;
 	process.status.state = state;
 	process_text(reason, reason);
 }
@@ -273,8 +301,6 @@ static enum gcpreload_acted command(PyObject *gc, const char *verb)
 {
 	static const char told[] = "by gcpreload set";
 
-	if (standing_back())
-		return GCPRELOAD_ACTED_LOOKED;
 	if (strcmp(verb, "mode=off") == 0) {
 		process.mode = GCPRELOAD_MODE_OFF;
 		thaw(gc, GCPRELOAD_STATE_OFF, told);
@@ -285,6 +311,9 @@ static enum gcpreload_acted command(PyObject *gc, const char *verb)
 		thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
 	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "mode=idle") == 0 ||
 		   strcmp(verb, "ready") == 0) {
+		if (standing_back())
+			return GCPRELOAD_ACTED_LOOKED;
+		process.thawed = false;
 		if (strcmp(verb, "mode=idle") == 0)
 			process.mode = GCPRELOAD_MODE_IDLE;
 		else if (*verb == 'm' || process.mode < GCPRELOAD_MODE_FREEZE)
@@ -307,7 +336,8 @@ enum gcpreload_acted gcpreload_inject_command(const char *verb, uint64_t serial)
 	if (!act_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
 	acted = command(gc, verb);
-	process.status.control_serial = serial;
+	if (acted != GCPRELOAD_ACTED_NOT)
+		process.status.control_serial = serial;
 	process_update();
 	act_close(&guard, gc);
 	return acted;

@@ -12,6 +12,9 @@
 bool act_open(struct gil_guard *guard, PyObject **gc);
 void act_close(struct gil_guard *guard, PyObject *gc);
 
+/* In a forked child. */
+void act_begin_process(void);
+
 /* The calling thread is in os.fork(): the fork() of C that it comes to is not a host's own. */
 void act_in_os_fork(bool yes);
 

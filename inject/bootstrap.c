@@ -11,6 +11,7 @@
 
 #include "inject/act.h"
 #include "inject/dl.h"
+#include "inject/freezer.h"
 #include "inject/gil.h"
 #include "inject/inject.h"
 #include "inject/module.h"
@@ -29,7 +30,7 @@ extern const char *Py_GetVersion(void) __attribute__((weak));
 
 static struct PyInittab copy[TABLE_MAX];
 static PyObject *(*real_init)(void);
-static PyCFunction real_fork;
+static PyCFunction real_fork, real_forkpty;
 static void *python_handle;
 
 static bool attach(bool late)
@@ -43,6 +44,8 @@ static bool attach(bool late)
 	/* While a runtime starts, it is not initialized yet; with a sub-interpreter it is. */
 	if (noted && !py.Py_IsInitialized()) {
 		observer_forget();
+		freezer_forget();
+		py_forget_names();
 		tuner_forget();
 		module_keep_gc(NULL);
 		gcpreload_self->inject = gcpreload_self->preload = 0;
@@ -53,8 +56,10 @@ static bool attach(bool late)
 	if (noted && python_version.minor >= 13)
 		process_subinterpreter();
 	gc = module_import_quietly("gc");
-	if (gc && !noted)
+	if (gc && !noted) {
 		module_keep_gc(gc);
+		py_note_main_interpreter();
+	}
 	attached = gc && (noted || tuner_note_defaults(gc)) ? observer_attach(gc) : -ENOENT;
 	/* More living interpreters than are kept: this one is not seen, and the ring says so. */
 	if (attached == -ENOSPC && noted)
@@ -70,17 +75,32 @@ static bool attach(bool late)
 	return ok;
 }
 
+static PyObject *forked(PyCFunction real, PyObject *self)
+{
+	struct gil_guard guard;
+	PyObject *result;
+
+	act_in_os_fork(true);
+	result = real(self, NULL);
+	act_in_os_fork(false);
+	/* What a child inherits is put right before its first line. */
+	gil_keep(&guard);
+	process_begin_if_new();
+	gil_leave(&guard);
+	return result;
+}
+
 static PyObject *os_fork(PyObject *self, PyObject *unused)
 {
-	bool before = gil_is_held();
-	PyObject *pid;
-
+	(void)unused;
 	policy->before_fork();
-	gil_was_held(before);
-	act_in_os_fork(true);
-	pid = real_fork(self, unused);
-	act_in_os_fork(false);
-	return pid;
+	return forked(real_fork, self);
+}
+
+static PyObject *os_forkpty(PyObject *self, PyObject *unused)
+{
+	(void)unused;
+	return forked(real_forkpty, self);
 }
 
 /* Inside fork() the interpreter already holds locks that finalizers need, and subprocess calls
@@ -88,13 +108,8 @@ static PyObject *os_fork(PyObject *self, PyObject *unused)
  * sub-interpreter, on the same table. */
 static void wrap_fork(PyObject *posix)
 {
-	struct PyMethodDef *fork = module_method(posix, WRAPPED, "fork");
-
-	py.PyErr_Clear();
-	if (!fork || fork->ml_flags != METH_NOARGS || real_fork)
-		return;
-	real_fork = fork->ml_meth;
-	fork->ml_meth = os_fork;
+	module_replace(posix, WRAPPED, "fork", os_fork, &real_fork);
+	module_replace(posix, WRAPPED, "forkpty", os_forkpty, &real_forkpty);
 }
 
 static PyObject *wrapped_init(void)

@@ -8,8 +8,8 @@
 /* object.method(argument) with an optional argument; new reference, or NULL and no exception. */
 static PyObject *call(PyObject *object, const char *method, PyObject *argument)
 {
-	PyObject *result = argument ? py.PyObject_CallMethod(object, method, "O", argument)
-				    : py.PyObject_CallMethod(object, method, NULL);
+	PyObject *result =
+	    argument ? py_call(object, method, "O", argument) : py_call(object, method, NULL);
 
 	py.PyErr_Clear();
 	return result;
@@ -22,7 +22,7 @@ static bool in_gevent_hub(void)
 
 	if (!hub_module)
 		return false;
-	hub_class = py.PyObject_GetAttrString(hub_module, "Hub");
+	hub_class = py_attribute(hub_module, "Hub");
 	current = hub_class ? call(hub_module, "getcurrent", NULL) : NULL;
 	if (current)
 		yes = py.PyObject_IsInstance(current, hub_class) == 1;
@@ -49,7 +49,7 @@ static PyObject *running_uvloop(void)
 
 	if (!uvloop || !events)
 		return NULL;
-	loop_class = py.PyObject_GetAttrString(uvloop, "Loop");
+	loop_class = py_attribute(uvloop, "Loop");
 	loop = loop_class ? call(events, "_get_running_loop", NULL) : NULL;
 	if (loop && py.PyObject_IsInstance(loop, loop_class) != 1) {
 		py.Py_DecRef(loop);
@@ -70,11 +70,15 @@ static bool to_uvloop(PyObject *callable)
 	return handle != NULL;
 }
 
-bool defer_to_loop(struct PyMethodDef *function)
+enum defer defer_to_loop(struct PyMethodDef *function)
 {
 	PyObject *callable = py.PyCFunction_NewEx(function, NULL, NULL);
-	bool deferred = callable && (to_greenlet(callable) || to_uvloop(callable));
+	enum defer defer = DEFER_NOT;
 
+	if (callable && to_greenlet(callable))
+		defer = DEFER_TO_GREENLET;
+	else if (callable && to_uvloop(callable))
+		defer = DEFER_TO_UVLOOP;
 	py_drop(callable);
-	return deferred;
+	return defer;
 }

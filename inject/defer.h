@@ -11,9 +11,14 @@
 
 #include "inject/pyapi.h"
 
-/* True: the calling thread runs such a loop, and it will call function (no arguments) at its
- * next turn, which begins at once if the caller's wait is short or, with libuv, any. False: the
- * caller does it itself. GIL held, no exception left. */
-bool defer_to_loop(struct PyMethodDef *function);
+enum defer {
+	DEFER_NOT,	   /* the calling thread runs no such loop: the caller does it itself */
+	DEFER_TO_GREENLET, /* at the loop's next turn, which begins when the wait comes back */
+	DEFER_TO_UVLOOP,   /* the same, and the wait is woken */
+};
+
+/* Has the loop that the calling thread runs call function (no arguments). GIL held, no exception
+ * left. */
+enum defer defer_to_loop(struct PyMethodDef *function);
 
 #endif

@@ -12,22 +12,18 @@ struct gil_guard {
 	int saved_errno;
 	int gilstate;
 	bool taken;
-	bool held_before;
 	PyObject *exception[3];
 };
 
-/* Makes the GIL this thread's, taking it where it is not held. Returns false, and changes
- * nothing, in a thread that must not act. Puts a pending exception aside. */
+/* Makes the GIL this thread's, taking it where it is known not to be held. Returns false, and
+ * changes nothing, in a thread that must not act. Puts a pending exception aside. */
 bool gil_enter(struct gil_guard *guard);
 
 /* Puts exception, GIL and errno back. */
 void gil_leave(struct gil_guard *guard);
 
-/* Between these the calling thread holds the GIL, under whatever thread state: that of a
- * sub-interpreter is not the one that PyGILState knows, and PyGILState_Ensure would wait for this
- * thread itself. Returns what to give back. */
-bool gil_is_held(void);
-void gil_was_held(bool before);
+/* Whether no thread at all has the GIL of this thread's interpreter, as far as one look can say. */
+bool gil_is_free(void);
 
 /* The same inside Python code of ours that holds the GIL already: errno and exception only. */
 void gil_keep(struct gil_guard *guard);

@@ -8,13 +8,14 @@
 
 #include "inject/act.h"
 #include "inject/collector.h"
-#include "inject/defer.h"
 #include "inject/gil.h"
 #include "inject/machine.h"
+#include "inject/module.h"
 #include "inject/observer.h"
 #include "inject/policy.h"
 #include "inject/process.h"
 #include "inject/tuner.h"
+#include "inject/waiting.h"
 #include "ring/family.h"
 
 #define UNREACHED_NS 1000000000ull /* the guard waits so long for a chance */
@@ -23,10 +24,17 @@
 			      some wake-ups, and may be in vain */
 #define RECIPES_OWN 50000  /* GCPRELOAD_THRESHOLDS as it is by default */
 #define NET	    500000 /* the safety net at the highest, where objects cost little */
+/* A request that leaves a descriptor in a cycle may come a thousand times a second. */
+#define GROWTH_EVERY_NS	  20000000ull
+#define CHANCES_EVERY_NS  2000000ull
+#define COMMANDS_EVERY_NS 1000000000ull
 
 static struct policy decisions;
 static volatile bool wanted; /* chances; read without the GIL */
+static bool running;	     /* this process is tuned */
 static bool in_force;	     /* threshold0 is ours to adapt */
+static struct growth base;   /* what there was when all garbage was gone */
+static uint64_t grown_ns;    /* when it was last compared with that */
 static bool deferred;	     /* given to the event loop, which has not come to it */
 static uint64_t others_ns;   /* CPU of the other threads at the last look */
 static int due_generation;
@@ -43,6 +51,28 @@ bool gcpreload_inject_wants_chances(void)
 	return wanted;
 }
 
+uint64_t gcpreload_inject_looks_every(void)
+{
+	return wanted ? CHANCES_EVERY_NS : running ? GROWTH_EVERY_NS : COMMANDS_EVERY_NS;
+}
+
+/* Four system calls, so not at each look. */
+static bool has_grown(uint64_t now)
+{
+	struct growth growth;
+
+	if (gcpreload_elapsed(grown_ns, now) < GROWTH_EVERY_NS)
+		return false;
+	grown_ns = now;
+	machine_growth(&growth);
+	return growth_is_due(&base, &growth);
+}
+
+bool gcpreload_inject_grown(void)
+{
+	return running && has_grown(gcpreload_ring_now());
+}
+
 void idle_begin(PyObject *gc, uint64_t ready_ns)
 {
 	struct policy_limits limits = {
@@ -54,7 +84,8 @@ void idle_begin(PyObject *gc, uint64_t ready_ns)
 
 	memcpy(limits.own, process.status.thresholds_before, sizeof limits.own);
 	limits.top = process.status.thresholds[0];
-	limits.net = limits.idle && policy->thresholds[0] == RECIPES_OWN ? NET : limits.top;
+	limits.asked = policy->thresholds[0] != RECIPES_OWN;
+	limits.net = limits.idle && !limits.asked ? NET : limits.top;
 	policy_begin(&decisions, &limits, gcpreload_ring_now(), frozen > 0 ? (uint64_t)frozen : 0,
 		     ready_ns);
 	tuner_adapt_thresholds(gc, decisions.threshold0, decisions.threshold2);
@@ -62,12 +93,14 @@ void idle_begin(PyObject *gc, uint64_t ready_ns)
 	parent.known = false;
 	deferred = false;
 	in_force = limits.top != GCPRELOAD_KEEP && policy->thresholds[0] != GCPRELOAD_KEEP;
+	machine_growth(&base);
+	running = true;
 	wanted = limits.idle;
 }
 
 void idle_end(void)
 {
-	wanted = in_force = deferred = false;
+	wanted = running = in_force = deferred = false;
 	memset(&process.status.idle.guard, 0, sizeof process.status.idle.guard);
 	process.status.idle.due = 0;
 }
@@ -83,7 +116,8 @@ static bool thresholds_differ(void)
 /* Tells the ring what the policy has come to, and the interpreter its threshold. */
 static void settle(PyObject *gc)
 {
-	static const char never_waits[] = "no idle moment: collecting as mode freeze does";
+	static const char never_waits[] = "no idle moment: collecting as mode freeze does",
+			  unknown[] = "its waits are not known: collecting as mode freeze does";
 
 	if (process.status.state != GCPRELOAD_STATE_READY)
 		return;
@@ -95,24 +129,30 @@ static void settle(PyObject *gc)
 	process.status.idle.guard = decisions.guard;
 	if (decisions.guard == GCPRELOAD_GUARD_LIMIT)
 		process_text(reason, "near the memory limit: the interpreter's own thresholds");
+	else if (decisions.unguarded)
+		process_text(reason, "memory grows, and nowhere to collect: the interpreter's own "
+				     "thresholds");
+	else if (decisions.fallen_back)
+		process_text(reason, decisions.had_chance ? never_waits : unknown);
 	else
-		process_text(reason, decisions.fallen_back ? never_waits : "");
+		process_text(reason, tuner_limits());
 	process_update();
 }
 
 /* Whether the application still leaves its collector to us. */
 static bool still_ours(PyObject *gc)
 {
+	enum tuner_may may;
 	const char *word;
 
 	if (process.status.state != GCPRELOAD_STATE_READY)
 		return false;
-	word = tuner_applications_word_later(gc);
-	if (!word)
-		return true;
-	tuner_stand_back(word);
-	process_update();
-	return false;
+	may = tuner_may_still(gc, &word);
+	if (may == TUNER_NEVER) {
+		tuner_stand_back(gc, word);
+		process_update();
+	}
+	return may == TUNER_MAY;
 }
 
 static void look_at_machine(uint64_t now)
@@ -128,6 +168,7 @@ static void look_at_machine(uint64_t now)
 static void guard(PyObject *gc)
 {
 	struct policy_machine machine;
+	struct growth growth;
 	uint64_t before = gcpreload_ring_now(), after;
 	int64_t collected = collector_collect(gc, 2, GCPRELOAD_CAUSE_GUARD);
 
@@ -135,19 +176,51 @@ static void guard(PyObject *gc)
 	machine_look(&machine);
 	policy_guarded(&decisions, after, machine.resident, collected > 0 ? (uint64_t)collected : 0,
 		       after - before);
+	machine_growth(&growth);
+	if (!growth_is_due(&base, &growth))
+		return;
+	/* What holds it may be frozen. */
+	if (tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD))
+		policy_all_frozen(&decisions, gcpreload_ring_now());
+	machine_growth(&base);
+}
+
+/* In a callback, with the GIL: settled here, since a main thread that blocks runs no pending call.
+ */
+static void settle_in_callback(void)
+{
+	PyObject *gc = py_in_main_interpreter() ? module_gc() : NULL;
+
+	if (gc && still_ours(gc))
+		settle(gc);
+	py_drop(gc);
 }
 
 void idle_observed(const struct gcpreload_event *event, uint64_t now_ns)
 {
 	bool changed = false;
 
-	if (!in_force || process.status.state != GCPRELOAD_STATE_READY)
+	if (!running || process.status.state != GCPRELOAD_STATE_READY)
 		return;
 	if (event->cause == GCPRELOAD_CAUSE_AUTOMATIC)
 		changed = policy_automatic(&decisions, now_ns, event->generation, event->collected,
 					   event->duration_ns);
-	if (changed || (decisions.limits.idle && policy_machine_due(&decisions, now_ns)))
+	if (event->generation == GCPRELOAD_GENERATIONS - 1 &&
+	    event->cause == GCPRELOAD_CAUSE_EXPLICIT) {
+		policy_all_frozen(&decisions, now_ns);
+		machine_growth(&base);
+		changed = true;
+	}
+	if (decisions.limits.idle && policy_machine_due(&decisions, now_ns)) {
+		look_at_machine(now_ns);
+		changed = true;
+	}
+	if (has_grown(now_ns))
+		policy_grown(&decisions, now_ns);
+	if (decisions.guard_full)
 		process.idle_asked = process.idle_asked || gcpreload_inject_soon();
+	if (changed)
+		settle_in_callback();
 }
 
 void idle_act(PyObject *gc)
@@ -157,31 +230,16 @@ void idle_act(PyObject *gc)
 	if (!process.idle_asked)
 		return;
 	process.idle_asked = false;
-	if (!in_force || !still_ours(gc))
+	if (!running || !still_ours(gc))
 		return;
-	if (decisions.limits.idle)
-		look_at_machine(now);
-	/* In the middle of a request: only where no chance comes. */
+	/* In the middle of a request: only where no wait of the server's comes. */
 	if (!policy_unreached(&decisions, now) && decisions.guard_full &&
-	    (decisions.fallen_back || now - decisions.chance_ns > UNREACHED_NS)) {
+	    (decisions.fallen_back || gcpreload_elapsed(decisions.guard_ns, now) > UNREACHED_NS)) {
 		process.status.idle.guard_trips++;
 		process.status.idle.guard = decisions.guard;
 		guard(gc);
 	}
 	settle(gc);
-}
-
-/* gc.get_count() */
-static bool counts_of(PyObject *gc, int64_t counts[GCPRELOAD_GENERATIONS])
-{
-	PyObject *tuple = py.PyObject_CallMethod(gc, "get_count", NULL);
-	int n[GCPRELOAD_GENERATIONS], i;
-	bool ok = tuple && py.PyArg_ParseTuple(tuple, "iii", &n[0], &n[1], &n[2]);
-
-	py_drop(tuple);
-	for (i = 0; ok && i < GCPRELOAD_GENERATIONS; i++)
-		counts[i] = n[i];
-	return ok;
 }
 
 static bool due(PyObject *gc)
@@ -192,14 +250,18 @@ static bool due(PyObject *gc)
 	enum policy_due what;
 	uint32_t before = told->due;
 
-	if (deferred || !still_ours(gc) || !counts_of(gc, counts))
+	if (deferred || !still_ours(gc) || !collector_counts(gc, counts))
 		return false;
 	look_at_machine(now);
+	if (has_grown(now))
+		policy_grown(&decisions, now);
 	what = policy_due(&decisions, now, counts, &due_generation);
 	if (what == POLICY_BUDGET && due_generation == 2 && policy_recount_due(&decisions, now)) {
 		policy_recounted(&decisions, now, (uint64_t)collector_old_objects(gc));
 		what = policy_due(&decisions, now, counts, &due_generation);
 	}
+	if (in_force && thresholds_differ())
+		tuner_adapt_thresholds(gc, decisions.threshold0, decisions.threshold2);
 	told->due = what == POLICY_NOTHING ? 0 : (uint32_t)due_generation + 1;
 	told->refused_budget += what == POLICY_BUDGET;
 	told->refused_throttled += what == POLICY_PAUSED;
@@ -222,7 +284,7 @@ static enum gcpreload_chance busy(bool again)
 	process.status.idle.refused_busy++;
 	if (policy_out_of_reach(&decisions, now) && !process.idle_asked)
 		process.idle_asked = gcpreload_inject_soon();
-	if (decisions.fallen_back && now - said_ns < BUSY_EVERY_NS)
+	if (decisions.fallen_back && gcpreload_elapsed(said_ns, now) < BUSY_EVERY_NS)
 		return GCPRELOAD_CHANCE_NONE;
 	said_ns = now;
 	return GCPRELOAD_CHANCE_BUSY;
@@ -261,7 +323,7 @@ static int lock_family(void)
 	return gcpreload_family_lock(&policy->place, parent.pid, parent.start_time);
 }
 
-static void collect(PyObject *gc)
+static void collect_what_is_due(PyObject *gc)
 {
 	int64_t counts[GCPRELOAD_GENERATIONS], collected;
 	uint64_t before, after;
@@ -271,24 +333,47 @@ static void collect(PyObject *gc)
 		process.status.idle.refused_family++;
 		return;
 	}
-	if (counts_of(gc, counts)) {
-		if (decisions.guard_full) {
-			guard(gc);
-		} else {
-			before = gcpreload_ring_now();
-			observer_idle_from(machine_cpu_of_others());
-			collected = collector_collect(gc, due_generation, GCPRELOAD_CAUSE_IDLE);
-			after = gcpreload_ring_now();
-			last_ns = after - before;
-			policy_collected(&decisions, after, due_generation, counts[0],
-					 collected > 0 ? (uint64_t)collected : 0, last_ns);
-		}
+	if (collector_counts(gc, counts)) {
+		before = gcpreload_ring_now();
+		observer_idle_from(machine_cpu_of_others());
+		collected = collector_collect(gc, due_generation, GCPRELOAD_CAUSE_IDLE);
+		after = gcpreload_ring_now();
+		last_ns = after - before;
+		policy_collected(&decisions, after, due_generation, counts[0],
+				 collected > 0 ? (uint64_t)collected : 0, last_ns);
 	}
 	if (family >= 0)
 		gcpreload_family_unlock(family, &policy->place, parent.pid, parent.start_time);
+}
+
+static void collect(PyObject *gc)
+{
+	if (decisions.guard_full)
+		guard(gc);
+	else if (wanted)
+		collect_what_is_due(gc);
 	others_ns = machine_cpu_of_others();
 	process.status.idle.due = 0;
 	settle(gc);
+}
+
+void gcpreload_inject_check(void)
+{
+	struct gil_guard guard;
+	PyObject *gc;
+
+	if (!running || !act_open(&guard, &gc))
+		return;
+	/* The application may have cleared gc.callbacks, and nobody would count. */
+	if (still_ours(gc))
+		observer_attach(gc);
+	act_close(&guard, gc);
+}
+
+static void collect_now(PyObject *gc)
+{
+	waiting_collects(gc);
+	collect(gc);
 }
 
 static PyObject *collect_in_loop(PyObject *self, PyObject *unused)
@@ -299,7 +384,7 @@ static PyObject *collect_in_loop(PyObject *self, PyObject *unused)
 	(void)self;
 	(void)unused;
 	if (act_open(&guard, &gc)) {
-		if (deferred && wanted && still_ours(gc))
+		if (deferred && running && still_ours(gc))
 			collect(gc);
 		deferred = false;
 		act_close(&guard, gc);
@@ -319,14 +404,16 @@ enum gcpreload_acted gcpreload_inject_collect(bool endless)
 	if (!act_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
 	last_ns = 0;
-	if (!wanted)
+	if (!wanted && running)
+		policy_grown(&decisions, gcpreload_ring_now()); /* else nobody would have come */
+	if (!running || (!wanted && !still_ours(gc)))
 		acted = GCPRELOAD_ACTED_LOOKED;
-	else if (defer_to_loop(&collect_def))
+	else if (waiting_defers(&collect_def))
 		deferred = true;
 	else if (endless)
 		acted = GCPRELOAD_ACTED_LOOKED;
 	else
-		collect(gc);
+		collect_now(gc);
 	act_close(&guard, gc);
 	return acted;
 }

@@ -87,6 +87,7 @@ enum gcpreload_gil {
 	GCPRELOAD_GIL_FOREIGN,	/* no thread state, or Python is not up: never act */
 	GCPRELOAD_GIL_HELD,	/* this thread holds the GIL */
 	GCPRELOAD_GIL_RELEASED, /* this thread has a thread state and may take the GIL */
+	GCPRELOAD_GIL_UNKNOWN,	/* it may hold it under another thread state: do not act now */
 };
 
 /* Any place. PyGILState_Check is not asked: it says "held" where it is not. */
@@ -118,6 +119,27 @@ void gcpreload_inject_prefork_from_c(const char *fired);
 /* Has policy->act called by the main thread soon. Any place. Returns false if it cannot. */
 bool gcpreload_inject_soon(void);
 
+/* A server's wait begins, and has ended, in which the functions of this file may be called. Between
+ * them nothing else of the program's runs in this thread, but for what a collection runs.
+ * interpreter: the call is one of the interpreter's own modules'. */
+void gcpreload_inject_wait_begins(bool interpreter);
+
+/* How the wait must come back, if something was collected in it. */
+enum gcpreload_after {
+	GCPRELOAD_AFTER_GO_ON, /* not at all: go on for the time that is left */
+	GCPRELOAD_AFTER_EMPTY, /* as if its time had passed: a loop that looks at its queue then */
+	GCPRELOAD_AFTER_INTERRUPTED, /* as if a signal had come */
+};
+
+/* restarts: the call is one that SA_RESTART makes again (accept(2)). */
+enum gcpreload_after gcpreload_inject_wait_ends(bool restarts);
+
+/* In a forked child: what a wait of the thread that forked had begun is not the child's. */
+void gcpreload_inject_wait_forked(void);
+
+/* Some code of the interpreter's, or NULL before it is known. Any place. */
+const void *gcpreload_inject_code(void);
+
 /* Whether a module is in sys.modules and has finished importing. At a server's wait or with the
  * GIL. */
 bool gcpreload_inject_imported(const char *module);
@@ -127,6 +149,16 @@ int64_t gcpreload_inject_modules(void);
 
 /* Mode idle: chances to collect. Whether they are of use now; any place, one load. */
 bool gcpreload_inject_wants_chances(void);
+
+/* How often a server's waits are worth a look now, ns. Any place. */
+uint64_t gcpreload_inject_looks_every(void);
+
+/* Whether what we did is still in force. At a server's wait, once a second. */
+void gcpreload_inject_check(void);
+
+/* Whether memory or descriptors have grown so far that a collection is due, in any mode that tunes.
+ * At a server's wait; without the GIL. Then as GCPRELOAD_CHANCE_DUE. */
+bool gcpreload_inject_grown(void);
 
 enum gcpreload_chance {
 	GCPRELOAD_CHANCE_NONE,

@@ -16,7 +16,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "inject/gil.h"
+#include "inject/freezer.h"
 #include "inject/machine.h"
 #include "inject/module.h"
 #include "inject/slow.h"
@@ -74,6 +74,9 @@ static inline uint64_t natural(PyObject *value)
 	if (__builtin_expect(value == zero, 1))
 		return 0;
 	n = value ? py.PyLong_AsLong(value) : 0;
+	/* Another callback may have put anything there. */
+	if (n < 0)
+		py.PyErr_Clear();
 
 	return n > 0 ? (uint64_t)n : 0;
 }
@@ -132,15 +135,28 @@ static void stop(struct observer *observer, PyObject *info)
 	    machine_others_worked(machine_cpu_of_others(), others_before_ns))
 		event.cause = GCPRELOAD_CAUSE_IDLE_BUSY;
 	gcpreload_ring_record(&event);
+	if (freezer_opens && observer->main && freezer_at_stop())
+		ticked_ns = 0; /* the tick is to know of it */
 	if (__builtin_expect(slow_from_ns != 0, 0) && event.duration_ns >= slow_from_ns)
 		slow_say(&event, observer->count);
-	if (on_stop && observer->main && now - ticked_ns >= TICK_NS) {
-		bool before = gil_is_held();
-
+	if (on_stop && observer->main && gcpreload_elapsed(ticked_ns, now) >= TICK_NS) {
 		ticked_ns = now;
 		on_stop(now, &event);
-		gil_was_held(before);
 	}
+}
+
+/* The callbacks of "start" run before the collector looks at its lists. */
+static void before_lists_are_merged(struct observer *observer, PyObject *info)
+{
+	enum gcpreload_cause cause = (enum gcpreload_cause)observer->cause;
+	struct gcpreload_event event;
+
+	if (startup_empties) {
+		startup_at_start(cause);
+		return;
+	}
+	read_info(info, &event);
+	observer->cause = (uint8_t)freezer_at_start(event.generation, cause);
 }
 
 static inline struct observer *observer_behind(PyObject *capsule)
@@ -162,8 +178,8 @@ static PyObject *on_gc(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 			if (__builtin_expect(slow_from_ns != 0, 0))
 				observer->count = slow_count();
 			observer->start_ns = gcpreload_ring_now();
-			if (__builtin_expect(startup_empties, 0) && observer->main)
-				startup_at_start((enum gcpreload_cause)observer->cause);
+			if (observer->main && (freezer_opens || startup_empties))
+				before_lists_are_merged(observer, args[1]);
 		} else {
 			stop(observer, args[1]);
 		}

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "ring/clock.h"
+
 #define SECOND 1000000000ull
 
 /* A young collection is worth a chance from some thousand objects on: fewer, and its fixed cost
@@ -35,7 +37,7 @@
 #define FULL_SHARE    100
 #define FULL_LEAST_NS SECOND
 #define FULL_MOST_NS  (64 * SECOND)
-#define FULL_GUARD_NS (5 * SECOND)
+#define GUARD_SHARE   20 /* the guard's may take a twentieth of the time: it bounds the memory */
 #define RECOUNT_NS    (10 * SECOND)
 
 /* Resident memory may grow so far before the guard makes a full collection: stock would have made
@@ -57,9 +59,12 @@
  * together since is one collection, in a request. */
 #define BUSY_NS (SECOND / 4)
 
-/* One pause above the limit may be the machine's; and what was lowered is raised slowly. */
-#define TOO_LONG_TIMES 2
-#define SHORT_TIMES    20
+/* So many collections of generation 1 without a full one, and one is due for that alone: what
+ * survived is little then, or it would have come before. */
+#define COUNT2_MOST 100
+
+/* A full collection of the guard's waits so long for a place to run in. */
+#define UNGUARDED_NS (2 * SECOND)
 
 static int32_t within(double value, int32_t least, int32_t most)
 {
@@ -73,12 +78,14 @@ static int32_t within(double value, int32_t least, int32_t most)
 #define MEAN  .25
 #define WORST 1.
 
+#define MEASURED_LEAST 500 /* fewer say more of the fixed cost */
+
 static void measure(double *cost, uint64_t duration, uint64_t objects, double higher)
 {
 	double now = objects ? (double)duration / (double)objects : 0;
 	double part = now > *cost ? higher : MEAN;
 
-	if (objects >= 1000)
+	if (objects >= MEASURED_LEAST)
 		*cost = *cost > 0 ? *cost * (1 - part) + now * part : now;
 }
 
@@ -88,7 +95,8 @@ static void seen(struct policy *policy, uint64_t now, int64_t count0)
 	double rate;
 
 	if (count0 > policy->seen && now > policy->seen_ns) {
-		rate = (double)(count0 - policy->seen) / (double)(now - policy->seen_ns);
+		rate = (double)(count0 - policy->seen) /
+		       (double)gcpreload_elapsed(policy->seen_ns, now);
 		policy->rate = policy->rate > 0 ? policy->rate * .75 + rate * .25 : rate;
 	}
 	policy->seen = count0;
@@ -103,9 +111,15 @@ static void own_full_collections(struct policy *policy)
 {
 	uint64_t least = policy->frozen / 4 > OLD_LEAST ? policy->frozen / 4 : OLD_LEAST;
 	bool ours = policy->limits.idle && policy->guard != GCPRELOAD_GUARD_LIMIT &&
-		    !(policy->fallen_back && policy->old >= least);
+		    !policy->unguarded && !(policy->fallen_back && policy->old >= least);
 
-	policy->threshold2 = ours ? POLICY_NEVER : policy->limits.own[2];
+	if (!ours)
+		policy->threshold2 = policy->limits.own[2];
+	else if (!policy->leased || policy->threshold2 < policy->count2 + POLICY_LEASE / 2 ||
+		 policy->threshold2 > policy->count2 + POLICY_LEASE)
+		policy->threshold2 =
+		    within((double)policy->count2 + POLICY_LEASE, 1, INT32_MAX / 2);
+	policy->leased = ours;
 }
 
 static double young_cost(const struct policy *policy)
@@ -119,35 +133,45 @@ static double late_cost(const struct policy *policy)
 {
 	if (policy->late_cost > 0)
 		return policy->late_cost;
-	return policy->young_cost > 0 ? COLD * policy->young_cost : COST_AT_FIRST;
+	if (policy->young_cost > 0)
+		return COLD * policy->young_cost;
+	/* The collection at readiness found next to no garbage, which is what costs. */
+	return COLD * policy->old_cost > COST_AT_FIRST ? COLD * policy->old_cost : COST_AT_FIRST;
 }
 
-/* The safety net, where chances stay away: a collection in a request that takes no longer than one
- * at a chance, nor than young ones may. Never so low that it would come before the chances do. */
+/* threshold0: so that an automatic collection, which runs in a request, takes no longer than young
+ * ones may. Where chances come it is a safety net: no longer than one at a chance, either, and
+ * never so low that it would come before the chances do. */
 static int32_t net(const struct policy *policy)
 {
 	const struct policy_limits *limits = &policy->limits;
-	uint64_t most_ns = limits->young_ns && limits->young_ns < limits->budget_ns
-			       ? limits->young_ns
-			       : limits->budget_ns;
-	double objects = (double)most_ns / late_cost(policy);
+	bool chances = limits->idle && !policy->fallen_back;
+	int32_t most = chances ? limits->net : limits->top;
+	int32_t least = chances ? NET_LEAST : limits->own[0];
+	uint64_t most_ns = limits->young_ns;
+	double objects;
 
-	if (!limits->idle || limits->net <= limits->top)
-		return limits->net;
+	if (chances && (!most_ns || limits->budget_ns < most_ns))
+		most_ns = limits->budget_ns;
+	if (!most_ns || (chances && most <= limits->top) ||
+	    (limits->asked && policy->late_cost <= 0))
+		return most;
+	objects = (double)most_ns / late_cost(policy);
 	/* What more of them would cost is a guess: twice as many as were measured. */
 	if (policy->late_cost > 0 && objects > 2. * policy->late_batch)
 		objects = 2. * policy->late_batch;
-	if (policy->late_cost > 0)
-		return within(objects, NET_LEAST, limits->net);
-	if (objects > 2. * policy->young_due)
-		objects = 2. * policy->young_due;
-	return within(objects, NET_UNMEASURED, limits->net);
+	if (policy->late_cost <= 0 && chances) {
+		least = NET_UNMEASURED;
+		if (objects > 2. * policy->young_due)
+			objects = 2. * policy->young_due;
+	}
+	return within(objects, least < most ? least : most, most);
 }
 
 /* A young collection was measured. */
 static void stretch_net(struct policy *policy)
 {
-	if (policy->limits.idle && !policy->fallen_back && policy->guard != GCPRELOAD_GUARD_LIMIT)
+	if (policy->guard != GCPRELOAD_GUARD_LIMIT && !policy->unguarded)
 		policy->threshold0 = net(policy);
 	if (policy->limits.idle && policy->young_due > policy->threshold0 / 2)
 		policy->young_due = within(policy->threshold0 / 2., 700, policy->young_due);
@@ -158,7 +182,6 @@ void policy_begin(struct policy *policy, const struct policy_limits *limits, uin
 {
 	memset(policy, 0, sizeof *policy);
 	policy->limits = *limits;
-	policy->threshold0 = net(policy);
 	policy->young_due = DUE_AT_FIRST;
 	policy->frozen = frozen;
 	policy->full_ns = now;
@@ -166,6 +189,7 @@ void policy_begin(struct policy *policy, const struct policy_limits *limits, uin
 	policy->chance_ns = now;
 	policy->seen_ns = now;
 	measure(&policy->old_cost, ready_ns, frozen, MEAN);
+	policy->threshold0 = net(policy);
 	own_full_collections(policy);
 }
 
@@ -173,8 +197,11 @@ static bool old_is_due(const struct policy *policy, uint64_t now)
 {
 	uint64_t grown = policy->old - policy->old_at_full;
 
-	return policy->old > policy->old_at_full && grown >= OLD_LEAST &&
-	       grown >= policy->old_at_full / 4 && now - policy->full_ns >= policy->full_wait_ns;
+	if (gcpreload_elapsed(policy->full_ns, now) < policy->full_wait_ns)
+		return false;
+	return policy->count2 >= COUNT2_MOST ||
+	       (policy->old > policy->old_at_full && grown >= OLD_LEAST &&
+		grown >= policy->old_at_full / 4);
 }
 
 /* Where collections run in requests, the young ones of these come first. */
@@ -187,7 +214,8 @@ static int64_t young_due(const struct policy *policy)
 
 bool policy_expects(struct policy *policy, uint64_t now)
 {
-	double count0 = (double)policy->seen + policy->rate * (double)(now - policy->seen_ns);
+	double count0 =
+	    (double)policy->seen + policy->rate * (double)gcpreload_elapsed(policy->seen_ns, now);
 
 	if (now >= policy->paused_until_ns &&
 	    (policy->guard_full || old_is_due(policy, now) || policy->rate <= 0 ||
@@ -209,7 +237,10 @@ enum policy_due policy_due(struct policy *policy, uint64_t now,
 			   const int64_t counts[GCPRELOAD_GENERATIONS], int *generation)
 {
 	policy->chance_ns = now;
+	policy->had_chance = true;
 	policy->unreached = 0;
+	policy->count2 = counts[2];
+	own_full_collections(policy);
 	seen(policy, now, counts[0]);
 	if (policy->guard_full || old_is_due(policy, now))
 		*generation = 2;
@@ -234,7 +265,7 @@ enum policy_due policy_due(struct policy *policy, uint64_t now,
 
 bool policy_recount_due(const struct policy *policy, uint64_t now)
 {
-	return now - policy->recount_ns >= RECOUNT_NS;
+	return gcpreload_elapsed(policy->recount_ns, now) >= RECOUNT_NS;
 }
 
 void policy_recounted(struct policy *policy, uint64_t now, uint64_t old)
@@ -260,7 +291,7 @@ static void survived(struct policy *policy, int generation, int64_t count0, uint
 /* It waits after all. */
 static void climb_back(struct policy *policy)
 {
-	policy->fallen_back = false;
+	policy->fallen_back = policy->unguarded = false;
 	if (policy->guard != GCPRELOAD_GUARD_LIMIT)
 		policy->threshold0 = net(policy);
 	own_full_collections(policy);
@@ -288,8 +319,10 @@ void policy_collected(struct policy *policy, uint64_t now, int generation, int64
 
 	survived(policy, generation, count0, collected);
 	seen(policy, now, 0);
-	if (policy->fallen_back)
+	policy->count2 = generation == 2 ? 0 : policy->count2 + generation;
+	if (policy->fallen_back || policy->unguarded)
 		climb_back(policy);
+	own_full_collections(policy);
 	if (generation == 2) {
 		full_collected(policy, now, collected, duration);
 		return;
@@ -307,47 +340,27 @@ void policy_collected(struct policy *policy, uint64_t now, int generation, int64
 	stretch_net(policy);
 }
 
-/* threshold0 so that young pauses stay under the limit: shorter after two that were longer,
- * longer after many that were far below. */
-static void adapt(struct policy *policy, uint64_t duration)
-{
-	int32_t before = policy->threshold0;
-	int32_t most = policy->limits.top;
-
-	if (duration > policy->limits.young_ns) {
-		policy->short_ones = 0;
-		if (++policy->too_long < TOO_LONG_TIMES)
-			return;
-		policy->too_long = 0;
-		policy->threshold0 =
-		    within((double)before * (double)policy->limits.young_ns / (double)duration,
-			   policy->limits.own[0], before);
-		return;
-	}
-	policy->too_long = 0;
-	if (duration > policy->limits.young_ns / 4) {
-		policy->short_ones = 0;
-	} else if (before < most && ++policy->short_ones >= SHORT_TIMES) {
-		policy->short_ones = 0;
-		policy->threshold0 = within(before * 1.5, before, most);
-	}
-}
-
 /* As mode freeze, begun with what is known of the cost. */
 static void fall_back(struct policy *policy)
 {
-	double objects = policy->limits.young_ns
-			     ? (double)policy->limits.young_ns / late_cost(policy)
-			     : policy->limits.top;
-
 	policy->fallen_back = true;
-	policy->threshold0 = within(objects, policy->limits.own[0], policy->limits.top);
+	policy->threshold0 = net(policy);
+	own_full_collections(policy);
+}
+
+/* Nobody can make the guard's collection: the main thread is blocked in C, and no wait is a place.
+ */
+static void leave_unguarded(struct policy *policy)
+{
+	policy->unguarded = true;
+	policy->threshold0 = policy->limits.own[0];
 	own_full_collections(policy);
 }
 
 bool policy_out_of_reach(const struct policy *policy, uint64_t now)
 {
-	return policy->limits.idle && !policy->fallen_back && now - policy->chance_ns >= BUSY_NS;
+	return policy->limits.idle && !policy->fallen_back &&
+	       gcpreload_elapsed(policy->chance_ns, now) >= BUSY_NS;
 }
 
 bool policy_unreached(struct policy *policy, uint64_t now)
@@ -366,26 +379,28 @@ bool policy_automatic(struct policy *policy, uint64_t now, int generation, uint6
 	survived(policy, generation, policy->threshold0, collected);
 	seen(policy, now, policy->threshold0);
 	seen(policy, now, 0);
+	policy->count2 = generation == 2 ? 0 : policy->count2 + generation;
+	if (policy->guard_full && !policy->unguarded &&
+	    gcpreload_elapsed(policy->guard_ns, now) >= UNGUARDED_NS)
+		leave_unguarded(policy);
 	own_full_collections(policy);
 	if (generation == 2) {
 		policy->full_ns = now;
 		return policy->threshold2 != before2;
 	}
 	if (++policy->unreached >= UNREACHED_AT_MOST && policy->limits.idle &&
-	    !policy->fallen_back && now - policy->chance_ns >= UNREACHED_NS)
+	    !policy->fallen_back && !policy->unguarded &&
+	    gcpreload_elapsed(policy->chance_ns, now) >= UNREACHED_NS)
 		fall_back(policy);
 	measure(&policy->late_cost, duration, (uint64_t)before, WORST);
 	policy->late_batch = before;
-	if (policy->limits.idle && !policy->fallen_back)
-		stretch_net(policy);
-	else if (policy->limits.young_ns && policy->guard != GCPRELOAD_GUARD_LIMIT)
-		adapt(policy, duration);
+	stretch_net(policy);
 	return policy->threshold0 != before || policy->threshold2 != before2;
 }
 
 bool policy_machine_due(const struct policy *policy, uint64_t now)
 {
-	return now - policy->machine_ns >= MACHINE_EVERY_NS;
+	return gcpreload_elapsed(policy->machine_ns, now) >= MACHINE_EVERY_NS;
 }
 
 static void look_at_quota(struct policy *policy, uint64_t now, uint64_t throttled)
@@ -408,6 +423,15 @@ static bool near_the_limit(const struct policy *policy, const struct policy_mach
 	return machine->limit && (double)machine->used > part * (double)machine->limit;
 }
 
+void policy_grown(struct policy *policy, uint64_t now)
+{
+	if (!policy->guard_full)
+		policy->guard_ns = now;
+	policy->guard_full = true;
+	if (policy->guard == GCPRELOAD_GUARD_NONE)
+		policy->guard = GCPRELOAD_GUARD_GROWTH;
+}
+
 bool policy_machine(struct policy *policy, uint64_t now, const struct policy_machine *machine)
 {
 	int32_t before = policy->threshold0;
@@ -421,19 +445,20 @@ bool policy_machine(struct policy *policy, uint64_t now, const struct policy_mac
 	if (near_the_limit(policy, machine)) {
 		/* As the interpreter would have it, until there is room again. */
 		if (policy->guard != GCPRELOAD_GUARD_LIMIT)
-			policy->guard_full = true;
+			policy_grown(policy, now);
 		policy->guard = GCPRELOAD_GUARD_LIMIT;
 		policy->threshold0 = policy->limits.own[0];
 		own_full_collections(policy);
 	} else if (policy->guard == GCPRELOAD_GUARD_LIMIT) {
 		policy->guard = GCPRELOAD_GUARD_NONE;
-		policy->threshold0 = policy->limits.top;
+		policy->threshold0 = net(policy);
 		own_full_collections(policy);
 	} else if ((double)machine->resident >
 		       GROWTH_FACTOR * (double)policy->resident + (double)GROWTH_BYTES &&
-		   policy->old > policy->old_at_full && now - policy->full_ns >= FULL_GUARD_NS) {
-		policy->guard = GCPRELOAD_GUARD_GROWTH;
-		policy->guard_full = true;
+		   policy->old > policy->old_at_full &&
+		   gcpreload_elapsed(policy->full_ns, now) >= FULL_LEAST_NS &&
+		   gcpreload_elapsed(policy->full_ns, now) >= policy->guard_took_ns * GUARD_SHARE) {
+		policy_grown(policy, now);
 	}
 	return policy->guard_full || policy->threshold0 != before;
 }
@@ -442,6 +467,7 @@ void policy_guarded(struct policy *policy, uint64_t now, uint64_t resident, uint
 		    uint64_t duration)
 {
 	policy->guard_full = false;
+	policy->guard_took_ns = duration;
 	policy_collected(policy, now, 2, 0, collected, duration);
 	if (policy->guard != GCPRELOAD_GUARD_GROWTH)
 		return;
@@ -449,6 +475,15 @@ void policy_guarded(struct policy *policy, uint64_t now, uint64_t resident, uint
 	/* What is left is in use: growth is counted from there. */
 	if (resident > policy->resident)
 		policy->resident = resident;
+}
+
+void policy_all_frozen(struct policy *policy, uint64_t now)
+{
+	policy->frozen += policy->old;
+	policy->old = policy->old_at_full = 0;
+	policy->count2 = 0;
+	policy->full_ns = now;
+	own_full_collections(policy);
 }
 
 /* Long enough for the largest application; a program that is not a server gets its collector

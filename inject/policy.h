@@ -19,6 +19,7 @@ struct policy_limits {
 	int32_t own[GCPRELOAD_GENERATIONS]; /* the interpreter's own thresholds */
 	int32_t top; /* threshold0 where collections run in requests: never higher */
 	int32_t net; /* threshold0 where they run at chances */
+	bool asked;  /* top is what the settings ask for, and stands until something was measured */
 	bool idle;   /* mode idle; else only threshold0 is adapted */
 };
 
@@ -33,7 +34,9 @@ struct policy_machine {
 struct policy {
 	struct policy_limits limits;
 	int32_t threshold0; /* what it should be now */
-	int32_t threshold2; /* the same; POLICY_NEVER: full collections are ours alone */
+	int32_t threshold2; /* the same */
+	bool leased;	    /* it is ahead of what the interpreter's own would be */
+	int64_t count2; /* collections of generation 1 since the last full one, as far as we know */
 	int32_t young_due;  /* count0 from which a young collection is worth a chance */
 	double young_cost;  /* ns an object at a chance, 0: not known yet */
 	double late_cost;   /* the same of automatic ones, of which more has waited for longer */
@@ -53,16 +56,21 @@ struct policy {
 	uint64_t resident;     /* what the memory is compared with */
 	uint64_t throttled_ns; /* as last seen */
 	uint64_t paused_until_ns;
-	uint64_t pause_ns; /* of the quota's back-off */
-	uint32_t too_long; /* young pauses above the limit, one after the other */
-	uint32_t short_ones;
+	uint64_t pause_ns;  /* of the quota's back-off */
+	bool had_chance;    /* there is a wait that is known to be the server's */
 	uint32_t unreached; /* automatic collections since the last chance */
 	bool fallen_back;   /* this process never waits: as mode freeze, adapted */
 	enum gcpreload_guard guard;
-	bool guard_full; /* the guard wants a full collection, wherever it is */
+	bool guard_full;	/* the guard wants a full collection, wherever it is */
+	uint64_t guard_ns;	/* since when */
+	uint64_t guard_took_ns; /* the last time */
+	bool unguarded;		/* and nobody could make it: as the interpreter would have it */
 };
 
-#define POLICY_NEVER INT32_MAX
+/* Where full collections are ours, threshold2 is so many collections of generation 1 ahead, and
+ * moved on by each chance and each collection that we see. Where we see none any more, for whatever
+ * reason, the interpreter's own come back by themselves. */
+#define POLICY_LEASE 20
 
 enum policy_due {
 	POLICY_NOTHING,
@@ -97,6 +105,9 @@ bool policy_expects(struct policy *policy, uint64_t now);
 bool policy_recount_due(const struct policy *policy, uint64_t now);
 void policy_recounted(struct policy *policy, uint64_t now, uint64_t old);
 
+/* Everything was looked at, and is frozen now. */
+void policy_all_frozen(struct policy *policy, uint64_t now);
+
 /* Whether chances have stayed away for so long that collections must run in requests again. */
 bool policy_out_of_reach(const struct policy *policy, uint64_t now);
 
@@ -105,6 +116,10 @@ bool policy_unreached(struct policy *policy, uint64_t now);
 
 /* Whether the machine is to be looked at: reading its files costs, once a second is enough. */
 bool policy_machine_due(const struct policy *policy, uint64_t now);
+
+/* The memory has grown, or descriptors become few, and a full collection would tell whether garbage
+ * holds them (growth.h). */
+void policy_grown(struct policy *policy, uint64_t now);
 
 /* What was found. True: the thresholds should be something else now, or the guard wants a full
  * collection (policy->guard_full). */
@@ -123,7 +138,7 @@ void policy_startup_begin(struct policy_startup *startup, uint64_t now,
 const char *policy_startup_over(const struct policy_startup *startup, uint64_t now,
 				const struct policy_machine *machine);
 
-/* The guard's full collection was made. */
+/* The guard's full collection was made, or a young one was enough. */
 void policy_guarded(struct policy *policy, uint64_t now, uint64_t resident, uint64_t collected,
 		    uint64_t duration);
 

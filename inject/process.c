@@ -7,7 +7,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "inject/act.h"
 #include "inject/idle.h"
+#include "inject/machine.h"
 #include "inject/module.h"
 #include "inject/observer.h"
 #include "inject/sample.h"
@@ -19,6 +21,7 @@
 
 #define OBSERVE_BEFORE_FILE_NS 2000000000ull
 #define LOOK_EVERY_NS	       1000000000ull
+#define UNANSWERED_NS	       1000000000ull
 
 struct process process;
 const struct gcpreload_policy *policy;
@@ -27,8 +30,18 @@ static bool attached_late;
 
 static void begin_process(void)
 {
+	static bool begun; /* in an ancestor */
+	struct growth inherited;
+
 	memset(&process, 0, sizeof process);
 	process.mode = policy->mode;
+	process.thresholds_due = true;
+	if (begun) {
+		machine_growth(&inherited);
+		process.resident_at_fork = inherited.resident;
+	}
+	begun = true;
+	act_begin_process();
 	idle_end();
 	process.status.sample = sample_decide(policy);
 	if (process.status.sample == GCPRELOAD_SAMPLE_UNTUNED)
@@ -58,10 +71,25 @@ void process_observes(void)
 				 : "GCPRELOAD_MODE=observe");
 }
 
+/* What a process inherits must be right for one that never waits, is never ready, and has nobody
+ * who looks after it. In a callback that interpreters share, the current one may be another. */
+static void give_back_if_due(void)
+{
+	PyObject *gc = py_in_main_interpreter() ? module_gc() : NULL;
+
+	if (gc) {
+		tuner_begin_process(gc);
+		process.thresholds_due = false;
+	}
+	py_drop(gc);
+}
+
 void process_begin_if_new(void)
 {
-	if (!ring_load(&gcpreload_self->inject))
+	if (__builtin_expect(!ring_load(&gcpreload_self->inject), 0))
 		begin_process();
+	if (__builtin_expect(process.thresholds_due, 0))
+		give_back_if_due();
 }
 
 void process_update(void)
@@ -91,8 +119,15 @@ bool process_publish(void)
 	return false;
 }
 
+static void observe_now(void)
+{
+	process_observes();
+	process_publish();
+}
+
 /* In a process that only observes, nothing else ever decides to make the file. Not from here:
- * making it takes longer than a collection should. */
+ * making it takes longer than a collection should, unless the main thread blocks and runs no
+ * pending call. */
 static void tick(uint64_t now_ns, const struct gcpreload_event *event)
 {
 	process_begin_if_new();
@@ -102,6 +137,9 @@ static void tick(uint64_t now_ns, const struct gcpreload_event *event)
 	    process.status.state == GCPRELOAD_STATE_STARTING &&
 	    now_ns > gcpreload_ring_attached_ns() + OBSERVE_BEFORE_FILE_NS)
 		process.observed_enough = gcpreload_inject_soon();
+	else if (process.observed_enough && process.status.state == GCPRELOAD_STATE_STARTING &&
+		 now_ns > gcpreload_ring_attached_ns() + OBSERVE_BEFORE_FILE_NS + UNANSWERED_NS)
+		observe_now();
 	if (process.status.state == GCPRELOAD_STATE_READY &&
 	    now_ns > process.looked_ns + LOOK_EVERY_NS && gcpreload_inject_soon())
 		process.looked_ns = now_ns;
@@ -112,13 +150,13 @@ static void tick(uint64_t now_ns, const struct gcpreload_event *event)
 static void look_again(void)
 {
 	PyObject *gc = module_gc();
-	const char *word = gc ? tuner_applications_word_later(gc) : NULL;
+	const char *why;
 
-	py_drop(gc);
-	if (word) {
-		tuner_stand_back(word);
+	if (gc && tuner_may_still(gc, &why) == TUNER_NEVER) {
+		tuner_stand_back(gc, why);
 		process_update();
 	}
+	py_drop(gc);
 }
 
 void process_act(void)
@@ -135,8 +173,7 @@ void process_act(void)
 	}
 	if (!process.observed_enough || process.status.state != GCPRELOAD_STATE_STARTING)
 		return;
-	process_observes();
-	process_publish();
+	observe_now();
 }
 
 void process_attached(bool late)

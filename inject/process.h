@@ -14,8 +14,14 @@ struct process {
 	bool no_ring;		  /* it was tried, and said */
 	bool observed_enough;	  /* asked to publish that it only observes */
 	uint64_t looked_ns;	  /* last look whether the application has begun to tune */
-	bool idle_asked;	  /* idle_act is to be called soon */
-	bool in_greenlet;	  /* readiness was given to the event loop and has not run yet */
+	uint64_t
+	    off_since_ns; /* gc was seen disabled or debugged, and at each look since; 0: not */
+	bool froze;	  /* gc.freeze() was called by us, in this process */
+	bool thawed;	  /* by a command: not frozen again by itself */
+	uint64_t resident_at_fork; /* bytes; 0: not forked, or unknown */
+	bool thresholds_due;	   /* the parent's are still to be given back */
+	bool idle_asked;	   /* idle_act is to be called soon */
+	bool in_greenlet;	   /* readiness was given to the event loop and has not run yet */
 };
 
 extern struct process process;

@@ -32,20 +32,33 @@ void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELO
 /* How much was frozen by us, here or in an ancestor, or by the interpreter. */
 int64_t tuner_frozen(void);
 
-/* Why the application's own word must win, or NULL: gc disabled or debugged, thresholds that
- * are neither the interpreter's nor ours, objects frozen by others. GCPRELOAD_FORCE overrides. */
-const char *tuner_applications_word(PyObject *gc);
+/* Whether the application leaves its collector to us; if not, *why says what it did. */
+enum tuner_may {
+	TUNER_MAY,
+	/* gc is disabled or debugged at this moment. Libraries do that for some milliseconds, in
+	 * any thread; after some seconds it is the application's word. */
+	TUNER_NOT_NOW,
+	/* The application's own word: the same for good, thresholds that are neither the
+	 * interpreter's nor ours, objects frozen by others. GCPRELOAD_FORCE overrides. */
+	TUNER_NEVER,
+};
+
+enum tuner_may tuner_may(PyObject *gc, const char **why);
 
 /* The same for a look now and then: gc.get_freeze_count() walks all that is frozen, 9 ms for a
  * million objects, so it is not asked. */
-const char *tuner_applications_word_later(PyObject *gc);
+enum tuner_may tuner_may_still(PyObject *gc, const char **why);
 
-/* Before a worker stands back that has decided nothing yet: what its parent froze for it goes
- * back to the collector, unless the application has frozen more. */
-void tuner_give_back(PyObject *gc);
+/* Leaves the collector alone for good. Nothing of ours stays in it: thresholds that are still those
+ * we set go back, and what we froze is unfrozen. reason: see above. */
+void tuner_stand_back(PyObject *gc, const char *reason);
 
-/* Leaves the collector alone for good; restores nothing. reason: see above. */
-void tuner_stand_back(const char *reason);
+/* In a forked child: the interpreter's own thresholds, until the child is ready itself. What its
+ * parent froze stays so, or the child's collections would make its pages the child's own. */
+void tuner_begin_process(PyObject *gc);
+
+/* What of the program is not as it would like with us, for the status: "", or a text that stays. */
+const char *tuner_limits(void);
 
 /* collect, freeze, thresholds: the whole recipe. */
 enum gcpreload_acted tuner_tune(PyObject *gc);
@@ -53,10 +66,14 @@ enum gcpreload_acted tuner_tune(PyObject *gc);
 /* Other thresholds, after tuner_tune; where GCPRELOAD_THRESHOLDS names a third one, that stays. */
 bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2);
 
+/* A full collection of all there is, of what we froze, too; what is left is frozen again. False
+ * where what is frozen is an ancestor's, whose pages it would make this process's own. */
+bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause);
+
 /* collect and freeze only. */
 void tuner_freeze_before_fork(PyObject *gc);
 
-/* Unfreezes what we froze and puts the thresholds back. */
+/* Nothing of ours stays in the collector, as tuner_stand_back. */
 void tuner_thaw(PyObject *gc);
 
 #endif

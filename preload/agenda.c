@@ -8,9 +8,13 @@
 #include <string.h>
 
 #include "preload/control.h"
+#include "preload/listeners.h"
 #include "preload/ready.h"
+#include "ring/clock.h"
 
 #define REOPENED_AT_MOST 8
+#define CHECK_EVERY_NS	 1000000000ull
+#define UNANSWERED_NS	 1000000000ull
 #define LOOK_EVERY_NS	 100000000ull /* for an import, which needs the GIL to be seen */
 
 enum stage { WAITING, BASELINE, DONE };
@@ -26,13 +30,14 @@ static struct {
 	enum stage stage;
 	uint64_t due_ns; /* 0: nothing fired yet */
 	const char *fired;
-	bool anywhere; /* need not wait for a server's wait */
-	bool soon;     /* gcpreload_inject_soon was asked */
+	bool anywhere;	  /* need not wait for a server's wait */
+	bool soon;	  /* gcpreload_inject_soon was asked ... */
+	uint64_t soon_ns; /* ... at this time */
 	uint64_t looked_ns;
+	uint64_t checked_ns;
 	uint64_t accepted;
 	bool accepts_fired;
 	unsigned reopened;
-	bool listened;
 	bool is_parent;
 } agenda;
 
@@ -82,19 +87,29 @@ void agenda_begin_process(void)
 		agenda_fire(TRIGGER_FORK, "fork, in the child");
 }
 
-void agenda_fire(enum trigger_kind kind, const char *text)
+static void fire(enum trigger_kind kind, const char *text, uint64_t after_ns, bool anywhere)
 {
 	const struct trigger *trigger = triggers ? trigger_find(triggers, kind) : NULL;
 	uint64_t due;
 
 	if (!trigger || agenda.stage != WAITING)
 		return;
-	due = gcpreload_ring_now() + trigger->after_ns;
+	due = gcpreload_ring_now() + trigger->after_ns + after_ns;
 	if (agenda.due_ns && agenda.due_ns <= due)
 		return;
 	agenda.due_ns = due;
 	agenda.fired = text;
-	agenda.anywhere = kind != TRIGGER_AUTO && kind != TRIGGER_ACCEPTS;
+	agenda.anywhere = anywhere;
+}
+
+void agenda_fire(enum trigger_kind kind, const char *text)
+{
+	fire(kind, text, 0, kind != TRIGGER_AUTO && kind != TRIGGER_ACCEPTS);
+}
+
+void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t after_ns)
+{
+	fire(kind, text, after_ns, true);
 }
 
 void agenda_reopen(void)
@@ -138,10 +153,11 @@ static void look(uint64_t now)
 	if (agenda.stage != WAITING || !triggers)
 		return;
 	trigger = trigger_find(triggers, TRIGGER_DELAY);
-	if (trigger && now - started_ns >= trigger->number)
+	if (trigger && gcpreload_elapsed(started_ns, now) >= trigger->number)
 		agenda_fire(TRIGGER_DELAY, "delay");
 	trigger = trigger_find(triggers, TRIGGER_IMPORT);
-	if (trigger && !agenda.due_ns && now - agenda.looked_ns >= LOOK_EVERY_NS) {
+	if (trigger && !agenda.due_ns &&
+	    gcpreload_elapsed(agenda.looked_ns, now) >= LOOK_EVERY_NS) {
 		agenda.looked_ns = now;
 		if (gcpreload_inject_imported(trigger->module))
 			agenda_fire(TRIGGER_IMPORT, "import");
@@ -198,8 +214,13 @@ enum gcpreload_acted agenda_at_wait(void)
 	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
 
 	look(now);
-	if (is_due(now))
+	if (is_due(now)) {
 		acted = act(now);
+	} else if (agenda.stage == DONE &&
+		   gcpreload_elapsed(agenda.checked_ns, now) >= CHECK_EVERY_NS) {
+		agenda.checked_ns = now;
+		gcpreload_inject_check();
+	}
 	return acted == GCPRELOAD_ACTED_LOOKED ? take_command(now) : acted;
 }
 
@@ -207,9 +228,16 @@ void agenda_tick(uint64_t now)
 {
 	ready_begin_if_new();
 	look(now);
-	if (agenda.soon || !((is_due(now) && agenda.anywhere) || control_pending(now)))
+	if (!((is_due(now) && agenda.anywhere) || control_pending(now)))
 		return;
-	agenda.soon = gcpreload_inject_soon();
+	if (!agenda.soon) {
+		agenda.soon = gcpreload_inject_soon();
+		agenda.soon_ns = now;
+	} else if (gcpreload_elapsed(agenda.soon_ns, now) >= UNANSWERED_NS) {
+		/* The main thread blocks in C, in a lock (gRPC's servers): here, where the GIL is
+		 * held. A collection within one does nothing; freezing does. */
+		agenda_at_wait();
+	}
 }
 
 void agenda_act(void)
@@ -219,12 +247,20 @@ void agenda_act(void)
 	agenda_at_wait();
 }
 
+/* A process that waits on its sockets itself forks for jobs; one that nobody waits on in here is
+ * for those who are forked. */
+static bool makes_workers(void)
+{
+	return triggers && trigger_find(triggers, TRIGGER_AUTO) && !ready_serves() &&
+	       listeners_for_workers();
+}
+
 void agenda_before_fork(void)
 {
 	bool asked = triggers && trigger_find(triggers, TRIGGER_FORK);
 
 	ready_begin_if_new();
-	if (!asked && !(agenda.listened && triggers && trigger_find(triggers, TRIGGER_AUTO)))
+	if (!asked && !makes_workers())
 		return;
 	gcpreload_inject_prefork(asked ? "fork" : "auto: fork");
 	preforked = preforked || asked;
@@ -233,13 +269,8 @@ void agenda_before_fork(void)
 
 void agenda_before_c_fork(void)
 {
-	if (agenda.listened && triggers && trigger_find(triggers, TRIGGER_AUTO))
+	if (makes_workers())
 		gcpreload_inject_prefork_from_c("auto: fork");
-}
-
-void agenda_listened(void)
-{
-	agenda.listened = true;
 }
 
 bool agenda_is_parent(void)

@@ -29,6 +29,9 @@ void agenda_begin_process(void);
 /* Something happened that may be a trigger; text says what, and stays. */
 void agenda_fire(enum trigger_kind kind, const char *text);
 
+/* The same, where no wait is a place to act: after so long, and then at the next occasion. */
+void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t after_ns);
+
 /* The process may become ready once more. */
 void agenda_reopen(void);
 
@@ -48,9 +51,6 @@ void agenda_before_fork(void);
 
 /* fork() in C, of a host whose workers are not made by os.fork(). */
 void agenda_before_c_fork(void);
-
-/* This process has called listen(): os.fork() makes its workers. */
-void agenda_listened(void);
 
 /* Whether it has forked since it listened: a parent, which serves nothing itself. */
 bool agenda_is_parent(void);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "preload/log.h"
+#include "ring/clock.h"
 #include "ring/writer.h"
 
 #define EVERY_NS 1000000000ull
@@ -38,7 +39,7 @@ bool control_pending(uint64_t now_ns)
 
 	if (waiting.serial)
 		return true;
-	if (now_ns - looked_ns < EVERY_NS)
+	if (gcpreload_elapsed(looked_ns, now_ns) < EVERY_NS)
 		return false;
 	looked_ns = now_ns;
 	n = gcpreload_ring_control(text, sizeof text, &why);

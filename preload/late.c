@@ -11,6 +11,7 @@
 #include "preload/next.h"
 #include "preload/ready.h"
 #include "preload/start.h"
+#include "ring/clock.h"
 
 #define EXPORT	 __attribute__((visibility("default")))
 #define TRIES	 60
@@ -90,7 +91,7 @@ bool late_attach(void)
 	void *handle;
 
 	if (read_now(&attached) || start_python_found() || read_now(&tries) >= TRIES ||
-	    now - last < EVERY_NS ||
+	    gcpreload_elapsed(last, now) < EVERY_NS ||
 	    !__atomic_compare_exchange_n(&tried_ns, &last, now, false, __ATOMIC_ACQ_REL,
 					 __ATOMIC_ACQUIRE))
 		return read_now(&attached);

@@ -2,38 +2,35 @@
 #include "preload/ready.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "inject/inject.h"
 #include "preload/agenda.h"
+#include "preload/caller.h"
 #include "preload/late.h"
+#include "preload/listeners.h"
 #include "ring/barrier.h"
 
-/* Until a process is ready, each descriptor of a poll costs a system call: look at few, and not
- * at every call. */
-#define LOOK_AT		  8
 #define LOOK_EVERY_NS	  1000000ull
-#define COMMANDS_EVERY_NS 1000000000ull
-/* What is due in mode idle is looked at under the GIL, in some microseconds. */
-#define CHANCES_EVERY_NS  2000000ull
 #define HELPER_SETTLES_NS 10000000000ull
+#define SERVERS		  8
 
 volatile int ready_urgent;
 bool ready_counts_accepts;
 __thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-exec")));
 
-/* A socket that a thread waits on, alone or through an epoll set. */
+/* A listening socket that a thread waits on, alone or through an epoll set, and whose code does. */
 struct armed {
 	bool set;
 	int epoll; /* -1: waited on directly */
 	int fd;
 	pthread_t thread;
+	struct caller by;
 };
 
 /* Asked once in each thread of each process: gettid() costs more than the rest of a look. */
@@ -45,8 +42,8 @@ static __thread struct {
 
 /* Of this process. */
 static struct {
-	bool listened; /* and nothing was armed since */
-	struct armed server;
+	struct armed servers[SERVERS];
+	unsigned next_server;
 	/* A listener in another thread counts later, if nothing else happens: see helper(). */
 	struct armed helper;
 	uint64_t helper_since_ns;
@@ -57,12 +54,14 @@ static struct {
 static void begin_process(void)
 {
 	memset(&here, 0, sizeof here);
+	listeners_begin_process();
 	epoch++;
 	ready_urgent = 0;
 	ready_next_look_ns = 0;
-	ring_store(&gcpreload_self->settled, READY_LOOK);
-	ring_store(&gcpreload_self->preload, 1);
 	agenda_begin_process();
+	ring_store(&gcpreload_self->preload, 1);
+	/* Last: from here on other threads look. */
+	ring_publish(&gcpreload_self->settled, READY_LOOK);
 }
 
 void ready_start(void)
@@ -95,76 +94,100 @@ static void looked(bool blocks)
 	if (!blocks && gcpreload_inject_wants_chances())
 		return;
 	ready_next_look_ns =
-	    ready_coarse_now() + (ready_looking()		     ? LOOK_EVERY_NS
-				  : gcpreload_inject_wants_chances() ? CHANCES_EVERY_NS
-								     : COMMANDS_EVERY_NS);
+	    ready_coarse_now() + (ready_looking() ? LOOK_EVERY_NS : gcpreload_inject_looks_every());
 }
 
-/* multiprocessing listens for its own children: on "listener-PID-N" of the abstract namespace, or
- * on a file in a directory of its own, "listener-..." and of late "sock-...". */
-#define MULTIPROCESSINGS_DIR "/pymp-XXXXXXXX"
-
-static bool multiprocessings_own(int fd)
+/* The number of a set or socket may have become another thing's: a driver's, waited on under its
+ * mutex. So the code must be the same, the socket must listen, and the set must hold it. */
+static bool waits_on(struct armed *armed, int epoll, int fd, const void *caller)
 {
-	struct sockaddr_un address;
-	socklen_t length = sizeof address - 1;
-	const char *path = address.sun_path, *file;
-
-	memset(&address, 0, sizeof address);
-	if (getsockname(fd, (struct sockaddr *)&address, &length) < 0 ||
-	    address.sun_family != AF_UNIX)
+	if (!armed->set || armed->epoll != epoll || (epoll < 0 && armed->fd != fd) ||
+	    !pthread_equal(armed->thread, pthread_self()) || !caller_is_same(&armed->by, caller))
 		return false;
-	if (!*path)
-		return strncmp(path + 1, "listener-", 9) == 0;
-	file = strrchr(path, '/');
-	return file && file - path >= (ssize_t)strlen(MULTIPROCESSINGS_DIR) &&
-	       strncmp(file - strlen(MULTIPROCESSINGS_DIR), "/pymp-", strlen("/pymp-")) == 0;
+	if (!listeners_serves(armed->fd)) {
+		armed->set = false;
+		return false;
+	}
+	return epoll < 0 || listeners_in_set(epoll, armed->fd);
 }
 
-static bool serves(int fd)
+/* The server that waits, or NULL. */
+static struct armed *server_at(int epoll, int fd, const void *caller)
 {
-	int listening = 0;
-	socklen_t length = sizeof listening;
+	int i;
 
-	return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening &&
-	       !multiprocessings_own(fd);
+	for (i = 0; i < SERVERS; i++)
+		if (waits_on(&here.servers[i], epoll, fd, caller))
+			return &here.servers[i];
+	return NULL;
 }
 
-static bool waits_on(const struct armed *armed, int epoll, int fd)
+bool ready_serves(void)
 {
-	return armed->set && pthread_equal(armed->thread, pthread_self()) &&
-	       armed->epoll == epoll && (epoll >= 0 || armed->fd == fd);
+	int i;
+
+	for (i = 0; i < SERVERS; i++)
+		if (here.servers[i].set)
+			return true;
+	return false;
 }
 
-static void arm(struct armed *armed, int epoll, int fd)
+static void arm(struct armed *armed, int epoll, int fd, const struct caller *by)
 {
-	*armed = (struct armed){ .set = true, .epoll = epoll, .fd = fd, .thread = pthread_self() };
+	*armed = (struct armed){
+		.set = true, .epoll = epoll, .fd = fd, .thread = pthread_self(), .by = *by
+	};
+	listeners_waited_on(fd);
 }
 
-static void arm_server(int epoll, int fd, const char *how)
+/* The place of the same set or socket, of one that is closed, or of the oldest. */
+static struct armed *place_for(int epoll, int fd)
 {
-	arm(&here.server, epoll, fd);
-	here.listened = false;
-	ready_urgent = 1;
-	agenda_fire(TRIGGER_AUTO, how);
+	struct armed *armed, *closed = NULL;
+	int i;
+
+	for (i = 0; i < SERVERS; i++) {
+		armed = &here.servers[i];
+		if (armed->set && armed->epoll == epoll && armed->fd == fd)
+			return armed;
+		if (!armed->set || !listeners_serves(armed->fd))
+			closed = armed;
+	}
+	return closed ? closed : &here.servers[here.next_server++ % SERVERS];
 }
 
-/* The descriptor's number may have become another thing's: a driver's connection, polled under
- * its mutex. */
-static bool still_serves(void)
+/* Whose waits are no place to act in is ready all the same: what is due is done elsewhere, once the
+ * socket has not turned out to be a driver's own while the application was still being loaded. */
+static struct armed *arm_server(int epoll, int fd, const char *how, const void *caller)
 {
-	if (here.server.fd >= 0 && !serves(here.server.fd))
-		here.server.set = false;
-	return here.server.set;
+	struct armed *armed = place_for(epoll, fd);
+	struct caller by = caller_at(caller);
+
+	arm(armed, epoll, fd, &by);
+	if (by.kind == CALLER_LIBRARY) {
+		agenda_fire_elsewhere(TRIGGER_AUTO, how, HELPER_SETTLES_NS);
+	} else {
+		ready_urgent = 1;
+		agenda_fire(TRIGGER_AUTO, how);
+	}
+	return armed;
 }
 
 /* A listener in a thread that can be Python's, if none that lives is known yet. */
-static bool arm_helper(int epoll, int fd)
+static bool arm_helper(int epoll, int fd, const void *caller)
 {
-	if ((here.helper.set && serves(here.helper.fd)) || !serves(fd) ||
+	struct caller by;
+
+	if (!listeners_serves(fd))
+		return false;
+	listeners_waited_on(fd);
+	if ((here.helper.set && listeners_serves(here.helper.fd)) ||
 	    gcpreload_inject_gil() == GCPRELOAD_GIL_FOREIGN)
 		return false;
-	arm(&here.helper, epoll, fd);
+	by = caller_at(caller);
+	if (by.kind == CALLER_LIBRARY)
+		return false;
+	arm(&here.helper, epoll, fd, &by);
 	here.helper_since_ns = ready_coarse_now();
 	here.helper_modules = -1;
 	return true;
@@ -190,38 +213,65 @@ enum ready_wait ready_again(void)
 	return what;
 }
 
-/* This is a wait of the server: the place to act. */
-static enum ready_wait server_waits(bool blocks)
+static __thread struct {
+	bool interpreter;
+	bool restarts;
+} this_wait __attribute__((tls_model("initial-exec")));
+
+static enum ready_wait after(enum gcpreload_acted acted)
+{
+	static const enum ready_wait means[] = {
+		[GCPRELOAD_AFTER_GO_ON] = READY_COLLECTED,
+		[GCPRELOAD_AFTER_EMPTY] = READY_EMPTY,
+		[GCPRELOAD_AFTER_INTERRUPTED] = READY_INTERRUPTED,
+	};
+	enum gcpreload_after how = gcpreload_inject_wait_ends(this_wait.restarts);
+
+	return acted == GCPRELOAD_ACTED_COLLECTED ? means[how] : READY_GO_ON;
+}
+
+/* This is a wait of the server: the place to act, unless some library's code waits. */
+static enum ready_wait server_waits(const struct armed *server, bool blocks, bool restarts)
 {
 	enum gcpreload_acted acted;
+	enum ready_wait what;
 
+	if (server->by.kind == CALLER_LIBRARY)
+		return READY_GO_ON;
 	ready_urgent = 0;
+	this_wait.interpreter = server->by.kind == CALLER_INTERPRETER;
+	this_wait.restarts = restarts;
+	gcpreload_inject_wait_begins(this_wait.interpreter);
 	acted = agenda_at_wait();
+	what = after(acted);
 	if (acted == GCPRELOAD_ACTED_NOT && !late_attach())
 		ring_store(&gcpreload_self->settled, late_given_up() ? READY_NEVER : READY_LOOK);
 	else if (agenda_done())
 		ring_store(&gcpreload_self->settled, READY_DONE);
 	looked(blocks);
-	if (acted == GCPRELOAD_ACTED_COLLECTED)
-		return READY_COLLECTED;
-	if (blocks && acted == GCPRELOAD_ACTED_LOOKED && gcpreload_inject_wants_chances())
+	if (!blocks || acted != GCPRELOAD_ACTED_LOOKED)
+		return what;
+	if (gcpreload_inject_wants_chances())
 		return chance(false);
-	return READY_GO_ON;
+	return gcpreload_inject_grown() ? READY_CHANCE : what;
 }
 
 /* A metrics server that the application starts in a thread while it still imports is not its
  * readiness. A server that runs in a thread for good is: it waits for ten seconds, the main
  * thread has armed nothing, and no module came in between. */
-static enum ready_wait helper_waits(int epoll, int fd, const char *how, bool blocks)
+static enum ready_wait helper_waits(int epoll, int fd, const char *how, bool blocks,
+				    const void *caller)
 {
 	uint64_t now = ready_coarse_now();
 	int64_t modules;
 
-	if (here.server.set || agenda_is_parent())
+	if (ready_serves() || agenda_is_parent())
 		return READY_GO_ON;
-	if (!waits_on(&here.helper, epoll, fd) && (epoll >= 0 || !arm_helper(-1, fd)))
+	if (!waits_on(&here.helper, epoll, fd, caller) &&
+	    (epoll >= 0 || !arm_helper(-1, fd, caller)))
 		return READY_GO_ON;
-	if (here.helper_modules >= 0 && now - here.helper_since_ns < HELPER_SETTLES_NS)
+	if (here.helper_modules >= 0 &&
+	    gcpreload_elapsed(here.helper_since_ns, now) < HELPER_SETTLES_NS)
 		return READY_GO_ON;
 	modules = gcpreload_inject_modules();
 	if (modules < 0)
@@ -231,8 +281,7 @@ static enum ready_wait helper_waits(int epoll, int fd, const char *how, bool blo
 		here.helper_since_ns = now;
 		return READY_GO_ON;
 	}
-	arm_server(epoll, fd, how);
-	return server_waits(blocks);
+	return server_waits(arm_server(epoll, here.helper.fd, how, caller), blocks, false);
 }
 
 void ready_listened(int fd)
@@ -240,13 +289,12 @@ void ready_listened(int fd)
 	int saved_errno = errno;
 
 	late_start();
-	if (gcpreload_self->settled != READY_NEVER) {
+	if (ring_load(&gcpreload_self->settled) != READY_NEVER) {
 		bool main_thread = on_main_thread();
 
-		if (serves(fd)) {
-			agenda_listened();
+		if (listeners_serves(fd)) {
+			listeners_add(fd, main_thread);
 			if (main_thread) {
-				here.listened = true;
 				agenda_reopen();
 				ready_next_look_ns = 0;
 				ring_store(&gcpreload_self->settled, READY_LOOK);
@@ -256,111 +304,148 @@ void ready_listened(int fd)
 	errno = saved_errno;
 }
 
-void ready_epoll_add(int epfd, int fd)
+void ready_epoll_add(int epfd, int fd, const void *caller)
 {
 	int saved_errno = errno;
 
-	if (on_main_thread()) {
-		if (serves(fd))
-			arm_server(epfd, fd, "auto: epoll");
-	} else {
-		arm_helper(epfd, fd);
-	}
+	if (!on_main_thread())
+		arm_helper(epfd, fd, caller);
+	else if (listeners_serves(fd))
+		arm_server(epfd, fd, "auto: epoll", caller);
 	errno = saved_errno;
 }
 
-enum ready_wait ready_at_epoll(int epfd, bool libuv, bool blocks)
+/* A set that holds a listener: libuv adds by io_uring, and a socket may be added before listen().
+ */
+static struct armed *arm_by_wait(int epfd, const void *caller)
+{
+	int fd = ready_looking() ? listeners_of_set(epfd, true) : -1;
+
+	return fd >= 0 ? arm_server(epfd, fd, "auto: epoll", caller) : NULL;
+}
+
+/* The same in another thread. */
+static bool helper_is_at(int epfd, const void *caller)
+{
+	int fd;
+
+	if (waits_on(&here.helper, epfd, -1, caller))
+		return true;
+	fd = ready_looking() ? listeners_of_set(epfd, false) : -1;
+	return fd >= 0 && arm_helper(epfd, fd, caller);
+}
+
+enum ready_wait ready_at_epoll(int epfd, bool blocks, const void *caller)
 {
 	int saved_errno = errno;
+	bool main_thread = on_main_thread();
 	enum ready_wait what = READY_GO_ON;
+	const struct armed *server;
 
 	looked(blocks);
-	if (on_main_thread()) {
-		/* libuv gives its sets to the kernel by io_uring: no epoll_ctl is seen. */
-		if (libuv && here.listened && !here.server.set)
-			arm_server(epfd, -1, "auto: listen, then epoll_pwait");
-		if (waits_on(&here.server, epfd, -1) && still_serves())
-			what = server_waits(blocks);
-	} else if (waits_on(&here.helper, epfd, -1) || waits_on(&here.server, epfd, -1)) {
-		what = here.server.set ? server_waits(blocks)
-				       : helper_waits(epfd, -1, "auto: epoll in a thread", blocks);
-	}
+	server = server_at(epfd, -1, caller);
+	if (!server && main_thread)
+		server = arm_by_wait(epfd, caller);
+	if (server)
+		what = server_waits(server, blocks, false);
+	else if (!main_thread && helper_is_at(epfd, caller))
+		what = helper_waits(epfd, -1, "auto: epoll in a thread", blocks, caller);
 	errno = saved_errno;
 	return what;
 }
 
-/* A direct wait on fd, one of several. *done: no other descriptor needs a look. */
-static enum ready_wait at_direct(int fd, bool first_looks, const char *how, bool blocks, bool *done)
+struct direct {
+	const char *how;
+	const void *caller;
+	bool blocks;
+	bool restarts;
+	bool first_looks; /* what is not known yet may be armed */
+	bool done;	  /* no other descriptor needs a look */
+};
+
+/* A direct wait on fd, one of several. */
+static enum ready_wait at_direct(int fd, struct direct *wait)
 {
-	if (waits_on(&here.server, -1, fd) && still_serves()) {
-		*done = true;
-		return server_waits(blocks);
+	const struct armed *server = server_at(-1, fd, wait->caller);
+
+	if (!server) {
+		if (!wait->first_looks)
+			return READY_GO_ON;
+		if (!on_main_thread())
+			return helper_waits(-1, fd, "auto: in a thread", wait->blocks,
+					    wait->caller);
+		if (!listeners_serves(fd))
+			return READY_GO_ON;
+		server = arm_server(-1, fd, wait->how, wait->caller);
 	}
-	/* A server that waits by epoll accepts directly, too: that arms nothing. */
-	if (!first_looks || (here.server.set && !here.listened))
-		return READY_GO_ON;
-	if (!on_main_thread())
-		return helper_waits(-1, fd, "auto: in a thread", blocks);
-	if (!serves(fd))
-		return READY_GO_ON;
-	*done = true;
-	arm_server(-1, fd, how);
-	return server_waits(blocks);
+	wait->done = true;
+	return server_waits(server, wait->blocks, wait->restarts);
 }
 
-enum ready_wait ready_at_poll(const struct pollfd *fds, nfds_t n, bool blocks)
+enum ready_wait ready_at_poll(const struct pollfd *fds, nfds_t n, bool blocks, const void *caller)
 {
+	struct direct wait = { .how = "auto: poll", .caller = caller, .blocks = blocks };
 	int saved_errno = errno;
 	enum ready_wait what = READY_GO_ON;
-	bool done = false, first_looks;
 	nfds_t i;
 
 	ready_begin_if_new();
 	looked(blocks);
-	first_looks = ready_looking();
-	for (i = 0; i < n && i < LOOK_AT && !done && what == READY_GO_ON; i++)
+	wait.first_looks = ready_looking();
+	for (i = 0; i < ready_reads(n) && !wait.done && what == READY_GO_ON; i++)
 		if (fds[i].fd >= 0 && (fds[i].events & POLLIN))
-			what = at_direct(fds[i].fd, first_looks, "auto: poll", blocks, &done);
+			what = at_direct(fds[i].fd, &wait);
 	errno = saved_errno;
 	return what;
 }
 
-enum ready_wait ready_at_select(int nfds, const fd_set *reads, bool blocks)
+enum ready_wait ready_at_select(int nfds, const fd_set *reads, bool blocks, const void *caller)
 {
+	struct direct wait = { .how = "auto: select", .caller = caller, .blocks = blocks };
 	int saved_errno = errno, fd, n_looked = 0;
 	enum ready_wait what = READY_GO_ON;
-	bool done = false, first_looks;
 
 	ready_begin_if_new();
 	looked(blocks);
-	first_looks = ready_looking();
-	for (fd = 0; reads && fd < nfds && nfds <= FD_SETSIZE && !done && what == READY_GO_ON; fd++)
-		if (FD_ISSET(fd, reads) && n_looked++ < LOOK_AT)
-			what = at_direct(fd, first_looks, "auto: select", blocks, &done);
+	wait.first_looks = ready_looking();
+	for (fd = 0; reads && fd < nfds && !wait.done && what == READY_GO_ON; fd++)
+		if (FD_ISSET(fd, reads) && n_looked++ < READY_LOOK_AT)
+			what = at_direct(fd, &wait);
 	errno = saved_errno;
 	return what;
 }
 
-bool ready_at_accept(int fd)
+bool ready_accept_blocks(int fd)
+{
+	int saved_errno = errno, flags = fcntl(fd, F_GETFL);
+
+	errno = saved_errno;
+	return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+bool ready_at_accept(int fd, const void *caller)
+{
+	struct direct wait = { .how = "auto: accept", .caller = caller, .restarts = true };
+	int saved_errno = errno;
+	enum ready_wait what;
+
+	on_main_thread();
+	wait.first_looks = ready_looking();
+	/* A blocking accept cannot come back empty: no chance. */
+	what = at_direct(fd, &wait);
+	errno = saved_errno;
+	return what == READY_INTERRUPTED;
+}
+
+enum ready_wait ready_collect(bool endless)
 {
 	int saved_errno = errno;
 	enum ready_wait what;
-	bool done = false;
 
-	on_main_thread();
-	/* A blocking accept cannot come back empty: no chance. */
-	what = at_direct(fd, ready_looking(), "auto: accept", false, &done);
+	gcpreload_inject_wait_begins(this_wait.interpreter);
+	what = after(gcpreload_inject_collect(endless));
 	errno = saved_errno;
-	return what == READY_COLLECTED;
-}
-
-bool ready_collect(bool endless)
-{
-	int saved_errno = errno;
-	bool collected = gcpreload_inject_collect(endless) == GCPRELOAD_ACTED_COLLECTED;
-
-	errno = saved_errno;
-	return collected;
+	return what;
 }
 
 void ready_woke(int found)
@@ -383,9 +468,17 @@ void ready_before_fork(void)
 {
 	int saved_errno = errno;
 
-	if (gcpreload_self->settled != READY_NEVER) {
+	if (ring_load(&gcpreload_self->settled) != READY_NEVER) {
 		on_main_thread();
 		agenda_before_c_fork();
 	}
+	errno = saved_errno;
+}
+
+void ready_after_fork(void)
+{
+	int saved_errno = errno;
+
+	gcpreload_inject_wait_forked();
 	errno = saved_errno;
 }

@@ -35,6 +35,19 @@ extern volatile int ready_urgent;
  * the one that serves. */
 extern __thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-exec")));
 
+/* Until a process is ready, each descriptor of a poll costs a system call: look at few, and not
+ * at every call. */
+#define READY_LOOK_AT 8
+
+/* CLOCK_MONOTONIC, ns. */
+static inline uint64_t ready_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
 static inline uint64_t ready_coarse_now(void)
 {
 	return gcpreload_clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -67,8 +80,11 @@ void ready_begin_if_new(void);
 /* listen(fd) succeeded. */
 void ready_listened(int fd);
 
-/* fd was added to the epoll set epfd. */
-void ready_epoll_add(int epfd, int fd);
+/* fd was added to the epoll set epfd, by the code at caller. */
+void ready_epoll_add(int epfd, int fd, const void *caller);
+
+/* Whether a thread of this process waits on a listening socket. */
+bool ready_serves(void);
 
 /* accept gave a connection; called only where ready_counts_accepts. */
 void ready_accepted(void);
@@ -76,10 +92,14 @@ extern bool ready_counts_accepts; /* accepts:N is a trigger */
 
 enum ready_wait {
 	READY_GO_ON,
-	/* A collection ran: the caller must return as if the time-out had passed (a blocking
-	 * accept: as if a signal had come), so that the program's loop looks at what finalizers
-	 * and signals have given it to do. */
+	/* A collection ran. The caller waits for the time that is left ... */
 	READY_COLLECTED,
+	/* ... or returns as if that had passed: a loop that looks at its queue, into which
+	 * finalizers may have put something ... */
+	READY_EMPTY,
+	/* ... or as if a signal had come: the interpreter, which looks at its signals and tries
+	 * again for the time that is left; anybody else only where one has come. */
+	READY_INTERRUPTED,
 	/* A collection is due. Where a look without waiting finds nothing, ready_collect() makes
 	 * it. Only for a wait that would block. */
 	READY_CHANCE,
@@ -96,19 +116,31 @@ enum ready_wait {
 /* After a wait of that length without anything: CHANCE, BUSY or GO_ON. */
 enum ready_wait ready_again(void);
 
-/* Before a wait. libuv: the caller is epoll_pwait. blocks: there is a time-out, or no end. */
-enum ready_wait ready_at_epoll(int epfd, bool libuv, bool blocks);
-enum ready_wait ready_at_poll(const struct pollfd *fds, nfds_t n, bool blocks);
-enum ready_wait ready_at_select(int nfds, const fd_set *reads, bool blocks);
-bool ready_at_accept(int fd);
+/* Before a wait. blocks: there is a time-out, or no end. caller: the code that waits. */
+enum ready_wait ready_at_epoll(int epfd, bool blocks, const void *caller);
+enum ready_wait ready_at_poll(const struct pollfd *fds, nfds_t n, bool blocks, const void *caller);
+enum ready_wait ready_at_select(int nfds, const fd_set *reads, bool blocks, const void *caller);
 
-/* After READY_CHANCE. endless: the wait must not return empty. True: as READY_COLLECTED. */
-bool ready_collect(bool endless);
+/* How many of n descriptors ready_at_poll looks at. */
+static inline nfds_t ready_reads(nfds_t n)
+{
+	return n < READY_LOOK_AT ? n : READY_LOOK_AT;
+}
 
-/* What the wait had after ready_collect(), looked at without waiting. */
+/* Whether accept(2) on it waits. */
+bool ready_accept_blocks(int fd);
+
+/* Before one that waits, after another that found something. True: as READY_INTERRUPTED. */
+bool ready_at_accept(int fd, const void *caller);
+
+/* After READY_CHANCE. endless: the wait must not return empty. One of the first four. */
+enum ready_wait ready_collect(bool endless);
+
+/* What the wait had after that, looked at without waiting. */
 void ready_woke(int found);
 
-/* fork() is called from C. */
+/* fork() is called from C, and has returned in the child. */
 void ready_before_fork(void);
+void ready_after_fork(void);
 
 #endif

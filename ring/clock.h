@@ -25,8 +25,8 @@ static inline uint64_t gcpreload_clock_ns(clockid_t id)
 }
 
 /*
- * Clocks do step back: that of a virtual machine or of a process that was moved, and two reads by two
- * threads may be taken the wrong way round. An unsigned difference would then be 584 years.
+ * Clocks do step back: that of a virtual machine or of a process that was moved, and two reads by
+ * two threads may be taken the wrong way round. An unsigned difference would then be 584 years.
  */
 
 /* From one read to the next; 0 where the second one is not later. */

@@ -381,7 +381,7 @@ def fetch(url: str, answers: list[str]) -> None:
 
 
 def workers_memory(port: int) -> list[float]:
-    """Private memory in MB of each worker, after a gc.collect() in it."""
+    """MB that became private to each worker in a full collection."""
     found: dict[str, float] = {}
     deadline = time.monotonic() + 60
     while len(found) < WORKERS:
@@ -454,7 +454,7 @@ def memory(built: Built, scale: float) -> Result:
         again = stock / statistics.median(private["without us, again"])
         budgets.append(
             Budget(
-                f"private memory of a pre-forked worker, less than stock, {python}",
+                f"what a full collection makes a forked worker's own, less than stock, {python}",
                 stock / statistics.median(private["libgcpreload"]),
                 20,
                 "x",
@@ -463,8 +463,8 @@ def memory(built: Built, scale: float) -> Result:
             )
         )
     table = Table(
-        f"4. Private memory (Private_Dirty) of {WORKERS} workers of gunicorn --preload, after a "
-        "gc.collect() in each",
+        "4. What a full collection of the interpreter's own makes private (Private_Dirty) to each "
+        f"of {WORKERS} workers of gunicorn --preload",
         ["CPython", "library", "MB a worker", "times less than without us"],
         rows,
         figures,

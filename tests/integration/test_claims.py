@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -61,7 +60,8 @@ def test_errno_is_kept_where_it_only_looks(
 def test_a_pending_exception_is_kept(
     one_of_two_pythons: Interpreter, ring_dir: Path, tmp_path: Path
 ) -> None:
-    """Where an extension module waits with the GIL and one of them pending."""
+    """Where an extension module waits with the GIL and one of them pending: its waits are no place
+    to do anything in, even on a listening socket."""
     library = shared_library("extension", tmp_path)
     with Puppet(one_of_two_pythons, ring_dir) as puppet:
         puppet.do("one = listen()", f"import ctypes; own = ctypes.PyDLL({str(library)!r})")
@@ -70,7 +70,7 @@ def test_a_pending_exception_is_kept(
             "try:\n    own.poll_with_an_exception(one.fileno())\n"
             "except KeyError as error:\n    said = list(error.args)"
         )
-        assert puppet.frozen()
+        assert not puppet.frozen()
         assert puppet.do("said") == ["kept"]
 
 
@@ -92,89 +92,6 @@ def test_a_foreign_thread_does_not_ask_for_the_gil(
     assert (done.stdout, done.stderr, done.returncode) == (b"", b"", 0)
 
 
-# ---- after a collection the wait returns ----
-
-EVER = "2147483647"
-WAITS = {
-    # Stock never comes back empty from a wait without an end: interrupted, and tried again.
-    "select": ("libc.select(fd + 1, sets, None, None, None)", [-1, "EINTR"]),
-    "poll": ("libc.poll(ctypes.byref(one), n, -1)", [-1, "EINTR"]),
-    "ppoll": ("libc.ppoll(ctypes.byref(one), n, None, None)", [-1, "EINTR"]),
-    "__poll_chk": (
-        "libc.__poll_chk(ctypes.byref(one), n, -1, ctypes.c_size_t(8))",
-        [-1, "EINTR"],
-    ),
-    "__ppoll_chk": (
-        "libc.__ppoll_chk(ctypes.byref(one), n, None, None, ctypes.c_size_t(8))",
-        [-1, "EINTR"],
-    ),
-    # A loop of several descriptors looks at its queue when its time seems to have passed.
-    "select with an end": ("libc.select(fd + 1, sets, None, None, LONG)", [0, 0]),
-    "poll of several": (f"libc.poll(several, ctypes.c_ulong(2), {EVER})", [0, 0]),
-    "epoll_wait": ("libc.epoll_wait(epoll(), ctypes.byref(Event()), 1, -1)", [0, 0]),
-    "epoll_pwait": (
-        f"libc.epoll_pwait(epoll(), ctypes.byref(Event()), 1, {EVER}, None)",
-        [0, 0],
-    ),
-    "accept": ("libc.accept(fd, None, None)", [-1, "EINTR"]),
-    "accept4": ("libc.accept4(fd, None, None, 0)", [-1, "EINTR"]),
-}
-WAIT = """
-import sys; sys.path.insert(0, sys.argv[1])
-from puppet import *
-listener = listen()
-listener.setblocking(True)
-fd = listener.fileno()
-one, n = PollFd(fd, select.POLLIN, 0), ctypes.c_ulong(1)
-several = (PollFd * 2)(PollFd(fd, select.POLLIN, 0), PollFd(os.pipe()[0], select.POLLIN, 0))
-LONG = (ctypes.c_long * 2)(1000000, 0)
-sets = (ctypes.c_ulong * 16)()
-sets[fd // 64] = 1 << fd % 64
-def epoll():
-    global KEPT_OPEN
-    KEPT_OPEN = select.epoll()
-    KEPT_OPEN.register(fd, select.EPOLLIN)
-    return KEPT_OPEN.fileno()
-ctypes.set_errno(0)
-said = eval(sys.argv[2])
-number = ctypes.get_errno()
-print(json.dumps([said, errno.errorcode.get(number, number), collector()["frozen"]]))
-"""
-
-
-@pytest.mark.parametrize("how", WAITS)
-def test_the_wait_returns_after_a_collection(
-    system_python: Interpreter, how: str, ring_dir: Path
-) -> None:
-    """A wait for ever: what a finalizer or a signal gave the loop to do would never be done."""
-    call, expected = WAITS[how]
-    program = [system_python.path, "-c", CTYPES + WAIT, APPS, call]
-    done = run(program, environment(ring_dir))
-    assert (done.stderr, done.returncode) == (b"", 0)
-    assert json.loads(done.stdout) == [*expected, True]
-
-
-FOR_EVER = """
-import threading, time
-def connect():
-    while not collector()["frozen"]:
-        time.sleep(0.01)
-    time.sleep(0.2)
-    global CLIENT
-    CLIENT = socket.create_connection(listener.getsockname())
-threading.Thread(target=connect).start()
-"""
-
-
-def test_libuv_waits_for_ever_where_it_says_so(system_python: Interpreter, ring_dir: Path) -> None:
-    """It asserts that such a wait returns something."""
-    call = "libc.epoll_pwait(epoll(), ctypes.byref(Event()), 1, -1, None)"
-    script = CTYPES + WAIT.replace("ctypes.set_errno(0)", FOR_EVER + "ctypes.set_errno(0)")
-    done = run([system_python.path, "-c", script, APPS, call], environment(ring_dir))
-    assert (done.stderr, done.returncode) == (b"", 0)
-    assert json.loads(done.stdout) == [1, 0, True]
-
-
 def test_a_finalizer_may_give_uvloop_work(system_python: Interpreter, ring_dir: Path) -> None:
     """The collection is a task of the loop: libuv would not look again before it waits."""
     program = [venv("uvloop", system_python), "-W", "ignore", APPS / "finalizer_loop.py"]
@@ -192,7 +109,7 @@ def test_an_accept_that_does_not_block_is_not_interrupted(
             puppet.do("ctypes.set_errno(0)", "two = listen()")
             assert puppet.do(f"libc.{name}(two.fileno(), None, None{more})") == -1
             assert puppet.do("errno.errorcode[ctypes.get_errno()]") == "EAGAIN"
-        assert puppet.frozen()
+        assert not puppet.frozen()
 
 
 # ---- where it acts ----
@@ -345,7 +262,7 @@ WORKER = """
 def worker():
     pid = os.fork()
     if not pid:
-        gc.disable()
+        gc.set_threshold(1234)
         arm(one)
         os._exit(0 if gc.get_freeze_count() < HEAP_SIZE else 3)
     return os.waitpid(pid, 0)[1] >> 8

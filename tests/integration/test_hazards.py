@@ -62,13 +62,14 @@ def test_the_gil_is_not_mistaken(python: Interpreter, ring_dir: Path) -> None:
 
 
 @pytest.mark.parametrize("how", ["errno_without_gil", "errno_with_gil"])
-def test_errno_is_kept_where_it_acts(python: Interpreter, how: str, ring_dir: Path) -> None:
+def test_errno_is_kept(python: Interpreter, how: str, ring_dir: Path) -> None:
+    """In a wait on the listener, but by a library: looked at, and no place to act in."""
     said, kept, acted = ready_once(python, ring_dir, how)[how]
-    assert (said, kept, acted) == (0, True, True)
+    assert (said, kept, acted) == (0, True, False)
 
 
 def test_select_with_a_small_set(python: Interpreter, ring_dir: Path) -> None:
-    assert ready_once(python, ring_dir, "small_select")["small_select"] == [0, 0, True]
+    assert ready_once(python, ring_dir, "small_select")["small_select"] == [0, 0, False]
 
 
 def check_children(python: Interpreter, ring_dir: Path, **settings: str) -> None:

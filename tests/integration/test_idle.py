@@ -35,7 +35,6 @@ def ask_until_idle(server: Server, ring_dir: Path, number: int) -> list[Process]
     return wait_for(f"collections while {number} servers wait", look)
 
 
-NEVER = 2**31 - 1
 SERVERS = [kind for kind in KINDS if "--preload" not in kind.name and kind.name != "http.server"]
 
 
@@ -48,7 +47,8 @@ def test_collects_while_it_waits(kind: Kind, server_python: Interpreter, ring_di
         for process in ask_until_idle(server, ring_dir, 1):
             assert process.mode == "idle"
             assert process.thresholds[0] >= 10000
-            assert process.thresholds[2] == NEVER  # its full ones would come in requests
+            # Its full ones would come in requests: put off, and not for ever.
+            assert own_thresholds(server_python)[2] < process.thresholds[2] < 200
             assert process.frozen_objects > 20000
             assert process.idle_seconds > 0
         assert "hello" in server.get("/")
@@ -155,7 +155,7 @@ def test_which_waits_are_chances(python: Interpreter, ring_dir: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("kind", ["select", "poll", "ppoll", "epoll"])
+@pytest.mark.parametrize("kind", ["select", "poll", "epoll"])
 def test_a_wait_settles_while_others_work(python: Interpreter, kind: str, ring_dir: Path) -> None:
     """Nobody wakes the thread that waits when the others are done."""
     env = environment(ring_dir, GCPRELOAD_MODE="idle")

@@ -381,7 +381,8 @@ ARMINGS = {
     "select": "arm(one)",
     "poll": "p = select.poll(); p.register(one, select.POLLIN); p.poll(0)",
     "epoll": "e = select.epoll(); e.register(one, select.EPOLLIN); e.poll(0)",
-    "accept": "try:\n    one.accept()\nexcept BlockingIOError:\n    pass",
+    "accept": "one.setblocking(True); client = socket.create_connection(one.getsockname()); "
+    "one.accept()[0].close()",
 }
 
 
@@ -464,7 +465,9 @@ def test_a_listener_in_a_thread(
         Puppet(system_python, ring_dir) as reopened,
         Puppet(system_python, ring_dir) as serving,
     ):
-        master.do(THREAD, "start(listen())", "pid = os.fork() or os._exit(0)")
+        master.do(
+            THREAD, "start(listen())", "workers = listen()", "pid = os.fork() or os._exit(0)"
+        )
         multiprocessings.do(THREAD, *OWN.split("; "), "start(own._listener._socket)")
         importing.do(THREAD, "start(listen())", IMPORT_ALL)
         reopened.do(THREAD, "first = listen()", "other = listen()", FIRST, "first.close()")

@@ -191,6 +191,11 @@ static void what_dies_young_is_not_old(void **state)
 	assert_int_equal(p.old, 0);
 }
 
+static void lasts_for(struct policy *p, int64_t count2)
+{
+	assert_in_range(p->threshold2, count2 + POLICY_LEASE / 2, count2 + POLICY_LEASE);
+}
+
 /* The interpreter's full collections would come in requests; where none of ours can come, and near
  * the memory limit, they must. */
 static void full_collections_are_ours(void **state)
@@ -202,30 +207,74 @@ static void full_collections_are_ours(void **state)
 	int generation;
 
 	(void)state;
-	assert_int_equal(p.threshold2, POLICY_NEVER);
+	lasts_for(&p, 0);
 	assert_true(policy_unreached(&p, now += SECOND));
-	assert_int_equal(p.threshold2, POLICY_NEVER); /* a million are frozen */
-	policy_automatic(&p, now, 0, 0, MS);
-	assert_int_equal(p.threshold2, POLICY_NEVER);
+	lasts_for(&p, 0); /* a million are frozen */
 	while (p.old + (uint64_t)p.threshold0 < 250000) {
 		policy_automatic(&p, now, 0, 0, MS);
-		assert_int_equal(p.threshold2, POLICY_NEVER);
+		lasts_for(&p, 0);
 	}
 	assert_true(policy_automatic(&p, now, 0, 0, MS));
 	assert_int_equal(p.threshold2, 10);
 	assert_true(policy_automatic(&p, now, 2, 200000, MS));
-	assert_int_equal(p.threshold2, POLICY_NEVER);
+	lasts_for(&p, 0);
 	policy_collected(&p, now, 0, 20000, 100, MS);
-	assert_int_equal(p.threshold2, POLICY_NEVER);
+	lasts_for(&p, 0);
 	policy_machine(&p, now += SECOND, &machine);
 	assert_int_equal(p.threshold2, 10);
 	machine.used = MB;
 	policy_machine(&p, now += SECOND, &machine);
-	assert_int_equal(p.threshold2, POLICY_NEVER);
+	lasts_for(&p, 0);
 	ask(&p, now, 0, 0, &generation);
 	limits.idle = false;
 	begin(&p, &limits);
 	assert_int_equal(p.threshold2, 10);
+}
+
+/* "Never" is for so long as something of ours runs: a chance, or a collection that we see. */
+static void full_collections_come_back_by_themselves(void **state)
+{
+	int64_t counts[GCPRELOAD_GENERATIONS] = { 0, 0, 15 };
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+	int generation, i;
+
+	(void)state;
+	policy_due(&p, now, counts, &generation);
+	lasts_for(&p, 15);
+	for (i = 0; i < 40; i++)
+		policy_automatic(&p, now, 1, 1000000, MS);
+	lasts_for(&p, 55);
+	/* Numbers that an application may double. */
+	counts[2] = INT32_MAX;
+	policy_due(&p, now, counts, &generation);
+	assert_true(p.threshold2 <= INT32_MAX / 2);
+	/* Where young ones leave little, the count alone makes a full one due. */
+	counts[2] = 100;
+	assert_int_equal(policy_due(&p, now + SECOND, counts, &generation), POLICY_COLLECT);
+	assert_int_equal(generation, 2);
+	policy_collected(&p, now + SECOND, 2, 0, 0, MS);
+	lasts_for(&p, 0);
+}
+
+/* The guard's collection has no place: as the interpreter would have it, until a chance comes. */
+static void nobody_can_guard(void **state)
+{
+	struct policy p;
+	uint64_t now = begin(&p, &idle_limits);
+
+	(void)state;
+	policy_grown(&p, now);
+	assert_int_equal(p.guard, GCPRELOAD_GUARD_GROWTH);
+	policy_automatic(&p, now + 2 * SECOND - 1, 0, 0, MS);
+	assert_false(p.unguarded);
+	assert_true(policy_automatic(&p, now + 2 * SECOND, 0, 0, MS));
+	assert_int_equal(p.threshold0, 700);
+	assert_int_equal(p.threshold2, 10);
+	assert_false(policy_automatic(&p, now + 3 * SECOND, 0, 0, MS / 100));
+	policy_guarded(&p, now + 4 * SECOND, MB, 100, MS);
+	assert_true(p.threshold0 > 700);
+	lasts_for(&p, 0);
 }
 
 /* gc.get_count() costs the GIL: when it will be high enough is guessed from what was seen. */
@@ -290,6 +339,7 @@ static void never_waits(void **state)
 	assert_false(p.fallen_back);
 }
 
+/* Mode freeze: from the first one on. */
 static void threshold_follows_young_pauses(void **state)
 {
 	struct policy_limits limits = idle_limits;
@@ -301,19 +351,28 @@ static void threshold_follows_young_pauses(void **state)
 	limits.idle = false;
 	limits.net = limits.top;
 	now = begin(&p, &limits);
-	assert_false(policy_automatic(&p, now, 0, 0, 50 * MS)); /* one may be the machine's */
+	assert_int_equal(p.threshold0, 10000);		   /* 10 ms, by a microsecond each */
+	policy_begin(&p, &limits, now, 1000000, 500 * MS); /* what lives cost 500 ns each */
+	assert_int_equal(p.threshold0, 5000);
 	assert_true(policy_automatic(&p, now, 0, 0, 50 * MS));
-	assert_int_equal(p.threshold0, 10000);
+	assert_int_equal(p.threshold0, 1000);
 	for (i = 0; i < 100; i++)
 		policy_automatic(&p, now, 0, 0, 500 * MS);
 	assert_int_equal(p.threshold0, 700); /* never below the interpreter's own */
 	for (i = 0; i < 1000; i++)
-		policy_automatic(&p, now, 0, 0, MS);
+		policy_automatic(&p, now, 0, 0, MS / 10);
 	assert_int_equal(p.threshold0, 50000);
+	/* What the settings ask for stands until something was measured. */
+	limits.asked = true;
+	now = begin(&p, &limits);
+	assert_int_equal(p.threshold0, 50000);
+	assert_true(policy_automatic(&p, now, 0, 0, 50 * MS));
+	assert_int_equal(p.threshold0, 10000);
 	limits.young_ns = 0;
 	now = begin(&p, &limits);
 	for (i = 0; i < 10; i++)
 		assert_false(policy_automatic(&p, now, 0, 0, 50 * MS));
+	assert_int_equal(p.threshold0, 50000);
 }
 
 static void memory_limit(void **state)
@@ -340,7 +399,7 @@ static void memory_limit(void **state)
 	machine.used = 700 * MB;
 	assert_true(policy_machine(&p, now += SECOND, &machine));
 	assert_int_equal(p.guard, GCPRELOAD_GUARD_NONE);
-	assert_int_equal(p.threshold0, 50000);
+	assert_int_equal(p.threshold0, 12000);
 }
 
 static void memory_growth(void **state)
@@ -508,6 +567,8 @@ int main(void)
 		cmocka_unit_test(old_ones_are_counted_again),
 		cmocka_unit_test(what_dies_young_is_not_old),
 		cmocka_unit_test(full_collections_are_ours),
+		cmocka_unit_test(full_collections_come_back_by_themselves),
+		cmocka_unit_test(nobody_can_guard),
 		cmocka_unit_test(expected_by_rate),
 		cmocka_unit_test(fallen_back_is_due_earlier),
 		cmocka_unit_test(never_waits),

@@ -129,7 +129,7 @@ def _http_server(python: Interpreter, ring_dir: Path) -> Server:
 
 def _gunicorns() -> Iterator[Kind]:
     workers = [
-        ("sync", "sync", "gunicorn", "auto: accept", []),
+        ("sync", "sync", "gunicorn", "auto: select", []),
         ("gthread", "gthread", "gunicorn", "auto: epoll", ["--threads", "4"]),
         ("gevent", "gevent", "gunicorn", "auto: epoll", []),
         ("uvicorn", "uvicorn_worker.UvicornWorker", "asgi", "auto: epoll", []),
@@ -139,7 +139,8 @@ def _gunicorns() -> Iterator[Kind]:
             yield Kind(
                 " ".join(["gunicorn", name, *more]),
                 _gunicorn(kind, env, *options, *more),
-                (fired,),
+                # A client that is there already is accepted before the first wait.
+                ("auto: select", "auto: accept") if kind == "sync" else (fired,),
                 env,
                 parent=True,
                 preloads=bool(more),

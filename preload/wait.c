@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+#include "preload/wait.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "preload/ready.h"
+#include "preload/real.h"
+
+#define MILLISECOND 1000000
+#define SECOND	    1000000000ll
+#define ENDLESS	    (-1)
+
+/* One call, and how to make it in part. */
+struct wait {
+	/* At most for so long, in ns; 0: a look. */
+	int (*call)(const struct wait *wait, int64_t ns);
+	union {
+		int epfd;
+		int nfds;
+	};
+	union {
+		struct epoll_event *events;
+		struct pollfd *fds;
+		fd_set *const *sets; /* three */
+	};
+	int max;
+	nfds_t n;
+	const sigset_t *mask;
+	int64_t left; /* of the time-out, ns; or ENDLESS */
+	uint64_t began_ns;
+	bool never_empty; /* without an end it must not come back empty */
+};
+
+/* sigprocmask(2) reads the set before it finds that it cannot do so with it: EFAULT or EINVAL. */
+static bool can_read(const void *address)
+{
+	int saved_errno = errno;
+	bool yes = syscall(SYS_rt_sigprocmask, -1, address, NULL, 8) == 0 || errno != EFAULT;
+
+	errno = saved_errno;
+	return yes;
+}
+
+/* What the program passes may be anything: the real call says EFAULT, we must not crash. */
+static bool readable(const void *address, size_t bytes)
+{
+	const char *first = address;
+
+	return !bytes || (can_read(first) && (bytes <= 8 || can_read(first + bytes - 8)));
+}
+
+static struct timespec timespec_of(int64_t ns)
+{
+	return (struct timespec){ ns / SECOND, ns % SECOND };
+}
+
+static int call_epoll(const struct wait *wait, int64_t ns)
+{
+	/* epoll_wait(2) knows of milliseconds only; poll(2) may wait for the set itself. */
+	struct pollfd set = { .fd = wait->epfd, .events = POLLIN };
+	struct timespec time = timespec_of(ns);
+	int ret = ns ? REAL(ppoll)(&set, 1, &time, NULL) : 1;
+
+	return ret > 0 ? REAL(epoll_wait)(wait->epfd, wait->events, wait->max, 0) : ret;
+}
+
+static int call_epoll_pwait(const struct wait *wait, int64_t ns)
+{
+	struct pollfd set = { .fd = wait->epfd, .events = POLLIN };
+	struct timespec time = timespec_of(ns);
+	int ret = ns ? REAL(ppoll)(&set, 1, &time, wait->mask) : 1;
+
+	return ret > 0 ? REAL(epoll_pwait)(wait->epfd, wait->events, wait->max, 0, wait->mask)
+		       : ret;
+}
+
+static int call_poll(const struct wait *wait, int64_t ns)
+{
+	struct timespec time = timespec_of(ns);
+
+	if (!ns && !wait->mask)
+		return REAL(poll)(wait->fds, wait->n, 0);
+	return REAL(ppoll)(wait->fds, wait->n, &time, wait->mask);
+}
+
+/* The sets are the caller's: what is found nothing in leaves them as they were. */
+static int call_select(const struct wait *wait, int64_t ns)
+{
+	struct timeval time = { ns / SECOND, ns % SECOND / 1000 };
+	size_t bytes = ((size_t)wait->nfds + 63) / 64 * 8;
+	fd_set copies[3];
+	int i, ret;
+
+	for (i = 0; i < 3; i++)
+		if (wait->sets[i])
+			memcpy(&copies[i], wait->sets[i], bytes);
+	ret = REAL(select)(wait->nfds, wait->sets[0], wait->sets[1], wait->sets[2], &time);
+	for (i = 0; ret == 0 && i < 3; i++)
+		if (wait->sets[i])
+			memcpy(wait->sets[i], &copies[i], bytes);
+	return ret;
+}
+
+/* While other threads are at work, the wait goes on in slices; what comes is the answer. */
+static int settle(const struct wait *wait, enum ready_wait *what)
+{
+	int64_t left = wait->left, slice;
+	int i, ret;
+
+	for (i = 0; *what == READY_BUSY && i < READY_SLICES; i++) {
+		slice = READY_SLICE(i) * 1000ll;
+		if (left >= 0 && left <= slice)
+			break;
+		ret = wait->call(wait, slice);
+		if (ret != 0)
+			return ret;
+		left -= left > 0 ? slice : 0;
+		*what = ready_again();
+	}
+	return 0;
+}
+
+/* What has passed is not waited for again. */
+static void pass_time(struct wait *wait)
+{
+	int64_t passed = (int64_t)(ready_now() - wait->began_ns);
+
+	if (wait->left >= 0 && passed > 0)
+		wait->left = wait->left > passed ? wait->left - passed : 0;
+}
+
+/*
+ * Before the real call: is something due, and if so, is there work already? Then that is the
+ * answer. Else the collection, another look, and what the caller is known to take. True: *ret is
+ * the answer; else the real call follows, for what is left.
+ */
+static bool answered(struct wait *wait, enum ready_wait what, int *ret)
+{
+	if (what == READY_GO_ON)
+		return false;
+	*ret = settle(wait, &what);
+	if (*ret == 0 && what == READY_CHANCE) {
+		*ret = wait->call(wait, 0);
+		if (*ret == 0)
+			what = ready_collect(wait->never_empty && wait->left == ENDLESS);
+	}
+	if (*ret != 0)
+		return true;
+	pass_time(wait);
+	if (what != READY_COLLECTED && what != READY_EMPTY && what != READY_INTERRUPTED)
+		return false;
+	*ret = wait->call(wait, 0);
+	ready_woke(*ret);
+	if (*ret != 0)
+		return true;
+	if (what == READY_INTERRUPTED) {
+		errno = EINTR;
+		*ret = -1;
+		return true;
+	}
+	return what == READY_EMPTY && !(wait->never_empty && wait->left == ENDLESS);
+}
+
+static int64_t ns_of_ms(int timeout)
+{
+	return timeout < 0 ? ENDLESS : timeout * (int64_t)MILLISECOND;
+}
+
+/* Rounded up, as the kernel does: a wait may be longer than asked for, and not shorter. */
+static int ms_left(const struct wait *wait)
+{
+	return wait->left < 0 ? -1 : (int)((wait->left + MILLISECOND - 1) / MILLISECOND);
+}
+
+int wait_epoll(int epfd, struct epoll_event *events, int max, int timeout, const void *caller)
+{
+	struct wait wait = { .call = call_epoll,
+			     .epfd = epfd,
+			     .events = events,
+			     .max = max,
+			     .left = ns_of_ms(timeout),
+			     .began_ns = ready_now() };
+	int ret;
+
+	if (answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
+		return ret;
+	return REAL(epoll_wait)(epfd, events, max, ms_left(&wait));
+}
+
+int wait_epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
+		     const sigset_t *mask, const void *caller)
+{
+	struct wait wait = { .call = call_epoll_pwait,
+			     .epfd = epfd,
+			     .events = events,
+			     .max = max,
+			     .mask = mask,
+			     .left = ns_of_ms(timeout),
+			     .began_ns = ready_now(),
+			     /* libuv asserts that a wait without a time-out does not time out. */
+			     .never_empty = true };
+	int ret;
+
+	if (answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
+		return ret;
+	return REAL(epoll_pwait)(epfd, events, max, ms_left(&wait), mask);
+}
+
+int wait_poll(struct pollfd *fds, nfds_t n, int timeout, const void *caller)
+{
+	struct wait wait = { .call = call_poll,
+			     .fds = fds,
+			     .n = n,
+			     .left = ns_of_ms(timeout),
+			     .began_ns = ready_now() };
+	int ret;
+
+	if (readable(fds, ready_reads(n) * sizeof *fds) &&
+	    answered(&wait, ready_at_poll(fds, n, timeout != 0, caller), &ret))
+		return ret;
+	return REAL(poll)(fds, n, ms_left(&wait));
+}
+
+static int64_t ns_of(const struct timespec *timeout)
+{
+	if (!timeout)
+		return ENDLESS;
+	if (timeout->tv_sec < 0 || timeout->tv_sec >= INT_MAX)
+		return timeout->tv_sec < 0 ? 0 : INT_MAX * SECOND;
+	return timeout->tv_sec * SECOND + timeout->tv_nsec;
+}
+
+int wait_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
+	       const void *caller)
+{
+	struct wait wait = { .call = call_poll, .fds = fds, .n = n, .mask = mask };
+	struct timespec left;
+	int64_t whole;
+	int ret;
+
+	if (!readable(fds, ready_reads(n) * sizeof *fds) ||
+	    (timeout && !readable(timeout, sizeof *timeout)))
+		return REAL(ppoll)(fds, n, timeout, mask);
+	wait.began_ns = ready_now();
+	wait.left = whole = ns_of(timeout);
+	if (answered(&wait, ready_at_poll(fds, n, whole != 0, caller), &ret))
+		return ret;
+	if (wait.left == whole)
+		return REAL(ppoll)(fds, n, timeout, mask);
+	left = timespec_of(wait.left);
+	return REAL(ppoll)(fds, n, &left, mask);
+}
+
+/* The kernel writes what is left of the time-out (select(2)). */
+static void tell_left(struct timeval *timeout, int64_t left)
+{
+	if (timeout)
+		*timeout = (struct timeval){ left / SECOND, left % SECOND / 1000 };
+}
+
+int wait_select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout,
+		const void *caller)
+{
+	static struct timeval none;
+	fd_set *const sets[3] = { reads, writes, excepts };
+	size_t bytes = nfds > 0 ? ((size_t)nfds + 63) / 64 * 8 : 0;
+	struct wait wait = { .call = call_select, .nfds = nfds, .sets = sets };
+	int64_t whole;
+	int ret, i;
+
+	for (i = 0; i < 3; i++)
+		if (sets[i] && !readable(sets[i], bytes))
+			return REAL(select)(nfds, reads, writes, excepts, timeout);
+	/* Only sets of up to FD_SETSIZE descriptors are looked at. */
+	if (nfds <= 0 || nfds > FD_SETSIZE ||
+	    (timeout &&
+	     (!readable(timeout, sizeof *timeout) || timeout->tv_sec < 0 ||
+	      timeout->tv_sec >= INT_MAX || timeout->tv_usec < 0 || timeout->tv_usec >= 1000000)))
+		return REAL(select)(nfds, reads, writes, excepts, timeout);
+	wait.began_ns = ready_now();
+	wait.left = whole = timeout ? timeout->tv_sec * SECOND + timeout->tv_usec * 1000 : ENDLESS;
+	if (!answered(&wait, ready_at_select(nfds, reads, whole != 0, caller), &ret)) {
+		if (wait.left != whole)
+			tell_left(timeout, wait.left);
+		return REAL(select)(nfds, reads, writes, excepts, timeout);
+	}
+	if (ret != 0) {
+		if (wait.left != whole)
+			tell_left(timeout, wait.left);
+		return ret;
+	}
+	/* Its time seems to have passed: the kernel empties the sets. */
+	tell_left(timeout, 0);
+	return REAL(select)(nfds, reads, writes, excepts, &none);
+}
