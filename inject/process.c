@@ -152,10 +152,9 @@ static void look_again(void)
 	PyObject *gc = module_gc();
 	const char *why;
 
-	if (gc && tuner_may_still(gc, &why) == TUNER_NEVER) {
+	if (gc && tuner_may_still(gc, &why) == TUNER_NEVER)
 		tuner_stand_back(gc, why);
-		process_update();
-	}
+	process_update(); /* it may have unfrozen all, too */
 	py_drop(gc);
 }
 
