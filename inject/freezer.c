@@ -109,7 +109,8 @@ enum gcpreload_cause freezer_at_start(uint64_t generation, enum gcpreload_cause 
 	gc = module_gc();
 	if (gc && cause == GCPRELOAD_CAUSE_AUTOMATIC && is_asked_for(gc))
 		cause = GCPRELOAD_CAUSE_EXPLICIT;
-	if (gc && cause == GCPRELOAD_CAUSE_EXPLICIT)
+	/* What it froze or unfroze itself since is to stay so, before anybody has looked, too. */
+	if (gc && cause == GCPRELOAD_CAUSE_EXPLICIT && !application_froze && !application_unfroze)
 		opened = freezer_unfreeze(gc);
 	py_drop(gc);
 	return cause;
