@@ -65,7 +65,15 @@ void observer_on_stop(void (*tick)(uint64_t, const struct gcpreload_event *))
 }
 
 /* There is one object for 0, and nearly all that is ever read here is that. */
-static PyObject *zero;
+static PyObject *zero, *int_type;
+
+static bool is_int(PyObject *value)
+{
+	PyObject *type = py.PyObject_Type(value);
+
+	py.Py_DecRef(type);
+	return type == int_type;
+}
 
 static inline uint64_t natural(PyObject *value)
 {
@@ -73,11 +81,13 @@ static inline uint64_t natural(PyObject *value)
 
 	if (__builtin_expect(value == zero, 1))
 		return 0;
-	n = value ? py.PyLong_AsLong(value) : 0;
-	/* Another callback may have put anything there. */
+	/* Another callback may have put anything there; of what is no int, PyLong_AsLong would run
+	 * the code (__index__), or warn (3.9). */
+	if (!value || !is_int(value))
+		return 0;
+	n = py.PyLong_AsLong(value);
 	if (n < 0)
 		py.PyErr_Clear();
-
 	return n > 0 ? (uint64_t)n : 0;
 }
 
@@ -243,7 +253,7 @@ void observer_forget(void)
 {
 	memset(observers, 0, sizeof observers);
 	new_runtime = true;
-	zero = NULL;
+	zero = int_type = NULL;
 	key_generation = key_collections = key_collected = key_uncollectable = NULL;
 }
 
@@ -329,6 +339,8 @@ static bool intern_keys(void)
 	}
 	if (!zero)
 		zero = py.PyLong_FromLong(0);
+	if (zero && !int_type)
+		int_type = py.PyObject_Type(zero);
 	return zero && key_generation && key_collections && key_collected && key_uncollectable;
 }
 
