@@ -1,0 +1,68 @@
+"""What a server's wait comes back with after the library has collected in it: what it would have
+had without, and nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from lib.paths import APPS
+from lib.waiting import connect, waiting
+from venvs import Interpreter
+
+MODES = ["freeze", "idle"]
+FOR_CLIENTS = APPS / "waits_for_clients.py"
+KINDS = [
+    "select",
+    "select of two",
+    "poll",
+    "poll of two",
+    "epoll",
+    "epoll for ever",
+    "accept",
+    "accept with a time-out",
+    "selector",
+]
+ROUNDS = 50  # in one of so many waits a collection is due and nothing in its way
+
+
+def waits_for_its_client(python: Interpreter, kind: str, mode: str, ring_dir: Path) -> None:
+    """Who comes when the wait has begun, and the collection at readiness is over."""
+    command = [python.path, FOR_CLIENTS, kind, "1"]
+    with waiting(ring_dir, command, GCPRELOAD_MODE=mode) as server:
+        port = server.port()
+        server.becomes_ready()
+        assert server.says(0.03) is None, "it came back by itself"
+        connect(port)
+        assert server.says() == "client"
+        assert server.end() == 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_first_wait(python: Interpreter, mode: str, ring_dir: Path) -> None:
+    waits_for_its_client(python, "select", mode, ring_dir)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", MODES)
+def test_the_first_wait_of_each_kind(
+    one_of_two_pythons: Interpreter, kind: str, mode: str, ring_dir: Path
+) -> None:
+    waits_for_its_client(one_of_two_pythons, kind, mode, ring_dir)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "accept"])
+def test_a_wait_with_an_idle_collection(
+    one_of_two_pythons: Interpreter, kind: str, ring_dir: Path
+) -> None:
+    """Where it may collect, in mode idle, at each of many waits. A blocking accept is none."""
+    command = [one_of_two_pythons.path, FOR_CLIENTS, kind, str(ROUNDS)]
+    with waiting(ring_dir, command, GCPRELOAD_MODE="idle") as server:
+        port = server.port()
+        for _ in range(ROUNDS):
+            assert server.says(0.03) is None, "it came back by itself"
+            connect(port)
+            assert server.says() == "client"
+            if server.idle_collections() >= 3:
+                return
+        raise AssertionError("no idle collection in any wait")
