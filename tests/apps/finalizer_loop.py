@@ -1,8 +1,10 @@
 """A server on an event loop in which only a finalizer, run by a collection of ours at a wait, can
-wake what waits. Arguments: asyncio or uvloop; ready (the collection at readiness) or idle."""
+wake what waits. Arguments: asyncio, the same with a selector (SelectSelector and so on) or uvloop;
+ready (the collection at readiness) or idle."""
 
 import asyncio
 import gc
+import selectors
 import socket
 import sys
 
@@ -54,4 +56,8 @@ if LOOP == "uvloop":
     import uvloop
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-asyncio.new_event_loop().run_until_complete(main())
+if LOOP.endswith("Selector"):
+    new_loop = asyncio.SelectorEventLoop(getattr(selectors, LOOP)())
+else:
+    new_loop = asyncio.new_event_loop()
+new_loop.run_until_complete(main())

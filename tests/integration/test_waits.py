@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 from lib.paths import APPS
+from lib.run import environment, run
 from lib.waiting import connect, waiting
-from venvs import Interpreter
+from venvs import Interpreter, venv
 
 MODES = ["freeze", "idle"]
 FOR_CLIENTS = APPS / "waits_for_clients.py"
@@ -66,3 +67,27 @@ def test_a_wait_with_an_idle_collection(
             if server.idle_collections() >= 3:
                 return
         raise AssertionError("no idle collection in any wait")
+
+
+# ---- loops that look at their queues after each wait ----
+
+SELECTORS = ["SelectSelector", "PollSelector", "EpollSelector"]
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+@pytest.mark.parametrize("where", ["ready", "idle"])
+def test_a_finalizer_wakes_asyncio(
+    python: Interpreter, where: str, selector: str, ring_dir: Path
+) -> None:
+    """No timer is pending and nothing else comes: the wait has no end."""
+    env = environment(ring_dir, GCPRELOAD_MODE="idle" if where == "idle" else "freeze")
+    command = [python.path, "-W", "ignore", APPS / "finalizer_loop.py", selector, where]
+    done = run(command, env)
+    assert (done.stdout, done.stderr, done.returncode) == (b"given back\n", b"", 0)
+
+
+@pytest.mark.parametrize("where", ["ready", "idle"])
+def test_a_finalizer_wakes_trio(system_python: Interpreter, where: str, ring_dir: Path) -> None:
+    env = environment(ring_dir, GCPRELOAD_MODE="idle" if where == "idle" else "freeze")
+    done = run([venv("trio", system_python), APPS / "finalizer_trio.py", where], env)
+    assert (done.stdout, done.stderr, done.returncode) == (b"given back\n", b"", 0)
