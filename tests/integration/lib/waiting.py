@@ -60,6 +60,7 @@ def waiting(
     with subprocess.Popen(
         [str(word) for word in command],
         env={**environment(ring_dir, **settings), **(extra or {})},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
     ) as process:
@@ -71,6 +72,8 @@ def waiting(
 
 def connect(port: int) -> None:
     """A client that stays until it was accepted, and closed or left behind."""
-    with socket.create_connection(("127.0.0.1", port), DEADLINE) as client:
-        with contextlib.suppress(ConnectionResetError):
-            client.recv(1)
+    with (
+        socket.create_connection(("127.0.0.1", port), DEADLINE) as client,
+        contextlib.suppress(ConnectionResetError),
+    ):
+        client.recv(1)
