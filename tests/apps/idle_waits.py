@@ -84,20 +84,37 @@ class Woken(Exception):
 
 
 def signal_in_a_collection(listener):
-    """Whether a handler runs that is called in a collection, before the wait has ended."""
+    """Whether an exception comes out of the wait in whose collection its handler was called."""
+    called = []
 
     def handler(number, frame):
+        called.append(number)
         raise Woken
 
-    signal.signal(signal.SIGUSR1, handler)
-    while True:  # on a busy machine it may not have been a chance
+    while not called:  # on a busy machine it may not have been a chance
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        gc.collect()  # what was left then
+        signal.signal(signal.SIGUSR1, handler)
         garbage()
         Signals()
         time.sleep(0.02)
         try:
-            select.select([listener], [], [], 10)
+            select.select([listener], [], [], 1)
         except Woken:
             return True
+    return False
+
+
+def with_a_callback(look, *arguments):
+    """The same while there is a function in Python that each collection calls."""
+
+    def callback(phase, info):
+        sum(range(10))  # where the handler may be run
+
+    gc.callbacks.append(callback)
+    found = look(*arguments)
+    gc.callbacks.remove(callback)
+    return found
 
 
 def listen():
@@ -150,11 +167,16 @@ def main():
     said["busy"] = busy_thread(serve)
     said["server"] = collected_in(serve) > 0
     said["signal"] = signal_in_a_collection(listener)
+    said["callback"] = with_a_callback(signal_in_a_collection, listener)
     json.dump(said, sys.stdout)
     other.close()
 
 
-if sys.argv[1:]:
+if sys.argv[1:] == ["signal"]:
+    json.dump(signal_in_a_collection(listen()), sys.stdout)
+elif sys.argv[1:] == ["callback"]:
+    json.dump(with_a_callback(signal_in_a_collection, listen()), sys.stdout)
+elif sys.argv[1:]:
     settles(sys.argv[1])
 else:
     main()

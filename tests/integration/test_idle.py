@@ -152,6 +152,7 @@ def test_which_waits_are_chances(python: Interpreter, ring_dir: Path) -> None:
         "busy": 0,
         "server": True,
         "signal": True,
+        "callback": True,
     }
 
 

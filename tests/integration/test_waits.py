@@ -91,3 +91,17 @@ def test_a_finalizer_wakes_trio(system_python: Interpreter, where: str, ring_dir
     env = environment(ring_dir, GCPRELOAD_MODE="idle" if where == "idle" else "freeze")
     done = run([venv("trio", system_python), APPS / "finalizer_trio.py", where], env)
     assert (done.stdout, done.stderr, done.returncode) == (b"given back\n", b"", 0)
+
+
+# ---- signals ----
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("what", ["signal", "callback"])
+def test_a_handler_raises_out_of_the_first_wait(
+    python: Interpreter, what: str, mode: str, ring_dir: Path
+) -> None:
+    """As Ctrl-C's. In a callback on gc.callbacks its exception would be printed and forgotten."""
+    env = environment(ring_dir, GCPRELOAD_MODE=mode)
+    done = run([python.path, APPS / "idle_waits.py", what], env)
+    assert (done.stdout, done.stderr, done.returncode) == (b"true", b"", 0)
