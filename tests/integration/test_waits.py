@@ -3,6 +3,7 @@ had without, and nothing else."""
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -105,3 +106,13 @@ def test_a_handler_raises_out_of_the_first_wait(
     env = environment(ring_dir, GCPRELOAD_MODE=mode)
     done = run([python.path, APPS / "idle_waits.py", what], env)
     assert (done.stdout, done.stderr, done.returncode) == (b"true", b"", 0)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_finalizer_that_forks(python: Interpreter, mode: str, ring_dir: Path) -> None:
+    """What is kept off during the collection is not kept off in the child, nor after it."""
+    env = environment(ring_dir, GCPRELOAD_MODE=mode)
+    done = run([python.path, APPS / "waits_that_fork.py"], env)
+    own = [int(signal.SIGUSR2)]
+    assert done.stdout.decode().splitlines() == [f"child {own}", f"server {own}"]
+    assert (done.stderr, done.returncode) == (b"", 0)
