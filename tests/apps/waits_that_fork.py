@@ -1,5 +1,5 @@
-"""A server with a finalizer that forks, in the collection at its first wait. Says which signals are
-blocked in the child, and in the server after the wait."""
+"""A server with a finalizer that forks, in the collection at its first wait. Says which signals
+are blocked in the child, and in the server after the wait."""
 
 import gc
 import os

@@ -116,3 +116,36 @@ def test_a_finalizer_that_forks(python: Interpreter, mode: str, ring_dir: Path) 
     own = [int(signal.SIGUSR2)]
     assert done.stdout.decode().splitlines() == [f"child {own}", f"server {own}"]
     assert (done.stderr, done.returncode) == (b"", 0)
+
+
+# ---- what cannot be read ----
+
+BAD_POINTERS = APPS / "bad_pointers.py"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_bad_pointer_is_no_more_than_an_error(
+    one_of_two_pythons: Interpreter, mode: str, ring_dir: Path
+) -> None:
+    command = [one_of_two_pythons.path, BAD_POINTERS]
+    stock = run(command, environment())
+    ours = run(command, environment(ring_dir, GCPRELOAD_MODE=mode))
+    *lines, last = ours.stdout.decode().splitlines()
+    assert len(lines) == 16
+    assert all(line.endswith("-1 EFAULT") for line in lines), lines
+    assert lines == stock.stdout.decode().splitlines()[:-1]
+    assert last == "frozen True"
+    assert (ours.stderr, ours.returncode) == (b"", 0)
+
+
+@pytest.mark.parametrize("what", ["select for a time", "ppoll for a time"])
+def test_a_bad_time_out_is_what_libc_makes_of_it(
+    system_python: Interpreter, what: str, ring_dir: Path
+) -> None:
+    """glibc reads it itself since 2.32, and ends the program."""
+    command = [system_python.path, BAD_POINTERS, what]
+    stock = run(command, environment())
+    ours = run(command, environment(ring_dir))
+    shown = [done.stdout.replace(b"True", b"False") for done in (ours, stock)]
+    assert shown[0] == shown[1]
+    assert ours.returncode == stock.returncode
