@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import venvs
+from lib.hosts import Hosts
 from lib.mounts import summary, why_not
 from lib.paths import BUILD, COMMAND, LIBRARY, ROOT
 from lib.run import memory_dir
@@ -104,3 +105,8 @@ def empty_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["cc", "-shared", "-fPIC", "-x", "c", "-o", library, "/dev/null"]
     subprocess.run(command, check=True)
     return library
+
+
+@pytest.fixture(scope="session")
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Hosts:
+    return Hosts(tmp_path_factory.mktemp("hosts"))

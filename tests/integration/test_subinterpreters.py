@@ -6,8 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lib.hosts import Hosts
+from lib.paths import APPS
 from lib.puppet import Puppet
 from lib.rings import counted
+from lib.run import environment, run
+from lib.waiting import connect, waiting
 from venvs import Interpreter
 
 MODULE = """
@@ -126,3 +130,63 @@ def test_more_than_are_kept(python: Interpreter, ring_dir: Path) -> None:
         assert "subinterpreters" in puppet.wait_for("ready").flags
         puppet.do("for one in subs: sub.destroy(one)")
         assert puppet.end() == 0
+
+
+# ---- whose thread it is: nobody waits for a GIL that the same thread has ----
+
+MODES = ["freeze", "idle"]
+RUNS_PROGRAMS = """
+import os, subprocess
+assert subprocess.run(["true"]).returncode == 0
+try:
+    pid = os.fork()
+except RuntimeError:  # not in a sub-interpreter, before 3.12
+    pid = -1
+if not pid:
+    os._exit(0)
+if pid > 0:
+    os.waitpid(pid, 0)
+os.write({}, b"done\\n")
+"""
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_programs_are_run_in_one(python: Interpreter, mode: str, ring_dir: Path) -> None:
+    """Of a process that listens, and so may be forking workers."""
+    with Puppet(python, ring_dir, GCPRELOAD_MODE=mode) as puppet:
+        puppet.do("one = listen()", "told, tell = os.pipe()")
+        puppet.do(f"text = {RUNS_PROGRAMS!r}.format(tell)")
+        if python.minor < (3, 8):
+            if puppet.do("__import__('importlib.util').util.find_spec('_testcapi') is None"):
+                pytest.skip("built without _testcapi")
+            puppet.do("import _testcapi", "_testcapi.run_in_subinterp(text)")
+        else:
+            how = {(3, 8): "", (3, 13): "'legacy'"}.get(python.minor, "isolated=False")
+            puppet.do(MODULE, f"sub.run_string(sub.create({how}), text)")
+        assert puppet.do("os.read(told, 9).decode()") == "done\n"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_host_runs_programs_in_one(
+    python: Interpreter, mode: str, hosts: Hosts, ring_dir: Path
+) -> None:
+    program, extra = hosts.of(python, "sub_host")
+    after = "import gc; print([gc.collect() >= 0 for _ in range(3)], flush=True)"
+    env = {**environment(ring_dir, GCPRELOAD_MODE=mode), **extra}
+    done = run([program, RUNS_PROGRAMS.format(1), after], env)
+    assert done.stdout.decode().splitlines() == ["done", "[True, True, True]"]
+    assert done.returncode == 0  # stock's os.fork() prints that its child may not be
+
+
+def test_requests_in_one(python: Interpreter, ring_dir: Path) -> None:
+    """The main thread waits, and collects when the other is done."""
+    need_the_module(python)
+    command = [python.path, "-W", "ignore", APPS / "sub_server.py"]
+    with waiting(ring_dir, command, GCPRELOAD_MODE="idle") as server:
+        port = server.port()
+        for _ in range(50):
+            assert connect(port) == b"x"
+            assert server.says(0.1) is None  # a quiet moment
+            if server.is_ready() and server.idle_collections() >= 3:
+                return
+        raise AssertionError("no idle collections")

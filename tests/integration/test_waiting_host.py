@@ -4,21 +4,16 @@ call again what was interrupted, and to take an empty answer for none."""
 from __future__ import annotations
 
 import contextlib
-import json
 import socket
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from lib.paths import APPS
-from lib.run import environment, run
+from lib.hosts import Hosts
 from lib.waiting import Waiting, connect, waiting
 from venvs import Interpreter, supported_interpreters
 
 MODES = ["freeze", "idle"]
-WHERE = "import json, sys, sysconfig as s; get = s.get_config_var\n"
-WHERE += "print(json.dumps([sys.prefix, get('LIBDIR') + '/' + get('INSTSONAME')]))"
 CHECKED = ["__poll_chk", "__ppoll_chk"]
 KINDS = [
     "accept",
@@ -71,36 +66,8 @@ leave()
 LONG = 600  # seconds, as the program has it
 
 
-class Host:
-    """The program, made for each interpreter once."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.made: dict[str, tuple[Path, str]] = {}
-
-    def of(self, python: Interpreter, source: str = "waiting_host") -> tuple[Path, dict[str, str]]:
-        """And where that Python's own files are."""
-        if not python.shared:
-            pytest.skip("linked statically: it has no libpython.so to be linked with")
-        name = f"{source}-{python}"
-        if name not in self.made:
-            said = run([python.path, "-c", WHERE], environment()).stdout
-            prefix, library = json.loads(said)
-            options = ["-Wall", "-O2", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
-            options += ["-o", str(self.directory / name), str(APPS / f"{source}.c"), library]
-            subprocess.run(["cc", *options, f"-Wl,-rpath,{Path(library).parent}"], check=True)
-            self.made[name] = self.directory / name, prefix
-        program, prefix = self.made[name]
-        return program, {"PYTHONHOME": prefix}
-
-
-@pytest.fixture(scope="module")
-def host(tmp_path_factory: pytest.TempPathFactory) -> Host:
-    return Host(tmp_path_factory.mktemp("host"))
-
-
 def started(
-    host: Host,
+    hosts: Hosts,
     python: Interpreter,
     ring_dir: Path,
     mode: str,
@@ -110,7 +77,7 @@ def started(
     rounds: int = 1,
     signals: str = "interrupt",
 ) -> contextlib.AbstractContextManager[Waiting]:
-    program, extra = host.of(python)
+    program, extra = hosts.of(python, "waiting_host")
     command = [program, kind, setup, str(rounds), signals]
     return waiting(ring_dir, command, extra, GCPRELOAD_MODE=mode)
 
@@ -120,11 +87,11 @@ on_few = pytest.mark.parametrize("shared", FEW, ids=str)
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_every_first_wait(python: Interpreter, mode: str, host: Host, ring_dir: Path) -> None:
+def test_every_first_wait(python: Interpreter, mode: str, hosts: Hosts, ring_dir: Path) -> None:
     """It collects there, and the wait is over when the client comes."""
     with contextlib.ExitStack() as stack:
         servers = [
-            (kind, stack.enter_context(started(host, python, ring_dir, mode, kind)))
+            (kind, stack.enter_context(started(hosts, python, ring_dir, mode, kind)))
             for kind in KINDS
         ]
         ports = [server.port() for _, server in servers]
@@ -136,18 +103,18 @@ def test_every_first_wait(python: Interpreter, mode: str, host: Host, ring_dir: 
             assert server.end() == 0
 
 
-def test_the_checked_calls_are_made(python: Interpreter, host: Host) -> None:
-    program, _ = host.of(python)
+def test_the_checked_calls_are_made(python: Interpreter, hosts: Hosts) -> None:
+    program, _ = hosts.of(python, "waiting_host")
     for name in CHECKED:
         assert name.encode() in program.read_bytes()
 
 
 @on_few
-def test_idle_collections(shared: Interpreter, host: Host, ring_dir: Path) -> None:
+def test_idle_collections(shared: Interpreter, hosts: Hosts, ring_dir: Path) -> None:
     with contextlib.ExitStack() as stack:
         for kind in IDLE_KINDS:
             server = stack.enter_context(
-                started(host, shared, ring_dir, "idle", kind, rounds=ROUNDS)
+                started(hosts, shared, ring_dir, "idle", kind, rounds=ROUNDS)
             )
             serves_until_idle(server, kind)
 
@@ -183,12 +150,12 @@ def test_a_signal_in_the_collection(
     kind: str,
     signals: str,
     answer: str,
-    host: Host,
+    hosts: Hosts,
     ring_dir: Path,
 ) -> None:
     """As one that comes in the wait: what it does not end goes on, whatever the library did."""
     setup = SETUP + SIGNAL
-    with started(host, shared, ring_dir, mode, kind, setup=setup, signals=signals) as server:
+    with started(hosts, shared, ring_dir, mode, kind, setup=setup, signals=signals) as server:
         port = server.port()
         server.becomes_ready()
         if "client" in answer:
@@ -199,11 +166,11 @@ def test_a_signal_in_the_collection(
 
 
 @on_few
-def test_what_select_says_is_left(shared: Interpreter, host: Host, ring_dir: Path) -> None:
+def test_what_select_says_is_left(shared: Interpreter, hosts: Hosts, ring_dir: Path) -> None:
     """The time of the collection is part of the time-out."""
     setup = SETUP + SLOW.format("time.sleep(0.3)")
     kind = "select, and what is left"
-    with started(host, shared, ring_dir, "freeze", kind, setup=setup) as server:
+    with started(hosts, shared, ring_dir, "freeze", kind, setup=setup) as server:
         port = server.port()
         began = float(server.says() or "nan")
         server.becomes_ready()
@@ -216,11 +183,11 @@ def test_what_select_says_is_left(shared: Interpreter, host: Host, ring_dir: Pat
 
 @on_few
 def test_what_select_says_of_a_client_that_came_meanwhile(
-    shared: Interpreter, host: Host, ring_dir: Path
+    shared: Interpreter, hosts: Hosts, ring_dir: Path
 ) -> None:
     setup = SETUP + SLOW.format("input(); time.sleep(0.01)")
     kind = "select, and what is left"
-    with started(host, shared, ring_dir, "freeze", kind, setup=setup) as server:
+    with started(hosts, shared, ring_dir, "freeze", kind, setup=setup) as server:
         port = server.port()
         with socket.create_connection(("127.0.0.1", port)):
             assert server.process.stdin

@@ -70,10 +70,11 @@ def waiting(
             process.kill()
 
 
-def connect(port: int) -> None:
-    """A client that stays until it was accepted, and closed or left behind."""
+def connect(port: int) -> bytes:
+    """A client that stays until it was accepted, and answered, closed or left behind."""
     with (
         socket.create_connection(("127.0.0.1", port), DEADLINE) as client,
         contextlib.suppress(ConnectionResetError),
     ):
-        client.recv(1)
+        return client.recv(1)
+    return b""
