@@ -16,7 +16,8 @@ from lib.rings import Process, by_pid, wait_for_state
 from lib.run import environment, run, shared_library, wait_for
 from lib.server import gunicorn
 from lib.servers import own_thresholds
-from venvs import Interpreter
+from lib.waiting import waiting
+from venvs import Interpreter, venv
 
 IDLE = {"GCPRELOAD_MODE": "idle"}
 # What a puppet's server does: it waits on its listener, and has something to collect.
@@ -106,6 +107,22 @@ def test_a_finalizer_that_waits_under_gevent(
         assert collections_of(by_pid(ring_dir)[process.pid], "idle") > 0
         assert "BlockingSwitchOutError" not in server.output()
         assert "Traceback" not in server.output()
+
+
+def test_a_finalizer_that_waits_under_gevent_in_a_request(
+    system_python: Interpreter, ring_dir: Path
+) -> None:
+    """Where no chance comes, memory that grows has it collected in a pending call; meanwhile the
+    finalizer has the hub run others."""
+    command = [venv("gunicorn", system_python), APPS / "gevent_guard.py"]
+    # No automatic collection looks at what is old.
+    settings = {"GCPRELOAD_THRESHOLDS": "50000,1000,100", **IDLE}
+    with waiting(ring_dir, command, **settings) as server:
+        assert server.says() == "b'rollback'"
+        assert server.collections("guard") > 0
+        assert server.process.stdin
+        server.process.stdin.close()
+        assert server.end() == 0
 
 
 def test_a_request_of_another_thread_is_not_stopped(

@@ -43,8 +43,11 @@ class Waiting:
         """Or it has ended, which is for the caller to find."""
         wait_for("readiness", lambda: self.is_ready() or self.process.poll() is not None)
 
+    def collections(self, cause: str) -> int:
+        return collections_of(by_pid(self.ring_dir)[self.process.pid], cause)
+
     def idle_collections(self) -> int:
-        return collections_of(by_pid(self.ring_dir)[self.process.pid], "idle")
+        return self.collections("idle")
 
     def end(self) -> int:
         return self.process.wait(DEADLINE)
