@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,20 +74,52 @@ int fork_under_mutex(void)
 	return status;
 }
 
+static void lock_when_wanted(void)
+{
+	pthread_mutex_lock(&mutex);
+	__atomic_store_n(&locked, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&wanted, __ATOMIC_ACQUIRE))
+		usleep(1000);
+}
+
+static void unlock(void)
+{
+	__atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&wanted, 0, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&mutex);
+}
+
 /* As a driver: its mutex is held over its own wait, for which another thread waits with the GIL. */
 int poll_under_mutex(int fd, int milliseconds)
 {
 	struct pollfd one = { fd, POLLIN, 0 };
 	int ret;
 
-	pthread_mutex_lock(&mutex);
-	__atomic_store_n(&locked, 1, __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&wanted, __ATOMIC_ACQUIRE))
-		usleep(1000);
+	lock_when_wanted();
 	ret = poll(&one, 1, milliseconds);
-	__atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
-	__atomic_store_n(&wanted, 0, __ATOMIC_RELEASE);
-	pthread_mutex_unlock(&mutex);
+	unlock();
+	return ret;
+}
+
+int epoll_under_mutex(int epfd, int milliseconds)
+{
+	struct epoll_event event;
+	int ret;
+
+	lock_when_wanted();
+	ret = epoll_wait(epfd, &event, 1, milliseconds);
+	unlock();
+	return ret;
+}
+
+int epoll_pwait_under_mutex(int epfd, int milliseconds)
+{
+	struct epoll_event event;
+	int ret;
+
+	lock_when_wanted();
+	ret = epoll_pwait(epfd, &event, 1, milliseconds, NULL);
+	unlock();
 	return ret;
 }
 
