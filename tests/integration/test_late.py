@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from lib.hosts import WHERE
 from lib.paths import APPS, LIBRARY
 from lib.puppet import Puppet
 from lib.rings import COUNTS, counted
@@ -15,8 +16,6 @@ from lib.run import environment, run
 from venvs import Interpreter
 
 SOURCE = APPS / "late_host.c"
-WHERE = "import json, sys, sysconfig as s; get = s.get_config_var\n"
-WHERE += "print(json.dumps([sys.prefix, get('LIBDIR') + '/' + get('INSTSONAME')]))"
 HOWS = ["global", "local", "again", "handle"]
 
 
