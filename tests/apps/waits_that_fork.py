@@ -1,11 +1,20 @@
 """A server with a finalizer that forks, in the collection at its first wait. Says which signals
-are blocked in the child, and in the server after the wait."""
+are blocked in the child, and in the server after the wait. Argument: fork; program, for a child
+that is another program; thread, for a thread instead of a child."""
 
 import gc
 import os
 import select
 import signal
 import socket
+import subprocess
+import sys
+import threading
+
+PROGRAM = """
+import signal
+print("child", sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, []))))
+"""
 
 
 class Forks:
@@ -13,6 +22,16 @@ class Forks:
         self.me = self
 
     def __del__(self):
+        if sys.argv[1] == "program":
+            subprocess.run([sys.executable, "-c", PROGRAM], check=True)
+        elif sys.argv[1] == "thread":
+            thread = threading.Thread(target=tell, args=("child",))
+            thread.start()
+            thread.join()
+        else:
+            self.forks()
+
+    def forks(self):
         pid = os.fork()
         if not pid:
             tell("child")
