@@ -134,7 +134,7 @@ enum gcpreload_after {
 /* restarts: the call is one that SA_RESTART makes again (accept(2)). */
 enum gcpreload_after gcpreload_inject_wait_ends(bool restarts);
 
-/* In a forked child: what a wait of the thread that forked had begun is not the child's. */
+/* In a forked child: what a wait of its parent's had begun is not the child's. */
 void gcpreload_inject_wait_forked(void);
 
 /* Some code of the interpreter's, or NULL before it is known. Any place. */

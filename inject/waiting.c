@@ -10,21 +10,17 @@
 
 #include "inject/defer.h"
 
-/* The kernel's sigset_t, for the system calls: pthread_sigmask was another library's before glibc
- * 2.32. */
-typedef uint64_t signals;
-
 #define BIT(number) (1ull << ((number)-1))
-/* What a fault of the thread itself raises: held off, it would end the process. */
+/* What a fault of the thread itself raises: held off, it would come again and again. */
 #define FAULTS                                                                                     \
 	(BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS) |     \
 	 BIT(SIGABRT))
+#define SIGNALS 64
 
 static __thread struct {
 	bool begun;
 	bool interpreter;
-	bool held_off;
-	signals before;
+	bool holds_off;
 	enum gcpreload_after after;
 } wait __attribute__((tls_model("initial-exec")));
 
@@ -106,9 +102,63 @@ bool waiting_defers(struct PyMethodDef *function)
 
 /* ------------------------------------------------------------------ signals */
 
-static void set_mask(int how, const signals *now, signals *before)
+/*
+ * Handlers, while they are held off: ours takes note, and afterwards the signals are sent again.
+ * The signal mask would do the same, but what a finalizer starts meanwhile inherits it, threads and
+ * programs alike, and SIGTERM would not end those. A handler is not inherited by a program.
+ */
+static struct {
+	bool taken;	   /* by some thread */
+	uint64_t replaced; /* handlers */
+	uint64_t noted;	   /* signals that came */
+	struct sigaction before[SIGNALS + 1];
+} held;
+
+static void take_note(int number)
 {
-	syscall(SYS_rt_sigprocmask, how, now, before, sizeof *now);
+	__atomic_fetch_or(&held.noted, BIT(number), __ATOMIC_RELAXED);
+}
+
+static bool has_handler(const struct sigaction *action)
+{
+	return action->sa_handler != SIG_DFL && action->sa_handler != SIG_IGN;
+}
+
+static bool hold_off(void)
+{
+	struct sigaction noting;
+	int number;
+
+	if (__atomic_exchange_n(&held.taken, true, __ATOMIC_ACQUIRE))
+		return false;
+	held.replaced = held.noted = 0;
+	for (number = 1; number <= SIGNALS; number++) {
+		if (BIT(number) & FAULTS || sigaction(number, NULL, &held.before[number]) < 0 ||
+		    !has_handler(&held.before[number]))
+			continue;
+		noting = held.before[number];
+		noting.sa_handler = take_note;
+		noting.sa_flags &= ~(SA_SIGINFO | (int)SA_RESETHAND);
+		if (sigaction(number, &noting, NULL) == 0)
+			held.replaced |= BIT(number);
+	}
+	return true;
+}
+
+/* What a finalizer has set in their place stays. Returns what came. */
+static uint64_t give_handlers_back(void)
+{
+	struct sigaction now;
+	uint64_t noted;
+	int number;
+
+	for (number = 1; number <= SIGNALS; number++)
+		if (held.replaced & BIT(number) && sigaction(number, NULL, &now) == 0 &&
+		    now.sa_handler == take_note)
+			sigaction(number, &held.before[number], NULL);
+	noted = __atomic_load_n(&held.noted, __ATOMIC_RELAXED);
+	__atomic_store_n(&held.taken, false, __ATOMIC_RELEASE);
+	return noted;
 }
 
 /* A handler in Python that runs within a callback of gc.callbacks cannot raise: its exception would
@@ -124,41 +174,48 @@ static bool others_are_called(PyObject *gc)
 
 void waiting_collects(PyObject *gc)
 {
-	const signals all = ~FAULTS;
-
 	if (!wait.begun)
 		return;
 	wait.after = what_it_takes();
 	/* Who goes on to wait must be interrupted by what came meanwhile, as it would have been. */
-	if (!wait.held_off && (wait.after == GCPRELOAD_AFTER_GO_ON || others_are_called(gc))) {
-		set_mask(SIG_BLOCK, &all, &wait.before);
-		wait.held_off = true;
-	}
+	if (!wait.holds_off && (wait.after == GCPRELOAD_AFTER_GO_ON || others_are_called(gc)))
+		wait.holds_off = hold_off();
 }
 
-/* The kernel's struct sigaction begins with handler and flags. */
-static bool interrupts(int number, bool restarts)
+/* Delivered before the system call returns. */
+static void send_again(uint64_t noted)
+{
+	int number;
+
+	for (number = 1; number <= SIGNALS; number++)
+		if (noted & BIT(number))
+			syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), number);
+}
+
+static bool interrupts(uint64_t noted, bool restarts)
 {
 	struct sigaction action;
+	int number;
 
-	return sigaction(number, NULL, &action) == 0 && action.sa_handler != SIG_DFL &&
-	       action.sa_handler != SIG_IGN && !(restarts && (action.sa_flags & SA_RESTART));
+	for (number = 1; number <= SIGNALS; number++)
+		if (noted & BIT(number) && sigaction(number, NULL, &action) == 0 &&
+		    has_handler(&action) && !(restarts && (action.sa_flags & SA_RESTART)))
+			return true;
+	return false;
 }
 
 enum gcpreload_after gcpreload_inject_wait_ends(bool restarts)
 {
-	int saved_errno = errno, number;
-	signals pending = 0;
+	int saved_errno = errno;
+	uint64_t noted;
 
 	wait.begun = false;
-	if (wait.held_off) {
-		syscall(SYS_rt_sigpending, &pending, sizeof pending);
-		for (number = 1; number <= 64; number++)
-			if ((pending & ~wait.before & BIT(number)) &&
-			    interrupts(number, restarts) && wait.after == GCPRELOAD_AFTER_GO_ON)
-				wait.after = GCPRELOAD_AFTER_INTERRUPTED;
-		wait.held_off = false;
-		set_mask(SIG_SETMASK, &wait.before, NULL);
+	if (wait.holds_off) {
+		wait.holds_off = false;
+		noted = give_handlers_back();
+		if (wait.after == GCPRELOAD_AFTER_GO_ON && interrupts(noted, restarts))
+			wait.after = GCPRELOAD_AFTER_INTERRUPTED;
+		send_again(noted);
 	}
 	errno = saved_errno;
 	return wait.after;
@@ -166,7 +223,8 @@ enum gcpreload_after gcpreload_inject_wait_ends(bool restarts)
 
 void gcpreload_inject_wait_forked(void)
 {
-	if (wait.held_off)
-		set_mask(SIG_SETMASK, &wait.before, NULL);
-	wait.held_off = wait.begun = false;
+	/* Whichever thread held them off; what came was the parent's. */
+	if (__atomic_load_n(&held.taken, __ATOMIC_ACQUIRE))
+		give_handlers_back();
+	wait.holds_off = wait.begun = false;
 }

@@ -121,7 +121,6 @@ def keeps_its_signals(done: Completed[bytes]) -> None:
     assert (done.stderr, done.returncode) == (b"", 0)
 
 
-@pytest.mark.xfail(reason="vfork(2), posix_spawn(3) and new threads inherit what is kept off")
 @pytest.mark.parametrize("what", ["program", "thread"])
 def test_a_finalizer_that_starts_something(
     system_python: Interpreter, what: str, ring_dir: Path
