@@ -41,23 +41,28 @@ static struct listener *of(int fd)
 	return NULL;
 }
 
-void listeners_add(int fd, bool main_thread)
+/* Another thread may take the place at once: what is kept is a hint, and the socket is asked. */
+static struct listener *add(int fd, bool main_thread)
 {
 	struct listener *listener = of(fd);
 
 	if (!listener)
 		listener = &listeners[next++ % KEPT];
 	*listener = (struct listener){ .known = true, .main_thread = main_thread, .fd = fd };
+	return listener;
+}
+
+void listeners_add(int fd, bool main_thread)
+{
+	add(fd, main_thread);
 }
 
 void listeners_waited_on(int fd)
 {
 	struct listener *listener = of(fd);
 
-	if (!listener) {
-		listeners_add(fd, false);
-		listener = of(fd);
-	}
+	if (!listener)
+		listener = add(fd, false);
 	listener->waited_on = true;
 }
 
