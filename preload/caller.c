@@ -13,6 +13,7 @@ struct search {
 	struct caller caller;
 	bool has_python;
 	bool is_program;
+	bool behind_us;
 	const char *name;
 };
 
@@ -41,6 +42,8 @@ static int look(struct dl_phdr_info *object, size_t size, void *arg)
 	struct search *search = arg;
 
 	(void)size;
+	if (has(object, (const void *)caller_at, NULL))
+		search->behind_us = true;
 	if (!has(object, search->address, &search->caller))
 		return 0;
 	search->has_python = search->python && has(object, search->python, NULL);
@@ -73,7 +76,9 @@ static enum caller_kind kind_of(const struct search *search)
 	for (i = 0; i < sizeof interpreters / sizeof *interpreters; i++)
 		if (begins_with(base, interpreters[i]))
 			return CALLER_INTERPRETER;
-	if (search->is_program || strstr(base, "uwsgi"))
+	/* What was preloaded in front of us (libfaketime) passes on the calls of whom we cannot
+	 * know. */
+	if (search->is_program || !search->behind_us || strstr(base, "uwsgi"))
 		return CALLER_HOST;
 	for (i = 0; i < sizeof loops / sizeof *loops; i++)
 		if (strstr(search->name, loops[i]))

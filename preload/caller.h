@@ -19,7 +19,8 @@ enum caller_kind {
 	/* An event loop that runs callbacks between its waits: libev's or libuv's, also within
 	 * gevent and uvloop. */
 	CALLER_LOOP,
-	/* The program itself, where it is not the interpreter, and what it serves by (uWSGI). */
+	/* The program itself, where it is not the interpreter, what it serves by (uWSGI), and
+	 * libraries that stand in front of us: nothing is known of what they take. */
 	CALLER_HOST,
 };
 
