@@ -93,7 +93,8 @@ def main():
         wanting = threading.Thread(target=want)
         wanting.start()
         time.sleep(0.02)  # a wait is looked at again
-        assert wait(epoll, 20) == 0
+        # Work that the stopped server's io_uring has left may interrupt it, without us as well.
+        assert wait(epoll, 20) in (0, -1)
         wanting.join()
     print("done")
 

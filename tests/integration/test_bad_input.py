@@ -21,11 +21,11 @@ from venvs import Interpreter
 READY_ONCE = APPS / "ready_once.py"
 
 
-def assert_tuned(done: Completed[bytes]) -> None:
+def assert_tuned(done: Completed[bytes], threshold0: int = 50000) -> None:
     """The application ran, with the defaults."""
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
-    assert report["thresholds"][0] == 50000
+    assert report["thresholds"][0] == threshold0
     assert report["frozen"] > 1000
 
 
@@ -94,7 +94,8 @@ def test_bad_value(name: str, value: str, system_python: Interpreter, ring_dir: 
     env = environment(ring_dir, GCPRELOAD_RING="off")
     env[f"GCPRELOAD_{name}"] = value
     done = run([system_python.path, READY_ONCE], env)
-    assert_tuned(done)
+    # Without a limit on young pauses that the environment of the tests sets, it begins lower.
+    assert_tuned(done, 10000 if name == "YOUNG_MS" else 50000)
     line = the_line(done)
     assert f"GCPRELOAD_{name}" in line
     assert value in line

@@ -50,4 +50,6 @@ def test_all_are_named(
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
 @pytest.mark.parametrize("how", [{"GCPRELOAD_MODE": "off"}, {"GCPRELOAD_DISABLE": "1"}], ids=str)
 def test_none_when_off(how: dict[str, str], system_python: Interpreter, ring_dir: Path) -> None:
-    assert calls(system_python, ring_dir, **how) <= calls(system_python, ring_dir)
+    # What may be said of the settings goes to descriptor 2 if that is still what it was.
+    said = set() if "GCPRELOAD_DISABLE" in how else {"fstat"}
+    assert calls(system_python, ring_dir, **how) - said <= calls(system_python, ring_dir)

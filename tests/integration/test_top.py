@@ -136,7 +136,7 @@ def test_sorting_and_moving(puppet: Puppet, system_python: Interpreter, ring_dir
     with Puppet(system_python, ring_dir, GCPRELOAD_MODE="observe") as other:
         other.do("one = listen()", "arm(one)")
         other.wait_for("observing")
-        other.do("for _ in range(30): gc.collect()", "gc.disable()")
+        other.do("keep(100000)", "for _ in range(30): gc.collect()", "gc.disable()")
         by_pid = sorted([puppet.pid, other.pid])
         with top(ring_dir) as shown:
             orders = {}
