@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from lib.paths import APPS, DEADLINE
 from lib.puppet import Puppet, collections_of
-from lib.rings import by_pid, ring_files, wait_for_state
+from lib.rings import by_pid, command, ring_files, wait_for_state
 from lib.run import environment, memory_dir, run, shared_library, wait_for
 from lib.server import HEAP, gunicorn
 from venvs import Interpreter
@@ -258,3 +258,20 @@ def end_daemon(pidfile: Path) -> None:
     pid = int(pidfile.read_text())
     os.kill(pid, signal.SIGTERM)
     wait_for("the daemon's end", lambda: not Path(f"/proc/{pid}").exists())
+
+
+def test_a_parent_that_was_thawed_stays_so(system_python: Interpreter, ring_dir: Path) -> None:
+    """What the command says it did is not undone by the next fork."""
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do(*LISTEN, "fork()")
+        assert puppet.shown().state == "parent"
+        command("thaw", str(puppet.pid), "--dir", ring_dir, "--timeout", "0")
+
+        def look() -> bool:
+            puppet.do("garbage(5000)")  # it does not wait on its socket: its collections look
+            return puppet.shown().state == "observing"
+
+        wait_for("it is thawed", look)
+        puppet.do("fork()")
+        assert not puppet.frozen()
+        assert puppet.shown().state == "observing"
