@@ -18,13 +18,14 @@ from typing import Any
 import pytest
 from browser import CHROMIUM, DRIVER, browser, look_like
 from lib.export import PROGRAM, served
-from lib.paths import COMMAND
+from lib.paths import COMMAND, DEADLINE
 from lib.puppet import Puppet
 from lib.rings import Process, command, ring_files
 from lib.run import environment, run, wait_for
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
-from selenium.webdriver.support.ui import Select
+from selenium.webdriver.support.ui import Select, WebDriverWait
 from test_export import exporter, fetch
 from venvs import Interpreter
 
@@ -99,6 +100,13 @@ def counted(driver: webdriver.Chrome, pid: int, expected: str) -> None:
 
 def text(driver: webdriver.Chrome, selector: str) -> str:
     return driver.find_element(By.CSS_SELECTOR, selector).text
+
+
+def choose(driver: webdriver.Chrome, scope: str) -> None:
+    """The page makes its options anew with each answer."""
+    wait = WebDriverWait(driver, DEADLINE, ignored_exceptions=[StaleElementReferenceException])
+    options = (By.ID, "scope")
+    wait.until(lambda d: not Select(d.find_element(*options)).select_by_visible_text(scope))
 
 
 def tiles(driver: webdriver.Chrome) -> dict[str, str]:
@@ -326,7 +334,7 @@ def test_one_of_several_services(
         opened(page, url, shop.pid)
         assert {row["PID"] for row in rows(page)} == {str(shop.pid), str(search.pid)}
         assert [row["Service"] for row in rows(page, "#gain tbody tr")] == ["search", "shop"]
-        Select(page.find_element(By.ID, "scope")).select_by_visible_text("search")
+        choose(page, "search")
         assert [row["PID"] for row in rows(page)] == [str(search.pid)]
         assert tiles(page)["Processes"] == "1"
 
@@ -375,7 +383,7 @@ def test_no_width_scrolls_sideways(
         puppet.do("one = listen()", "arm(one)", "garbage(60000)", "gc.collect()")
         opened(page, url, puppet.pid)
         for scope in ("all 2", "(no service name)", "s" * 63):
-            Select(page.find_element(By.ID, "scope")).select_by_visible_text(scope)
+            choose(page, scope)
             wide = page.execute_script("""
                 return [document.documentElement, ...document.querySelectorAll("section")]
                     .filter((one) => one.scrollWidth > one.clientWidth)
