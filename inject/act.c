@@ -200,7 +200,7 @@ void gcpreload_inject_prefork_from_c(const char *fired)
 	 */
 	if (in_os_fork ||
 	    (gcpreload_inject_gil() != GCPRELOAD_GIL_HELD &&
-	     !(gil_is_free() && process_is_single_threaded())) ||
+	     !(gil_is_free() && gcpreload_inject_is_single_threaded())) ||
 	    !gil_enter(&guard))
 		return;
 	/* PyEval_GetFrame would allocate, and with the fork's locks held. */

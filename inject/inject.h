@@ -137,6 +137,9 @@ enum gcpreload_after gcpreload_inject_wait_ends(bool restarts);
 /* In a forked child: what a wait of its parent's had begun is not the child's. */
 void gcpreload_inject_wait_forked(void);
 
+/* Whether this is the only thread of the process, of any kind. Any place. */
+bool gcpreload_inject_is_single_threaded(void);
+
 /* Some code of the interpreter's, or NULL before it is known. Any place. */
 const void *gcpreload_inject_code(void);
 

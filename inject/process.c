@@ -192,7 +192,7 @@ void process_subinterpreter(void)
 }
 
 /* proc(5): a directory's links count its sub-directories, one for each thread. */
-bool process_is_single_threaded(void)
+bool gcpreload_inject_is_single_threaded(void)
 {
 	struct stat st;
 

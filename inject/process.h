@@ -48,9 +48,6 @@ void process_observes(void);
 /* An interpreter began whose collections are not seen. */
 void process_subinterpreter(void);
 
-/* Whether this is the only thread of the process, of any kind. */
-bool process_is_single_threaded(void);
-
 /* Part of what gcpreload_inject_soon brings about. */
 void process_act(void);
 

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "preload/caller.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <link.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "inject/inject.h"
 
@@ -86,10 +90,86 @@ static enum caller_kind kind_of(const struct search *search)
 	return CALLER_LIBRARY;
 }
 
+static bool locks_may_be_held;
+
+void caller_forked(bool alone)
+{
+	locks_may_be_held = locks_may_be_held || !alone;
+}
+
+/* "LOW-HIGH PERMISSIONS OFFSET DEVICE INODE PATH" (proc(5)). */
+static bool line_has(char *line, const void *address, struct search *search)
+{
+	uintptr_t at = (uintptr_t)address, low, high;
+	char *end;
+
+	low = strtoul(line, &end, 16);
+	high = *end == '-' ? strtoul(end + 1, &end, 16) : 0;
+	if (at < low || at >= high)
+		return false;
+	search->name = strchr(end, '/') ? strchr(end, '/') : "";
+	search->caller.low = low;
+	search->caller.high = high;
+	return true;
+}
+
+/* What address lies in; the name is in text. */
+static bool look_in_maps(const void *address, struct search *search, char *text, size_t size)
+{
+	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	size_t have = 0;
+	bool found = false;
+	char *line, *end;
+	ssize_t n;
+
+	while (fd >= 0 && !found && (n = read(fd, text + have, size - 1 - have)) > 0) {
+		have += (size_t)n;
+		text[have] = '\0';
+		for (line = text; !found && (end = strchr(line, '\n')); line = end + 1) {
+			*end = '\0';
+			found = line_has(line, address, search);
+		}
+		if (found)
+			break;
+		have -= (size_t)(line - text);
+		if (have >= size - 1)
+			have = 0;
+		memmove(text, line, have);
+	}
+	if (fd >= 0)
+		close(fd);
+	return found;
+}
+
+static struct caller by_maps(const void *address)
+{
+	struct search search = { .behind_us = true }, python = { .name = "" };
+	char text[2048], other[2048], program[1024];
+	const char *code = gcpreload_inject_code();
+	ssize_t n;
+
+	if (!look_in_maps(address, &search, text, sizeof text))
+		return (struct caller){ .kind = CALLER_LIBRARY };
+	search.has_python = code && look_in_maps(code, &python, other, sizeof other) &&
+			    strcmp(python.name, search.name) == 0;
+	n = readlink("/proc/self/exe", program, sizeof program - 1);
+	program[n > 0 ? n : 0] = '\0';
+	search.is_program = n > 0 && strcmp(program, search.name) == 0;
+	search.caller.kind = kind_of(&search);
+	return search.caller;
+}
+
 struct caller caller_at(const void *address)
 {
 	struct search search = { .address = address, .python = gcpreload_inject_code() };
+	int saved_errno = errno;
+	struct caller caller;
 
+	if (locks_may_be_held) {
+		caller = by_maps(address);
+		errno = saved_errno;
+		return caller;
+	}
 	if (!dl_iterate_phdr(look, &search))
 		return (struct caller){ .kind = CALLER_LIBRARY };
 	search.caller.kind = kind_of(&search);

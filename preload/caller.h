@@ -29,8 +29,12 @@ struct caller {
 	uintptr_t low, high; /* the segment with the code */
 };
 
+/* This process was forked. alone: by one that had a single thread. Another thread may have held the
+ * dynamic loader's lock, and in the child nobody gives it back: it is not taken there. */
+void caller_forked(bool alone);
+
 /* Which code address lies in. Some microseconds, and the dynamic loader's lock for reading: for
- * moments that come once a loop. Any thread. */
+ * moments that come once a loop. Any thread; keeps errno. */
 struct caller caller_at(const void *address);
 
 static inline bool caller_is_at(const struct caller *caller, const void *address)

@@ -167,7 +167,6 @@ EXPORT pid_t fork(void)
 
 	ready_before_fork();
 	pid = REAL(fork)();
-	if (pid == 0)
-		ready_after_fork();
+	ready_after_fork(pid);
 	return pid;
 }

@@ -50,9 +50,15 @@ static struct {
 	int64_t helper_modules;
 } here;
 
+/* Whether the fork() of C that runs is made by the only thread there is. */
+static bool forks_alone;
+
 /* The thread that forked is its child's main thread. */
 static void begin_process(void)
 {
+	if (epoch)
+		caller_forked(forks_alone);
+	forks_alone = false;
 	memset(&here, 0, sizeof here);
 	listeners_begin_process();
 	epoch++;
@@ -471,14 +477,19 @@ void ready_before_fork(void)
 	if (ring_load(&gcpreload_self->settled) != READY_NEVER) {
 		on_main_thread();
 		agenda_before_c_fork();
+		forks_alone = gcpreload_inject_is_single_threaded();
 	}
 	errno = saved_errno;
 }
 
-void ready_after_fork(void)
+void ready_after_fork(pid_t pid)
 {
 	int saved_errno = errno;
 
-	gcpreload_inject_wait_forked();
+	if (pid == 0) {
+		gcpreload_inject_wait_forked();
+		ready_begin_if_new();
+	}
+	forks_alone = false;
 	errno = saved_errno;
 }

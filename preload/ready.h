@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/select.h>
+#include <sys/types.h>
 
 #include "ring/clock.h"
 #include "ring/self.h"
@@ -139,8 +140,8 @@ enum ready_wait ready_collect(bool endless);
 /* What the wait had after that, looked at without waiting. */
 void ready_woke(int found);
 
-/* fork() is called from C, and has returned in the child. */
+/* fork() is called from C, and has returned: 0 in the child. */
 void ready_before_fork(void);
-void ready_after_fork(void);
+void ready_after_fork(pid_t pid);
 
 #endif

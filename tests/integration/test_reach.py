@@ -119,3 +119,24 @@ def test_a_server_whose_waits_are_not_known(system_python: Interpreter, ring_dir
             return shown if shown and shown.reason else None
 
         assert "its waits are not known" in wait_for("the reason", look).reason
+
+
+FORK_BESIDE_A_THREAD = """
+import threading
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+def worker():
+    pid = os.fork()
+    if not pid:
+        one = listen()
+        arm(one)
+        os._exit(0 if gc.get_freeze_count() >= HEAP_SIZE else 3)
+    return os.waitpid(pid, 0)[1] >> 8
+"""
+
+
+def test_a_worker_of_a_parent_with_threads(python: Interpreter, ring_dir: Path) -> None:
+    """Whose code waits is asked there without the dynamic loader's lock, which a thread of the
+    parent's may have held at the fork."""
+    with Puppet(python, ring_dir) as puppet:
+        puppet.do(FORK_BESIDE_A_THREAD)
+        assert puppet.do("worker()") == 0
