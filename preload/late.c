@@ -71,10 +71,19 @@ static void *loaded_libpython(void)
 
 /* Most servers are not Python, and a thread, a signal handler or a sandbox of theirs may be what
  * calls: nothing is read, and no system call is made, where no interpreter is loaded. */
+/* In a child of a process with threads the lock of dl_iterate_phdr() may be held for ever. */
+static bool forked;
+
+void late_forked(void)
+{
+	__atomic_store_n(&forked, true, __ATOMIC_RELAXED);
+}
+
 void late_start(void)
 {
 	if (read_now(&gcpreload_self->settled) != READY_NEVER || read_now(&begun) ||
-	    !start_possible() || !dl_is_here() || !dl_iterate_phdr(look, NULL) || !start_late())
+	    read_now(&forked) || !start_possible() || !dl_is_here() ||
+	    !dl_iterate_phdr(look, NULL) || !start_late())
 		return;
 	if (!__atomic_exchange_n(&begun, true, __ATOMIC_ACQ_REL))
 		ready_start();

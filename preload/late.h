@@ -13,6 +13,9 @@
  * a host. Elsewhere nothing happens. Any thread, several at once, signal handlers. */
 void late_start(void);
 
+/* This process was forked, by one that may have had threads: late_start looks for nothing. */
+void late_forked(void);
+
 /* At a server's wait in which nothing could be done: is there an interpreter by now? Attaches
  * to it. Any process; at most once a second, and a few times only. */
 bool late_attach(void);

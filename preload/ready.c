@@ -50,8 +50,8 @@ static struct {
 	int64_t helper_modules;
 } here;
 
-/* Whether the fork() of C that runs is made by the only thread there is. */
-static bool forks_alone;
+/* Whether the fork() that this thread is in is made by the only thread there is. */
+static __thread bool forks_alone __attribute__((tls_model("initial-exec")));
 
 /* The thread that forked is its child's main thread. */
 static void begin_process(void)
@@ -487,6 +487,8 @@ void ready_after_fork(pid_t pid)
 	int saved_errno = errno;
 
 	if (pid == 0) {
+		if (!forks_alone)
+			late_forked();
 		gcpreload_inject_wait_forked();
 		ready_begin_if_new();
 	}
