@@ -56,9 +56,6 @@ static __thread bool forks_alone __attribute__((tls_model("initial-exec")));
 /* The thread that forked is its child's main thread. */
 static void begin_process(void)
 {
-	if (epoch)
-		caller_forked(forks_alone);
-	forks_alone = false;
 	memset(&here, 0, sizeof here);
 	listeners_begin_process();
 	epoch++;
@@ -79,8 +76,10 @@ void ready_start(void)
 
 void ready_begin_if_new(void)
 {
-	if (__builtin_expect(!ring_load(&gcpreload_self->preload), 0))
+	if (__builtin_expect(!ring_load(&gcpreload_self->preload), 0)) {
+		caller_forked(forks_alone);
 		begin_process();
+	}
 }
 
 static bool on_main_thread(void)
