@@ -43,10 +43,7 @@ extern __thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-ex
 /* CLOCK_MONOTONIC, ns. */
 static inline uint64_t ready_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+	return gcpreload_clock_ns(CLOCK_MONOTONIC);
 }
 
 static inline uint64_t ready_coarse_now(void)

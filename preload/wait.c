@@ -129,9 +129,9 @@ static int settle(const struct wait *wait, enum ready_wait *what)
 /* What has passed is not waited for again. */
 static void pass_time(struct wait *wait)
 {
-	int64_t passed = (int64_t)(ready_now() - wait->began_ns);
+	int64_t passed = (int64_t)gcpreload_elapsed(wait->began_ns, ready_now());
 
-	if (wait->left >= 0 && passed > 0)
+	if (wait->left >= 0)
 		wait->left = wait->left > passed ? wait->left - passed : 0;
 }
 
