@@ -21,8 +21,7 @@ warnings := $(if $(WERROR),-Werror) -Wall -Wextra -Wshadow -Wstrict-prototypes -
 flags := -std=gnu11 -D_GNU_SOURCE -I. -I$(B) -DGCPRELOAD_VERSION='"$(VERSION)"' $(warnings) -MMD -MP
 
 # The library: hidden by default, no symbol newer than glibc 2.17 (checked by the tests).
-lib_src  := $(wildcard preload/*.c inject/*.c) \
-	$(addprefix ring/,clock.c family.c file.c histogram.c identity.c names.c raw.c retired.c self.c sweep.c writer.c)
+lib_src  := $(wildcard preload/*.c engine/*.c inject/*.c rules/*.c base/*.c) $(filter-out ring/reader.c,$(wildcard ring/*.c))
 lib_obj  := $(lib_src:%.c=$(B)/lib/%.o)
 lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronous-unwind-tables \
 	-ffunction-sections -fdata-sections
@@ -30,7 +29,8 @@ lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronou
 lib_link := -shared -Wl,-z,noseparate-code -Wl,-soname,libgcpreload.so -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
 	-Wl,--gc-sections -Wl,--version-script=preload/exports.map
 
-cli_src  := $(wildcard cli/*.c) $(addprefix ring/,clock.c histogram.c names.c raw.c reader.c retired.c sweep.c)
+cli_src  := $(wildcard cli/*.c cli/doctor/*.c rules/*.c) base/clock.c \
+	$(addprefix ring/,histogram.c labels.c raw.c reader.c retired.c sweep.c)
 cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'
 cli_obj  := $(cli_src:%.c=$(B)/cli/%.o)
 cli_link := $(if $(STATIC),-static)
@@ -60,9 +60,10 @@ unit_src := $(filter-out $(patsubst %,tests/unit/test_%.c,$(filter-out $(program
 	$(wildcard tests/unit/test_*.c))
 unit_bin := $(unit_src:tests/unit/%.c=$(B)/unit/%)
 # Everything of ours that a unit test may call, with sanitizers, in one archive.
-unit_lib_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
+unit_lib_src := $(wildcard base/*.c rules/*.c ring/*.c inject/*.c engine/*.c cli/doctor/*.c) \
+	$(filter-out cli/main.c,$(wildcard cli/*.c)) \
 	$(foreach p,$(programs),$(filter-out cli/$(p)/main.c,$(wildcard cli/$(p)/*.c))) \
-	$(filter-out preload/start.c preload/interpose.c,$(wildcard preload/*.c)) $(wildcard inject/*.c)
+	$(filter-out preload/start.c preload/interpose.c,$(wildcard preload/*.c))
 unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
 unit_libs := -lcmocka -ldl -pthread $(foreach p,$(programs),$(shell $(PKG_CONFIG) --libs $($(p)_pkg)))
 san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined
@@ -136,7 +137,8 @@ $(B)/tsan/calls_at_once: tests/apps/calls_at_once.c Makefile
 	$(call quiet,LD)$(CC) -Wall $(tsan_flags) -o $@ $< -pthread -ldl
 
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
-fuzz_src := $(wildcard ring/*.c) $(filter-out cli/main.c,$(wildcard cli/*.c)) \
+fuzz_src := $(wildcard ring/*.c rules/*.c cli/doctor/*.c) base/clock.c base/self.c base/log.c \
+	$(filter-out cli/main.c,$(wildcard cli/*.c)) \
 	$(addprefix cli/export/,counts.c gather.c metrics.c past.c otlp_message.c otlp_state.c) \
 	$(addprefix cli/export/,page_data.c page_history.c) \
 	$(filter-out cli/top/main.c cli/top/screen.c,$(wildcard cli/top/*.c))
@@ -157,7 +159,7 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(fuzz_obj)
 # From what the programs say of themselves; where scdoc and python3 are.
 man: $(B)/man/.made
 
-$(B)/man/.made: $(B)/gcpreload $(program_bin) scripts/man.py preload/settings.def
+$(B)/man/.made: $(B)/gcpreload $(program_bin) scripts/man.py rules/settings.def
 	$(call quiet,MAN)rm -rf $(@D) && python3 scripts/man.py $(B) $(@D) && \
 		for page in $(@D)/*.scd; do scdoc < $$page > $${page%.scd} || exit 1; done && touch $@
 

@@ -11,7 +11,7 @@
 #define SETTING(name, type, standard, allowed, help)                                               \
 	{ "GCPRELOAD_" #name, #type, standard, allowed, help },
 const struct setting environment_settings[] = {
-#include "preload/settings.def"
+#include "rules/settings.def"
 };
 #undef SETTING
 

@@ -7,9 +7,9 @@
 #include <sys/resource.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "cli/memory.h"
 #include "cli/text.h"
-#include "ring/clock.h"
 
 #define SECOND	 1000000000ll
 #define INTERVAL (SECOND / 10)

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/follow.h"
 #include "cli/memory.h"
 #include "cli/text.h"
-#include "ring/clock.h"
 #include "ring/histogram.h"
 
 bool snapshot_cause_is_once(unsigned cause)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "cli/memory.h"
 #include "cli/snapshot.h"
-#include "ring/clock.h"
 
 static void thresholds(struct json *json, const char *key, const int32_t *numbers)
 {

@@ -9,16 +9,17 @@
 #include <errno.h>
 #include <string.h>
 
-#include "inject/act.h"
-#include "inject/dl.h"
-#include "inject/freezer.h"
+#include "base/dl.h"
+#include "base/log.h"
+#include "base/self.h"
+#include "engine/act.h"
+#include "engine/freezer.h"
+#include "engine/process.h"
+#include "engine/tuner.h"
 #include "inject/gil.h"
 #include "inject/inject.h"
 #include "inject/module.h"
 #include "inject/observer.h"
-#include "inject/process.h"
-#include "inject/tuner.h"
-#include "ring/self.h"
 
 #define TABLE_MAX 512
 #define WRAPPED	  "posix"
@@ -71,7 +72,7 @@ static bool attach(bool late)
 	py_drop(gc);
 	gil_leave(&guard);
 	if (!ok)
-		policy->log(GCPRELOAD_LOG_INFO, "standing aside: gc.callbacks cannot be reached");
+		gcpreload_log(GCPRELOAD_LOG_INFO, "standing aside: gc.callbacks cannot be reached");
 	return ok;
 }
 
@@ -93,7 +94,7 @@ static PyObject *forked(PyCFunction real, PyObject *self)
 static PyObject *os_fork(PyObject *self, PyObject *unused)
 {
 	(void)unused;
-	policy->before_fork();
+	hooks->before_fork();
 	return forked(real_fork, self);
 }
 
@@ -119,8 +120,8 @@ static PyObject *wrapped_init(void)
 	if (!module)
 		return NULL;
 	if (pyapi_fill(python_handle) < 0)
-		policy->log(GCPRELOAD_LOG_INFO,
-			    "standing aside: a function of the C API is missing");
+		gcpreload_log(GCPRELOAD_LOG_INFO,
+			      "standing aside: a function of the C API is missing");
 	else if (attach(false))
 		wrap_fork(module);
 	return module;
@@ -165,7 +166,7 @@ static bool supported(const char *(*get_version)(void))
 	if (get_version && pyversion_parse(&python_version, get_version()) &&
 	    pyversion_supported(&python_version))
 		return true;
-	policy->log(GCPRELOAD_LOG_INFO, "standing aside: this Python is not one of 3.7 to 3.15");
+	gcpreload_log(GCPRELOAD_LOG_INFO, "standing aside: this Python is not one of 3.7 to 3.15");
 	return false;
 }
 
@@ -176,38 +177,34 @@ static enum gcpreload_python install_for(const char *(*get_version)(void), struc
 		return GCPRELOAD_PYTHON_UNSUPPORTED;
 	if (install(table, handle) == 0)
 		return GCPRELOAD_PYTHON_FOUND;
-	policy->log(GCPRELOAD_LOG_INFO, "standing aside: PyImport_Inittab is not as expected");
+	gcpreload_log(GCPRELOAD_LOG_INFO, "standing aside: PyImport_Inittab is not as expected");
 	return GCPRELOAD_PYTHON_UNSUPPORTED;
 }
 
-enum gcpreload_python gcpreload_inject_install(const struct gcpreload_policy *the_policy)
+enum gcpreload_python gcpreload_inject_install(void)
 {
 	if (!&PyImport_Inittab || !PyImport_Inittab)
 		return GCPRELOAD_NO_PYTHON;
-	policy = the_policy;
 	return install_for(Py_GetVersion, &PyImport_Inittab, RTLD_DEFAULT);
 }
 
-enum gcpreload_python gcpreload_inject_starting(const struct gcpreload_policy *the_policy,
-						void *handle)
+enum gcpreload_python gcpreload_inject_starting(void *handle)
 {
 	struct PyInittab **table = dlsym(handle, "PyImport_Inittab");
 	int (*is_initialized)(void) = (int (*)(void))dlsym(handle, "Py_IsInitialized");
 
 	if (!table || !*table || !is_initialized)
 		return GCPRELOAD_NO_PYTHON;
-	policy = the_policy;
 	if (is_initialized())
 		return GCPRELOAD_PYTHON_FOUND;
 	return install_for((const char *(*)(void))dlsym(handle, "Py_GetVersion"), table, handle);
 }
 
-bool gcpreload_inject_late(const struct gcpreload_policy *the_policy, void *handle)
+bool gcpreload_inject_late(void *handle)
 {
 	struct gil_guard guard;
 	bool ok;
 
-	policy = the_policy;
 	if (!supported((const char *(*)(void))dlsym(handle, "Py_GetVersion")) ||
 	    pyapi_fill(handle) < 0 || !gil_enter(&guard))
 		return false;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "base/shared.h"
 #include "inject/inject.h"
 
 /* Which thread state is the current one, and is it this thread's? From 3.12 on the interpreter
@@ -13,7 +14,7 @@
 enum gcpreload_gil gcpreload_inject_gil(void)
 {
 	PyObject *own, *current;
-	int (*initialized)(void) = __atomic_load_n(&py.Py_IsInitialized, __ATOMIC_ACQUIRE);
+	int (*initialized)(void) = load_acquire(&py.Py_IsInitialized);
 
 	if (!initialized || !initialized() || py.Py_IsFinalizing())
 		return GCPRELOAD_GIL_FOREIGN;

@@ -15,44 +15,10 @@
 #include <stdint.h>
 
 #include "ring/layout.h"
-#include "ring/writer.h"
+#include "rules/settings.h"
 
-enum gcpreload_log_level {
-	GCPRELOAD_LOG_NONE,
-	GCPRELOAD_LOG_ERROR,
-	GCPRELOAD_LOG_WARNING,
-	GCPRELOAD_LOG_INFO,
-	GCPRELOAD_LOG_DEBUG,
-};
-
-enum gcpreload_ring_use { GCPRELOAD_RING_AUTO, GCPRELOAD_RING_REQUIRE, GCPRELOAD_RING_OFF };
-
-#define GCPRELOAD_KEEP 0 /* a threshold that stays as it is */
-
-/* What the settings ask for, and whom to tell. Never changed by inject/. */
-struct gcpreload_policy {
-	enum gcpreload_mode mode;
-	enum gcpreload_ring_use ring;
-	bool force;
-	bool startup_gc;	/* GCPRELOAD_STARTUP_GC */
-	uint64_t slow_ns;	/* GCPRELOAD_SLOW_MS; 0: no collection is said */
-	uint32_t sample;	/* GCPRELOAD_SAMPLE, in millionths */
-	bool sample_by_process; /* GCPRELOAD_SAMPLE_BY; else by host name */
-	int32_t thresholds[GCPRELOAD_GENERATIONS];
-	uint64_t young_ns;  /* GCPRELOAD_YOUNG_MS; 0: threshold0 is not adapted */
-	uint64_t budget_ns; /* GCPRELOAD_BUDGET_MS */
-	struct gcpreload_place place;
-	const char *trigger;
-	const char *service_name;
-	const char *service_version;
-	const char *service_environment;
-
-	/* Says a line; never blocks. */
-	void (*log)(enum gcpreload_log_level level, const char *format, ...)
-	    __attribute__((format(printf, 2, 3)));
-	/* Lines that could not be said so far. */
-	uint64_t (*log_dropped)(void);
-
+/* What the engine tells the libc side. Set once, at the start. */
+struct gcpreload_hooks {
 	/* After each collection, with the GIL, inside gc.callbacks: may look at the clock and ask
 	 * for gcpreload_inject_soon. CLOCK_MONOTONIC ns. */
 	void (*tick)(uint64_t now_ns);
@@ -63,6 +29,10 @@ struct gcpreload_policy {
 	void (*before_fork)(void);
 };
 
+/* Before any other function of this file. Both must live for ever, and are not changed. */
+void gcpreload_inject_use(const struct gcpreload_settings *settings,
+			  const struct gcpreload_hooks *hooks);
+
 enum gcpreload_python {
 	GCPRELOAD_NO_PYTHON,	      /* nothing of CPython in this process */
 	GCPRELOAD_PYTHON_UNSUPPORTED, /* too old, too new, or not what we know */
@@ -70,17 +40,16 @@ enum gcpreload_python {
 };
 
 /* For the constructor: is CPython in the process, and if so, will it call us when it starts?
- * One look at a weak symbol where it is not. policy must live for ever. */
-enum gcpreload_python gcpreload_inject_install(const struct gcpreload_policy *policy);
+ * One look at a weak symbol where it is not. */
+enum gcpreload_python gcpreload_inject_install(void);
 
 /* For Py_Initialize of a libpython that was loaded after the program's start: installs as above.
  * handle: of dlopen, where the interpreter's symbols are found. */
-enum gcpreload_python gcpreload_inject_starting(const struct gcpreload_policy *policy,
-						void *handle);
+enum gcpreload_python gcpreload_inject_starting(void *handle);
 
 /* For an interpreter that began without us: attaches to it now; its counts are "since attach".
  * At a server's wait. Returns whether it is attached. */
-bool gcpreload_inject_late(const struct gcpreload_policy *policy, void *handle);
+bool gcpreload_inject_late(void *handle);
 
 /* How a thread stands to Python. */
 enum gcpreload_gil {
@@ -100,7 +69,7 @@ enum gcpreload_acted {
 	GCPRELOAD_ACTED_COLLECTED, /* a collection ran: the caller must not go on to block */
 };
 
-/* The application is ready: collect, freeze, thresholds, as the policy says. At a server's wait
+/* The application is ready: collect, freeze, thresholds, as the settings say. At a server's wait
  * or with the GIL. fired: what showed it, a text that stays. */
 enum gcpreload_acted gcpreload_inject_ready(const char *fired);
 
@@ -116,7 +85,7 @@ void gcpreload_inject_prefork(const char *fired);
  * Python code (that is os.fork or subprocess). */
 void gcpreload_inject_prefork_from_c(const char *fired);
 
-/* Has policy->act called by the main thread soon. Any place. Returns false if it cannot. */
+/* Has hooks->act called by the main thread soon. Any place. Returns false if it cannot. */
 bool gcpreload_inject_soon(void);
 
 /* A server's wait begins, and has ended, in which the functions of this file may be called. Between

@@ -16,11 +16,12 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "inject/freezer.h"
-#include "inject/machine.h"
+#include "base/machine.h"
+#include "base/shared.h"
+#include "engine/freezer.h"
+#include "engine/slow.h"
+#include "engine/startup.h"
 #include "inject/module.h"
-#include "inject/slow.h"
-#include "inject/startup.h"
 #include "ring/writer.h"
 
 #define INTERPRETERS 64
@@ -130,7 +131,7 @@ static void read_info(PyObject *info, struct gcpreload_event *event)
 static void stop(struct observer *observer, PyObject *info)
 {
 	static uint64_t ticked_ns;
-	uint64_t now = gcpreload_ring_now();
+	uint64_t now = gcpreload_now_ns();
 	struct gcpreload_event event = {
 		.start_ns = observer->start_ns,
 		.duration_ns = gcpreload_elapsed(observer->start_ns, now),
@@ -187,7 +188,7 @@ static PyObject *on_gc(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 			    py.Py_IsFinalizing() ? GCPRELOAD_CAUSE_FINAL : thread_cause;
 			if (__builtin_expect(slow_from_ns != 0, 0))
 				observer->count = slow_count();
-			observer->start_ns = gcpreload_ring_now();
+			observer->start_ns = gcpreload_now_ns();
 			if (observer->main && (freezer_opens || startup_empties))
 				before_lists_are_merged(observer, args[1]);
 		} else {
@@ -265,8 +266,7 @@ static struct observer *claim(void)
 
 	for (i = 0; i < INTERPRETERS; i++) {
 		none = NULL;
-		if (__atomic_compare_exchange_n(&observers[i].callable, &none, CLAIMED, false,
-						__ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		if (swap_acq_rel(&observers[i].callable, &none, CLAIMED))
 			return &observers[i];
 	}
 	return NULL;
@@ -277,7 +277,7 @@ static void unclaim(struct observer *observer)
 {
 	observer->capsule = NULL;
 	observer->main = false;
-	__atomic_store_n(&observer->callable, NULL, __ATOMIC_RELEASE);
+	store_release(&observer->callable, NULL);
 }
 
 static struct observer *observer_of(PyObject *callable)

@@ -20,7 +20,7 @@ void observer_forget(void);
 /* What the calling thread's next collections are to be called; returns what it was. */
 enum gcpreload_cause observer_cause(enum gcpreload_cause cause);
 
-/* Called after each collection, once a millisecond at most: see gcpreload_policy.tick. */
+/* Called after each collection, once a millisecond at most: see gcpreload_hooks.tick. */
 void observer_on_stop(void (*tick)(uint64_t now_ns, const struct gcpreload_event *event));
 
 /* The next collection is idle, and this is what the other threads have used of the CPU so far: if

@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "inject/dl.h"
+#include "base/dl.h"
+#include "base/shared.h"
 
 struct pyapi py;
 struct pyversion python_version;
@@ -60,7 +61,7 @@ static void publish(struct pyapi *found)
 
 	found->Py_IsInitialized = NULL;
 	py = *found;
-	__atomic_store_n(&py.Py_IsInitialized, is_initialized, __ATOMIC_RELEASE);
+	store_release(&py.Py_IsInitialized, is_initialized);
 }
 
 int pyapi_fill(void *handle)

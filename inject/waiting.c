@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/shared.h"
 #include "inject/defer.h"
 
 #define BIT(number) (1ull << ((number)-1))
@@ -116,7 +117,7 @@ static struct {
 
 static void take_note(int number)
 {
-	__atomic_fetch_or(&held.noted, BIT(number), __ATOMIC_RELAXED);
+	or_relaxed(&held.noted, BIT(number));
 }
 
 static bool has_handler(const struct sigaction *action)
@@ -129,7 +130,7 @@ static bool hold_off(void)
 	struct sigaction noting;
 	int number;
 
-	if (__atomic_exchange_n(&held.taken, true, __ATOMIC_ACQUIRE))
+	if (exchange_acquire(&held.taken, true))
 		return false;
 	held.replaced = held.noted = 0;
 	for (number = 1; number <= SIGNALS; number++) {
@@ -156,8 +157,8 @@ static uint64_t give_handlers_back(void)
 		if (held.replaced & BIT(number) && sigaction(number, NULL, &now) == 0 &&
 		    now.sa_handler == take_note)
 			sigaction(number, &held.before[number], NULL);
-	noted = __atomic_load_n(&held.noted, __ATOMIC_RELAXED);
-	__atomic_store_n(&held.taken, false, __ATOMIC_RELEASE);
+	noted = load_relaxed(&held.noted);
+	store_release(&held.taken, false);
 	return noted;
 }
 
@@ -224,7 +225,7 @@ enum gcpreload_after gcpreload_inject_wait_ends(bool restarts)
 void gcpreload_inject_wait_forked(void)
 {
 	/* Whichever thread held them off; what came was the parent's. */
-	if (__atomic_load_n(&held.taken, __ATOMIC_ACQUIRE))
+	if (load_acquire(&held.taken))
 		give_handlers_back();
 	wait.holds_off = wait.begun = false;
 }

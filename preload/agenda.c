@@ -7,10 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "base/shared.h"
 #include "preload/control.h"
 #include "preload/listeners.h"
 #include "preload/ready.h"
-#include "ring/clock.h"
 
 #define REOPENED_AT_MOST 8
 #define CHECK_EVERY_NS	 1000000000ull
@@ -67,7 +68,7 @@ void agenda_start(const struct trigger_list *the_triggers, uint64_t the_baseline
 {
 	triggers = the_triggers;
 	baseline_ns = the_baseline_ns;
-	started_ns = gcpreload_ring_now();
+	started_ns = gcpreload_now_ns();
 	ready_counts_accepts = trigger_find(triggers, TRIGGER_ACCEPTS) != NULL;
 }
 
@@ -94,7 +95,7 @@ static void fire(enum trigger_kind kind, const char *text, uint64_t after_ns, bo
 
 	if (!trigger || agenda.stage != WAITING)
 		return;
-	due = gcpreload_ring_now() + trigger->after_ns + after_ns;
+	due = gcpreload_now_ns() + trigger->after_ns + after_ns;
 	if (agenda.due_ns && agenda.due_ns <= due)
 		return;
 	agenda.due_ns = due;
@@ -131,8 +132,7 @@ void agenda_accepted(void)
 {
 	const struct trigger *trigger = trigger_find(triggers, TRIGGER_ACCEPTS);
 
-	if (agenda.accepts_fired ||
-	    __atomic_add_fetch(&agenda.accepted, 1, __ATOMIC_RELAXED) < trigger->number)
+	if (agenda.accepts_fired || add_relaxed(&agenda.accepted, 1) + 1 < trigger->number)
 		return;
 	agenda.accepts_fired = true;
 	agenda_reopen();
@@ -210,7 +210,7 @@ static enum gcpreload_acted take_command(uint64_t now)
 
 enum gcpreload_acted agenda_at_wait(void)
 {
-	uint64_t now = gcpreload_ring_now();
+	uint64_t now = gcpreload_now_ns();
 	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
 
 	look(now);

@@ -15,7 +15,7 @@
 #include <stdint.h>
 
 #include "inject/inject.h"
-#include "preload/trigger.h"
+#include "rules/trigger.h"
 
 /* There is an interpreter, or will be: installs the handler of a signal trigger. */
 void agenda_python_found(void);
@@ -44,7 +44,7 @@ bool agenda_done(void);
 /* Counts an accepted connection. */
 void agenda_accepted(void);
 
-/* For struct gcpreload_policy. */
+/* For struct gcpreload_hooks. */
 void agenda_tick(uint64_t now_ns);
 void agenda_act(void);
 void agenda_before_fork(void);

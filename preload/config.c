@@ -84,7 +84,7 @@ static bool section(char *text, const struct place *place)
 	return config_matches(text + 1);
 }
 
-static void assign(struct settings *settings, char *text, const struct place *place)
+static void assign(struct gcpreload_settings *settings, char *text, const struct place *place)
 {
 	char *equals = strchr(text, '='), where[400], *p;
 	char *name;
@@ -101,7 +101,7 @@ static void assign(struct settings *settings, char *text, const struct place *pl
 	settings_set(settings, name, strlen(name), trim(equals + 1), where, place->complain);
 }
 
-static void apply(struct settings *settings, char *text, struct place *place)
+static void apply(struct gcpreload_settings *settings, char *text, struct place *place)
 {
 	bool ours = true;
 	char *next;
@@ -136,7 +136,7 @@ static const char *why_not(int error)
 	}
 }
 
-void config_read(struct settings *settings, const char *path, bool explicit_path,
+void config_read(struct gcpreload_settings *settings, const char *path, bool explicit_path,
 		 settings_complain *complain)
 {
 	static char text[FILE_MAX]; /* settings point into it */

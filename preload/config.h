@@ -14,7 +14,7 @@
 #include "preload/settings.h"
 
 /* Applies the file. A missing file is said only where explicit_path. */
-void config_read(struct settings *settings, const char *path, bool explicit_path,
+void config_read(struct gcpreload_settings *settings, const char *path, bool explicit_path,
 		 settings_complain *complain);
 
 /* Whether this process's command line (arguments separated by spaces) matches one of globs,

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "preload/log.h"
-#include "ring/clock.h"
 #include "ring/writer.h"
 
 #define EVERY_NS 1000000000ull

@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "inject/dl.h"
+#include "base/clock.h"
+#include "base/dl.h"
+#include "base/shared.h"
 #include "inject/inject.h"
 #include "preload/next.h"
 #include "preload/ready.h"
 #include "preload/start.h"
-#include "ring/clock.h"
 
 #define EXPORT	 __attribute__((visibility("default")))
 #define TRIES	 60
@@ -20,9 +21,6 @@
 static unsigned tries;
 static uint64_t tried_ns;
 static bool attached, begun;
-
-#define read_now(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define write_now(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
 
 /* ------------------------------------------------------------------ where libpython is */
 
@@ -76,39 +74,37 @@ static bool forked;
 
 void late_forked(void)
 {
-	__atomic_store_n(&forked, true, __ATOMIC_RELAXED);
+	store_relaxed(&forked, true);
 }
 
 void late_start(void)
 {
-	if (read_now(&gcpreload_self->settled) != READY_NEVER || read_now(&begun) ||
-	    read_now(&forked) || !start_possible() || !dl_is_here() ||
+	if (load_acquire(&gcpreload_self->settled) != READY_NEVER || load_acquire(&begun) ||
+	    load_acquire(&forked) || !start_possible() || !dl_is_here() ||
 	    !dl_iterate_phdr(look, NULL) || !start_late())
 		return;
-	if (!__atomic_exchange_n(&begun, true, __ATOMIC_ACQ_REL))
+	if (!exchange_acq_rel(&begun, true))
 		ready_start();
 }
 
 bool late_given_up(void)
 {
-	return !read_now(&attached) && read_now(&tries) >= TRIES && !start_python_found();
+	return !load_acquire(&attached) && load_acquire(&tries) >= TRIES && !start_python_found();
 }
 
 bool late_attach(void)
 {
-	uint64_t now = ready_coarse_now(), last = read_now(&tried_ns);
+	uint64_t now = ready_coarse_now(), last = load_acquire(&tried_ns);
 	void *handle;
 
-	if (read_now(&attached) || start_python_found() || read_now(&tries) >= TRIES ||
-	    gcpreload_elapsed(last, now) < EVERY_NS ||
-	    !__atomic_compare_exchange_n(&tried_ns, &last, now, false, __ATOMIC_ACQ_REL,
-					 __ATOMIC_ACQUIRE))
-		return read_now(&attached);
-	__atomic_add_fetch(&tries, 1, __ATOMIC_ACQ_REL);
+	if (load_acquire(&attached) || start_python_found() || load_acquire(&tries) >= TRIES ||
+	    gcpreload_elapsed(last, now) < EVERY_NS || !swap_acq_rel(&tried_ns, &last, now))
+		return load_acquire(&attached);
+	add_relaxed(&tries, 1);
 	handle = loaded_libpython();
-	if (!handle || !gcpreload_inject_late(start_policy(), handle))
-		return read_now(&attached);
-	write_now(&attached, true);
+	if (!handle || !gcpreload_inject_late(handle))
+		return load_acquire(&attached);
+	store_release(&attached, true);
 	start_complain();
 	return true;
 }
@@ -158,13 +154,12 @@ static void *before_initialize(const char *name, void *ours, void *caller, unsig
 		return real;
 
 	if (real && dl_is_here() && start_late() &&
-	    gcpreload_inject_starting(start_policy(),
-				      handle == RTLD_NEXT ? RTLD_DEFAULT : handle) ==
+	    gcpreload_inject_starting(handle == RTLD_NEXT ? RTLD_DEFAULT : handle) ==
 		GCPRELOAD_PYTHON_FOUND) {
-		write_now(&attached, true);
+		store_release(&attached, true);
 		start_complain();
-		if (!__atomic_exchange_n(&begun, true, __ATOMIC_ACQ_REL) ||
-		    read_now(&gcpreload_self->settled) == READY_NEVER)
+		if (!exchange_acq_rel(&begun, true) ||
+		    load_acquire(&gcpreload_self->settled) == READY_NEVER)
 			ready_start();
 	}
 	return real;

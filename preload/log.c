@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/shared.h"
 #include "preload/real.h"
 
 #define LINE_MAX_BYTES 1024
@@ -20,7 +21,6 @@ _Static_assert(LINE_MAX_BYTES <= PIPE_BUF, "a line is written whole or not at al
 
 static enum gcpreload_log_level threshold = GCPRELOAD_LOG_WARNING;
 static const char *file;
-static uint64_t dropped;
 
 static struct {
 	bool known;
@@ -30,8 +30,8 @@ static struct {
 
 void log_configure(enum gcpreload_log_level level, const char *path)
 {
-	__atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
-	__atomic_store_n(&file, path && *path ? path : NULL, __ATOMIC_RELEASE);
+	store_relaxed(&threshold, level);
+	store_release(&file, path && *path ? path : NULL);
 }
 
 /* fstat() is a symbol only since glibc 2.33. */
@@ -66,14 +66,9 @@ static bool is_still_stderr(void)
 	       st.st_ino == stderr_was.ino;
 }
 
-uint64_t log_dropped(void)
-{
-	return __atomic_load_n(&dropped, __ATOMIC_RELAXED);
-}
-
 static void write_line(const char *line, size_t length)
 {
-	const char *path = __atomic_load_n(&file, __ATOMIC_ACQUIRE);
+	const char *path = load_acquire(&file);
 	int fd = !path && is_still_stderr() ? STDERR_FILENO : -1;
 	struct pollfd ready;
 
@@ -85,7 +80,7 @@ static void write_line(const char *line, size_t length)
 	/* SIGPIPE is the program's business: POLLERR and POLLHUP say that nobody reads. */
 	if (fd < 0 || REAL(poll)(&ready, 1, 0) != 1 || ready.revents != POLLOUT ||
 	    write(fd, line, length) != (ssize_t)length)
-		__atomic_fetch_add(&dropped, 1, __ATOMIC_RELAXED);
+		add_relaxed(&gcpreload_log_dropped, 1);
 	if (path && fd >= 0)
 		close(fd);
 }
@@ -96,7 +91,7 @@ void log_say(enum gcpreload_log_level level, const char *format, ...)
 	char line[LINE_MAX_BYTES];
 	va_list args;
 
-	if (level > __atomic_load_n(&threshold, __ATOMIC_RELAXED))
+	if (level > load_relaxed(&threshold))
 		return;
 	n = snprintf(line, sizeof line, "gcpreload[%ld]: ", (long)syscall(SYS_getpid));
 	va_start(args, format);

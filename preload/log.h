@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "inject/inject.h"
+#include "base/log.h"
 
 /* path: NULL or empty for standard error, which is the default; else appended to. */
 void log_configure(enum gcpreload_log_level level, const char *path);
@@ -24,8 +24,5 @@ void log_note_stderr(bool late);
 /* Keeps errno. Any thread. */
 void log_say(enum gcpreload_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-
-/* Lines dropped so far. */
-uint64_t log_dropped(void);
 
 #endif

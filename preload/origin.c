@@ -61,7 +61,7 @@ static bool is_nameless(const char *command)
 {
 	static const char *const marks[] = {
 #define NAMELESS(text) text,
-#include "preload/nameless.def"
+#include "rules/nameless.def"
 #undef NAMELESS
 	};
 	size_t i;

@@ -9,12 +9,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/shared.h"
 #include "inject/inject.h"
 #include "preload/agenda.h"
 #include "preload/caller.h"
 #include "preload/late.h"
 #include "preload/listeners.h"
-#include "ring/barrier.h"
 
 #define LOOK_EVERY_NS	  1000000ull
 #define HELPER_SETTLES_NS 10000000000ull
@@ -62,9 +62,9 @@ static void begin_process(void)
 	ready_urgent = 0;
 	ready_next_look_ns = 0;
 	agenda_begin_process();
-	ring_store(&gcpreload_self->preload, 1);
+	store_relaxed(&gcpreload_self->preload, 1);
 	/* Last: from here on other threads look. */
-	ring_publish(&gcpreload_self->settled, READY_LOOK);
+	store_release(&gcpreload_self->settled, READY_LOOK);
 }
 
 void ready_start(void)
@@ -76,7 +76,7 @@ void ready_start(void)
 
 void ready_begin_if_new(void)
 {
-	if (__builtin_expect(!ring_load(&gcpreload_self->preload), 0)) {
+	if (__builtin_expect(!load_relaxed(&gcpreload_self->preload), 0)) {
 		caller_forked(forks_alone);
 		begin_process();
 	}
@@ -250,9 +250,9 @@ static enum ready_wait server_waits(const struct armed *server, bool blocks, boo
 	acted = agenda_at_wait();
 	what = after(acted);
 	if (acted == GCPRELOAD_ACTED_NOT && !late_attach())
-		ring_store(&gcpreload_self->settled, late_given_up() ? READY_NEVER : READY_LOOK);
+		store_relaxed(&gcpreload_self->settled, late_given_up() ? READY_NEVER : READY_LOOK);
 	else if (agenda_done())
-		ring_store(&gcpreload_self->settled, READY_DONE);
+		store_relaxed(&gcpreload_self->settled, READY_DONE);
 	looked(blocks);
 	if (!blocks || acted != GCPRELOAD_ACTED_LOOKED)
 		return what;
@@ -294,7 +294,7 @@ void ready_listened(int fd)
 	int saved_errno = errno;
 
 	late_start();
-	if (ring_load(&gcpreload_self->settled) != READY_NEVER) {
+	if (load_relaxed(&gcpreload_self->settled) != READY_NEVER) {
 		bool main_thread = on_main_thread();
 
 		if (listeners_serves(fd)) {
@@ -302,7 +302,7 @@ void ready_listened(int fd)
 			if (main_thread) {
 				agenda_reopen();
 				ready_next_look_ns = 0;
-				ring_store(&gcpreload_self->settled, READY_LOOK);
+				store_relaxed(&gcpreload_self->settled, READY_LOOK);
 			}
 		}
 	}
@@ -465,7 +465,7 @@ void ready_accepted(void)
 	on_main_thread();
 	agenda_accepted();
 	if (!agenda_done())
-		ring_store(&gcpreload_self->settled, READY_LOOK);
+		store_relaxed(&gcpreload_self->settled, READY_LOOK);
 	errno = saved_errno;
 }
 
@@ -473,7 +473,7 @@ void ready_before_fork(void)
 {
 	int saved_errno = errno;
 
-	if (ring_load(&gcpreload_self->settled) != READY_NEVER) {
+	if (load_relaxed(&gcpreload_self->settled) != READY_NEVER) {
 		on_main_thread();
 		agenda_before_c_fork();
 		forks_alone = gcpreload_inject_is_single_threaded();

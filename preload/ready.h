@@ -18,8 +18,10 @@
 #include <sys/select.h>
 #include <sys/types.h>
 
-#include "ring/clock.h"
-#include "ring/self.h"
+#include "base/clock.h"
+#include "base/self.h"
+
+#include "base/shared.h"
 
 /* gcpreload_self->settled: how closely the interposed calls look. */
 enum {
@@ -40,12 +42,6 @@ extern __thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-ex
  * at every call. */
 #define READY_LOOK_AT 8
 
-/* CLOCK_MONOTONIC, ns. */
-static inline uint64_t ready_now(void)
-{
-	return gcpreload_clock_ns(CLOCK_MONOTONIC);
-}
-
 static inline uint64_t ready_coarse_now(void)
 {
 	return gcpreload_clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -54,17 +50,16 @@ static inline uint64_t ready_coarse_now(void)
 /* Whether a call other than a wait deserves a look. */
 static inline bool ready_looking(void)
 {
-	return __atomic_load_n(&gcpreload_self->settled, __ATOMIC_RELAXED) == READY_LOOK;
+	return load_relaxed(&gcpreload_self->settled) == READY_LOOK;
 }
 
 /* Whether a wait deserves one: until a process is ready, once a millisecond; then once a second. */
 static inline bool ready_wait_looking(void)
 {
-	if (__builtin_expect(
-		__atomic_load_n(&gcpreload_self->settled, __ATOMIC_RELAXED) == READY_NEVER, 1))
+	if (__builtin_expect(load_relaxed(&gcpreload_self->settled) == READY_NEVER, 1))
 		return false;
 	/* In a forked child the time of the next look is still its parent's. */
-	return ready_urgent || !__atomic_load_n(&gcpreload_self->preload, __ATOMIC_RELAXED) ||
+	return ready_urgent || !load_relaxed(&gcpreload_self->preload) ||
 	       ready_coarse_now() >= ready_next_look_ns;
 }
 

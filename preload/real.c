@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "preload/real.h"
 
-#include "inject/dl.h"
+#include "base/dl.h"
+#include "base/shared.h"
 #include "preload/next.h"
 
 struct real real;
@@ -20,8 +21,7 @@ static void *next(const char *name)
 
 void real_resolve(void)
 {
-#define F(type, name, args)                                                                        \
-	__atomic_store_n(&real.name, (type(*) args)next(#name), __ATOMIC_RELAXED);
+#define F(type, name, args) store_relaxed(&real.name, (type(*) args)next(#name));
 	REAL_FUNCTIONS(F)
 #undef F
 }

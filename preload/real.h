@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/shared.h"
+
 #define REAL_FUNCTIONS(F)                                                                          \
 	F(int, listen, (int, int))                                                                 \
 	F(int, accept, (int, struct sockaddr *, socklen_t *))                                      \
@@ -49,6 +51,6 @@ void real_resolve(void);
 		}                                                                                  \
 		name##_;                                                                           \
 	})
-#define real_get(name) __atomic_load_n(&real.name, __ATOMIC_RELAXED)
+#define real_get(name) load_relaxed(&real.name)
 
 #endif

@@ -14,7 +14,7 @@
 #define PREFIX_LENGTH (sizeof PREFIX - 1)
 
 /* Parsers, one for each type of settings.def: false if the text is not allowed. */
-typedef bool parser(struct settings *settings, const char *text);
+typedef bool parser(struct gcpreload_settings *settings, const char *text);
 
 static const char *find(char **environment, const char *name)
 {
@@ -75,7 +75,7 @@ static const char *keep(const char *text)
 	return memcpy(copy, text, size);
 }
 
-static bool set_DISABLE(struct settings *settings, const char *text)
+static bool set_DISABLE(struct gcpreload_settings *settings, const char *text)
 {
 	bool value;
 
@@ -83,20 +83,20 @@ static bool set_DISABLE(struct settings *settings, const char *text)
 	return boolean(text, &value);
 }
 
-static bool set_MODE(struct settings *settings, const char *text)
+static bool set_MODE(struct gcpreload_settings *settings, const char *text)
 {
 	static const char *const words[] = { "off", "observe", "freeze", "idle" };
 	int mode;
 
 	if (!choose(text, words, GCPRELOAD_MODES, &mode))
 		return false;
-	settings->policy.mode = (enum gcpreload_mode)mode;
+	settings->mode = (enum gcpreload_mode)mode;
 	return true;
 }
 
-static bool set_TRIGGER(struct settings *settings, const char *text)
+static bool set_TRIGGER(struct gcpreload_settings *settings, const char *text)
 {
-	settings->policy.trigger = keep(text);
+	settings->trigger = keep(text);
 	return trigger_parse(&settings->triggers, text);
 }
 
@@ -110,45 +110,45 @@ static bool milliseconds(const char *text, long least, uint64_t *ns)
 	return true;
 }
 
-static bool set_YOUNG_MS(struct settings *settings, const char *text)
+static bool set_YOUNG_MS(struct gcpreload_settings *settings, const char *text)
 {
-	return milliseconds(text, 0, &settings->policy.young_ns);
+	return milliseconds(text, 0, &settings->young_ns);
 }
 
-static bool set_BUDGET_MS(struct settings *settings, const char *text)
+static bool set_BUDGET_MS(struct gcpreload_settings *settings, const char *text)
 {
-	return milliseconds(text, 1, &settings->policy.budget_ns);
+	return milliseconds(text, 1, &settings->budget_ns);
 }
 
-static bool set_SLOW_MS(struct settings *settings, const char *text)
+static bool set_SLOW_MS(struct gcpreload_settings *settings, const char *text)
 {
-	return milliseconds(text, 0, &settings->policy.slow_ns);
+	return milliseconds(text, 0, &settings->slow_ns);
 }
 
-static bool set_BASELINE(struct settings *settings, const char *text)
+static bool set_BASELINE(struct gcpreload_settings *settings, const char *text)
 {
 	return trigger_seconds(text, text + strlen(text), &settings->baseline_ns);
 }
 
-static bool set_ONLY(struct settings *settings, const char *text)
+static bool set_ONLY(struct gcpreload_settings *settings, const char *text)
 {
 	settings->only = keep(text);
 	return true;
 }
 
-static bool set_EXCEPT(struct settings *settings, const char *text)
+static bool set_EXCEPT(struct gcpreload_settings *settings, const char *text)
 {
 	settings->except = keep(text);
 	return true;
 }
 
-static bool set_CONF(struct settings *settings, const char *text)
+static bool set_CONF(struct gcpreload_settings *settings, const char *text)
 {
 	settings->conf = keep(text);
 	return !*text || *text == '/';
 }
 
-static bool set_THRESHOLDS(struct settings *settings, const char *text)
+static bool set_THRESHOLDS(struct gcpreload_settings *settings, const char *text)
 {
 	int32_t thresholds[GCPRELOAD_GENERATIONS];
 	int i;
@@ -167,49 +167,49 @@ static bool set_THRESHOLDS(struct settings *settings, const char *text)
 		thresholds[i] = (int32_t)value;
 		text = end + 1;
 	}
-	memcpy(settings->policy.thresholds, thresholds, sizeof thresholds);
+	memcpy(settings->thresholds, thresholds, sizeof thresholds);
 	return true;
 }
 
-static bool set_DIR(struct settings *settings, const char *text)
+static bool set_DIR(struct gcpreload_settings *settings, const char *text)
 {
-	settings->policy.place.dir = keep(text);
+	settings->dir = keep(text);
 	return *text == '/' && strlen(text) < PATH_MAX;
 }
 
-static bool set_RING(struct settings *settings, const char *text)
+static bool set_RING(struct gcpreload_settings *settings, const char *text)
 {
 	static const char *const words[] = { "auto", "require", "off" };
 	int use;
 
 	if (!choose(text, words, 3, &use))
 		return false;
-	settings->policy.ring = (enum gcpreload_ring_use)use;
+	settings->ring = (enum gcpreload_ring_use)use;
 	return true;
 }
 
-static bool set_GROUP(struct settings *settings, const char *text)
+static bool set_GROUP(struct gcpreload_settings *settings, const char *text)
 {
 	long value = -1;
 
 	if (*text && !number(text, text + strlen(text), 0, UINT_MAX - 1L, &value))
 		return false;
-	settings->policy.place.group = value;
+	settings->group = value;
 	return true;
 }
 
-static bool set_FORCE(struct settings *settings, const char *text)
+static bool set_FORCE(struct gcpreload_settings *settings, const char *text)
 {
-	return boolean(text, &settings->policy.force);
+	return boolean(text, &settings->force);
 }
 
-static bool set_STARTUP_GC(struct settings *settings, const char *text)
+static bool set_STARTUP_GC(struct gcpreload_settings *settings, const char *text)
 {
-	return boolean(text, &settings->policy.startup_gc);
+	return boolean(text, &settings->startup_gc);
 }
 
 /* In millionths; "0.25" whatever the locale, so not by strtod. */
-static bool set_SAMPLE(struct settings *settings, const char *text)
+static bool set_SAMPLE(struct gcpreload_settings *settings, const char *text)
 {
 	uint32_t value = 0, unit = 1000000;
 
@@ -221,28 +221,28 @@ static bool set_SAMPLE(struct settings *settings, const char *text)
 			value += (uint32_t)(*text - '0') * (unit /= 10);
 	if (*text || value > 1000000)
 		return false;
-	settings->policy.sample = value;
+	settings->sample = value;
 	return true;
 }
 
-static bool set_SAMPLE_BY(struct settings *settings, const char *text)
+static bool set_SAMPLE_BY(struct gcpreload_settings *settings, const char *text)
 {
 	static const char *const words[] = { "pod", "process" };
 	int by;
 
 	if (!choose(text, words, 2, &by))
 		return false;
-	settings->policy.sample_by_process = by == 1;
+	settings->sample_by_process = by == 1;
 	return true;
 }
 
-static bool set_SERVICE(struct settings *settings, const char *text)
+static bool set_SERVICE(struct gcpreload_settings *settings, const char *text)
 {
-	settings->policy.service_name = keep(text);
+	settings->service_name = keep(text);
 	return true;
 }
 
-static bool set_LOG(struct settings *settings, const char *text)
+static bool set_LOG(struct gcpreload_settings *settings, const char *text)
 {
 	static const char *const words[] = { "none", "error", "warning", "info", "debug" };
 	int level;
@@ -253,7 +253,7 @@ static bool set_LOG(struct settings *settings, const char *text)
 	return true;
 }
 
-static bool set_LOG_FILE(struct settings *settings, const char *text)
+static bool set_LOG_FILE(struct gcpreload_settings *settings, const char *text)
 {
 	settings->log_file = keep(text);
 	return !*text || *text == '/';
@@ -266,7 +266,7 @@ static const struct entry {
 	parser *set;
 } entries[] = {
 #define SETTING(name, type, fallback, allowed, help) { #name, fallback, allowed, set_##name },
-#include "preload/settings.def"
+#include "rules/settings.def"
 #undef SETTING
 };
 
@@ -290,7 +290,7 @@ static const struct entry *entry_named(const char *name, size_t length)
 	return NULL;
 }
 
-void settings_set(struct settings *settings, const char *name, size_t name_length,
+void settings_set(struct gcpreload_settings *settings, const char *name, size_t name_length,
 		  const char *value, const char *where, settings_complain *complain)
 {
 	const struct entry *entry = entry_named(name, name_length);
@@ -311,7 +311,7 @@ void settings_set(struct settings *settings, const char *name, size_t name_lengt
 	}
 }
 
-static void read_environment(struct settings *settings, char **environment,
+static void read_environment(struct gcpreload_settings *settings, char **environment,
 			     settings_complain *complain)
 {
 	char **e;
@@ -346,24 +346,23 @@ static const char *resource_attribute(char **environment, const char *key, char 
 	return NULL;
 }
 
-static void read_service(struct settings *settings, char **environment)
+static void read_service(struct gcpreload_settings *settings, char **environment)
 {
 	static char name[64], version[64], environment_name[64];
-	struct gcpreload_policy *policy = &settings->policy;
 
-	if (!*policy->service_name)
-		policy->service_name = find(environment, "OTEL_SERVICE_NAME");
-	if (policy->service_name)
-		policy->service_name = keep(policy->service_name);
-	if (!policy->service_name || !*policy->service_name)
-		policy->service_name =
+	if (!*settings->service_name)
+		settings->service_name = find(environment, "OTEL_SERVICE_NAME");
+	if (settings->service_name)
+		settings->service_name = keep(settings->service_name);
+	if (!settings->service_name || !*settings->service_name)
+		settings->service_name =
 		    resource_attribute(environment, "service.name", name, sizeof name);
-	policy->service_version =
+	settings->service_version =
 	    resource_attribute(environment, "service.version", version, sizeof version);
-	policy->service_environment = resource_attribute(environment, "deployment.environment.name",
-							 environment_name, sizeof environment_name);
-	if (!policy->service_environment)
-		policy->service_environment =
+	settings->service_environment = resource_attribute(
+	    environment, "deployment.environment.name", environment_name, sizeof environment_name);
+	if (!settings->service_environment)
+		settings->service_environment =
 		    resource_attribute(environment, "deployment.environment", environment_name,
 				       sizeof environment_name);
 }
@@ -376,7 +375,8 @@ static void say_later(const char *sentence)
 	unsaid++;
 }
 
-static void read_all(struct settings *settings, char **environment, settings_complain *complain)
+static void read_all(struct gcpreload_settings *settings, char **environment,
+		     settings_complain *complain)
 {
 	const char *conf = find(environment, PREFIX "CONF");
 	size_t i;
@@ -391,7 +391,8 @@ static void read_all(struct settings *settings, char **environment, settings_com
 	read_service(settings, environment);
 }
 
-void settings_read(struct settings *settings, char **environment, settings_complain *complain)
+void settings_read(struct gcpreload_settings *settings, char **environment,
+		   settings_complain *complain)
 {
 	memset(settings, 0, sizeof *settings);
 	/* Once in silence: what is said about bad settings goes where the settings of the log say,

@@ -7,20 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "inject/inject.h"
-#include "preload/trigger.h"
-
-struct settings {
-	struct gcpreload_policy policy;
-	struct trigger_list triggers;
-	uint64_t baseline_ns;
-	enum gcpreload_log_level log_level;
-	const char *log_file;
-	const char *only;
-	const char *except;
-	const char *conf;
-	bool excluded; /* by ONLY or EXCEPT */
-};
+#include "rules/settings.h"
 
 typedef void settings_complain(const char *sentence);
 
@@ -30,11 +17,12 @@ bool settings_disabled(char **environment);
 /* Fills settings; texts are borrowed from the environment and from a static buffer. A setting
  * that is unknown is ignored, one that cannot be used gets its default, and complain (or NULL) is
  * called with one sentence. */
-void settings_read(struct settings *settings, char **environment, settings_complain *complain);
+void settings_read(struct gcpreload_settings *settings, char **environment,
+		   settings_complain *complain);
 
 /* One setting by its name in upper case, as it stands in a file. where: "line 3 of FILE", or
  * empty for the environment. */
-void settings_set(struct settings *settings, const char *name, size_t name_length,
+void settings_set(struct gcpreload_settings *settings, const char *name, size_t name_length,
 		  const char *value, const char *where, settings_complain *complain);
 
 #endif

@@ -10,21 +10,28 @@
 #include <stddef.h>
 #include <sys/auxv.h>
 
-#include "inject/dl.h"
+#include "base/clock.h"
+#include "base/dl.h"
+#include "base/self.h"
+#include "base/shared.h"
 #include "preload/agenda.h"
 #include "preload/log.h"
 #include "preload/next.h"
 #include "preload/ready.h"
 #include "preload/real.h"
 #include "preload/settings.h"
-#include "ring/clock.h"
-#include "ring/self.h"
 
 extern char **environ;
 
-static struct settings settings;
+static struct gcpreload_settings settings;
 static enum use { UNREAD, READING, IN_USE, OUT_OF_USE } use;
 static bool python_found, complained;
+
+static const struct gcpreload_hooks hooks = {
+	.tick = agenda_tick,
+	.act = agenda_act,
+	.before_fork = agenda_before_fork,
+};
 
 static void complain(const char *sentence)
 {
@@ -48,12 +55,9 @@ static bool begin(bool quiet)
 	take_clock();
 	log_note_stderr(quiet);
 	settings_read(&settings, environ, quiet ? NULL : complain);
-	settings.policy.log = log_say;
-	settings.policy.log_dropped = log_dropped;
-	settings.policy.tick = agenda_tick;
-	settings.policy.act = agenda_act;
-	settings.policy.before_fork = agenda_before_fork;
-	if (settings.excluded || settings.policy.mode == GCPRELOAD_MODE_OFF)
+	gcpreload_log = log_say;
+	gcpreload_inject_use(&settings, &hooks);
+	if (settings.excluded || settings.mode == GCPRELOAD_MODE_OFF)
 		return false;
 	agenda_start(&settings.triggers, settings.baseline_ns);
 	if (gcpreload_self_init() < 0)
@@ -65,7 +69,7 @@ static bool begin(bool quiet)
 
 static enum use now_in(enum use what)
 {
-	__atomic_store_n(&use, what, __ATOMIC_RELEASE);
+	store_release(&use, what);
 	return what;
 }
 
@@ -73,8 +77,7 @@ static bool start_reading(bool quiet)
 {
 	enum use seen = UNREAD;
 
-	if (__atomic_compare_exchange_n(&use, &seen, READING, false, __ATOMIC_ACQUIRE,
-					__ATOMIC_ACQUIRE))
+	if (swap_acq_rel(&use, &seen, READING))
 		seen = now_in(!settings_disabled(environ) && !getauxval(AT_SECURE) && begin(quiet)
 				  ? IN_USE
 				  : OUT_OF_USE);
@@ -88,16 +91,16 @@ bool start_late(void)
 
 bool start_possible(void)
 {
-	enum use seen = __atomic_load_n(&use, __ATOMIC_ACQUIRE);
+	enum use seen = load_acquire(&use);
 
 	return seen == UNREAD || seen == IN_USE;
 }
 
 void start_complain(void)
 {
-	struct settings again;
+	struct gcpreload_settings again;
 
-	if (__atomic_exchange_n(&complained, true, __ATOMIC_RELAXED))
+	if (exchange_relaxed(&complained, true))
 		return;
 	settings_read(&again, environ, complain);
 	agenda_python_found();
@@ -106,11 +109,6 @@ void start_complain(void)
 bool start_python_found(void)
 {
 	return python_found;
-}
-
-const struct gcpreload_policy *start_policy(void)
-{
-	return &settings.policy;
 }
 
 /* Under musl we pass everything through: what is written here was measured with glibc. */
@@ -126,7 +124,7 @@ __attribute__((constructor)) static void start(void)
 		now_in(OUT_OF_USE);
 	real_resolve();
 	if (&PyImport_Inittab && dl_is_here() && start_reading(false)) {
-		python_found = gcpreload_inject_install(&settings.policy) == GCPRELOAD_PYTHON_FOUND;
+		python_found = gcpreload_inject_install() == GCPRELOAD_PYTHON_FOUND;
 		if (python_found) {
 			ready_start();
 		} else {

@@ -22,7 +22,4 @@ void start_complain(void);
 /* Whether the constructor found an interpreter. */
 bool start_python_found(void);
 
-/* Valid after the settings were read. */
-const struct gcpreload_policy *start_policy(void);
-
 #endif

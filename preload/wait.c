@@ -129,7 +129,7 @@ static int settle(const struct wait *wait, enum ready_wait *what)
 /* What has passed is not waited for again. */
 static void pass_time(struct wait *wait)
 {
-	int64_t passed = (int64_t)gcpreload_elapsed(wait->began_ns, ready_now());
+	int64_t passed = (int64_t)gcpreload_elapsed(wait->began_ns, gcpreload_now_ns());
 
 	if (wait->left >= 0)
 		wait->left = wait->left > passed ? wait->left - passed : 0;
@@ -185,7 +185,7 @@ int wait_epoll(int epfd, struct epoll_event *events, int max, int timeout, const
 			     .events = events,
 			     .max = max,
 			     .left = ns_of_ms(timeout),
-			     .began_ns = ready_now() };
+			     .began_ns = gcpreload_now_ns() };
 	int ret;
 
 	if (answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
@@ -202,7 +202,7 @@ int wait_epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
 			     .max = max,
 			     .mask = mask,
 			     .left = ns_of_ms(timeout),
-			     .began_ns = ready_now(),
+			     .began_ns = gcpreload_now_ns(),
 			     /* libuv asserts that a wait without a time-out does not time out. */
 			     .never_empty = true };
 	int ret;
@@ -218,7 +218,7 @@ int wait_poll(struct pollfd *fds, nfds_t n, int timeout, const void *caller)
 			     .fds = fds,
 			     .n = n,
 			     .left = ns_of_ms(timeout),
-			     .began_ns = ready_now() };
+			     .began_ns = gcpreload_now_ns() };
 	int ret;
 
 	if (readable(fds, ready_reads(n) * sizeof *fds) &&
@@ -247,7 +247,7 @@ int wait_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, con
 	if (!readable(fds, ready_reads(n) * sizeof *fds) ||
 	    (timeout && !readable(timeout, sizeof *timeout)))
 		return REAL(ppoll)(fds, n, timeout, mask);
-	wait.began_ns = ready_now();
+	wait.began_ns = gcpreload_now_ns();
 	wait.left = whole = ns_of(timeout);
 	if (answered(&wait, ready_at_poll(fds, n, whole != 0, caller), &ret))
 		return ret;
@@ -283,7 +283,7 @@ int wait_select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct
 	     (!readable(timeout, sizeof *timeout) || timeout->tv_sec < 0 ||
 	      timeout->tv_sec >= INT_MAX || timeout->tv_usec < 0 || timeout->tv_usec >= 1000000)))
 		return REAL(select)(nfds, reads, writes, excepts, timeout);
-	wait.began_ns = ready_now();
+	wait.began_ns = gcpreload_now_ns();
 	wait.left = whole = timeout ? timeout->tv_sec * SECOND + timeout->tv_usec * 1000 : ENDLESS;
 	if (!answered(&wait, ready_at_select(nfds, reads, whole != 0, caller), &ret)) {
 		if (wait.left != whole)

@@ -110,7 +110,7 @@ static uint32_t random_word(void)
 	if (syscall(SYS_getrandom, &word, sizeof word, 1 /* GRND_NONBLOCK */) == sizeof word)
 		return word;
 #endif
-	return (uint32_t)gcpreload_ring_now();
+	return (uint32_t)gcpreload_now_ns();
 }
 
 /* posix_fallocate past RLIMIT_FSIZE would raise SIGXFSZ in the host. */

@@ -22,13 +22,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/vocabulary.h"
+
 #define GCPRELOAD_RING_MAGIC  "GCPRING1"
 #define GCPRELOAD_RING_ENDIAN 0x01020304u
 #define GCPRELOAD_RING_MAJOR  1
 #define GCPRELOAD_RING_MINOR  1
 
 #define GCPRELOAD_HEADER_SIZE 4096
-#define GCPRELOAD_GENERATIONS 3
 #define GCPRELOAD_FILE_SLOTS  2048 /* a power of two */
 #define GCPRELOAD_SLOT_SIZE   64
 
@@ -70,28 +71,12 @@ enum gcpreload_state {
 	GCPRELOAD_STATES
 };
 
-enum gcpreload_mode {
-	GCPRELOAD_MODE_OFF,
-	GCPRELOAD_MODE_OBSERVE,
-	GCPRELOAD_MODE_FREEZE,
-	GCPRELOAD_MODE_IDLE, /* 1.1 */
-	GCPRELOAD_MODES
-};
-
 /* 1.1: what keeps the memory of mode idle bounded has taken over. */
 enum gcpreload_guard {
 	GCPRELOAD_GUARD_NONE,
 	GCPRELOAD_GUARD_LIMIT,	/* near the memory limit of the cgroup */
 	GCPRELOAD_GUARD_GROWTH, /* resident memory has outgrown what it was at readiness */
 	GCPRELOAD_GUARDS
-};
-
-/* 1.1: what GCPRELOAD_SAMPLE has decided. */
-enum gcpreload_sample {
-	GCPRELOAD_SAMPLE_NONE, /* everything is tuned */
-	GCPRELOAD_SAMPLE_TUNED,
-	GCPRELOAD_SAMPLE_UNTUNED,
-	GCPRELOAD_SAMPLES
 };
 
 /* Bits of gcpreload_header.flags. */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ring/clock.h"
+#include "base/clock.h"
 #include "ring/histogram.h"
 
 #define CONSISTENT_TRIES 100

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "ring/clock.h"
+#include "base/clock.h"
 #include "ring/raw.h"
 
 #define CONSISTENT_TRIES 100

@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "ring/clock.h"
+#include "base/clock.h"
 #include "ring/layout.h"
 #include "ring/raw.h"
 #include "ring/retired.h"

@@ -6,13 +6,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "ring/barrier.h"
-#include "ring/clock.h"
+#include "base/clock.h"
+#include "base/self.h"
+#include "base/shared.h"
 #include "ring/file.h"
 #include "ring/histogram.h"
 #include "ring/identity.h"
 #include "ring/raw.h"
-#include "ring/self.h"
 
 #define EARLY_SLOTS 256 /* a power of two */
 
@@ -52,11 +52,6 @@ static __thread struct {
 	uint32_t tid;
 } thread_id __attribute__((tls_model("initial-exec")));
 
-uint64_t gcpreload_ring_now(void)
-{
-	return gcpreload_clock_ns(CLOCK_MONOTONIC);
-}
-
 /* A child counts from zero; what it inherited is kept apart, so that sums over processes are
  * right and gc.get_stats() = inherited + counted still holds. */
 static void begin_process(void)
@@ -75,17 +70,17 @@ static void begin_process(void)
 	memset(header, 0, sizeof *header);
 	memcpy(header->inherited, lineage, sizeof lineage);
 	header->frozen_objects = -1;
-	header->attached_ns = gcpreload_ring_now();
+	header->attached_ns = gcpreload_now_ns();
 	header->period_ns[GCPRELOAD_PERIOD_STARTUP] = header->attached_ns;
 	header->period_since_ns = header->attached_ns;
 	period = GCPRELOAD_PERIOD_STARTUP;
-	ring_publish(&gcpreload_self->ring, 1);
+	store_release(&gcpreload_self->ring, 1);
 }
 
 static inline void begin_if_new(void)
 {
 	gcpreload_self_check();
-	if (__builtin_expect(!ring_load(&gcpreload_self->ring), 0))
+	if (__builtin_expect(!load_relaxed(&gcpreload_self->ring), 0))
 		begin_process();
 }
 
@@ -95,18 +90,17 @@ static inline uint64_t add(uint64_t *counter, uint64_t n)
 	uint64_t before;
 
 	if (__builtin_expect(concurrent, 0))
-		return ring_fetch_add(counter, n);
-	before = ring_load(counter);
-	ring_store(counter, before + n);
+		return add_relaxed(counter, n);
+	before = load_relaxed(counter);
+	store_relaxed(counter, before + n);
 	return before;
 }
 
 static inline void raise_to(uint64_t *counter, uint64_t n)
 {
-	uint64_t seen = ring_load(counter);
+	uint64_t seen = load_relaxed(counter);
 
-	while (seen < n && !__atomic_compare_exchange_n(counter, &seen, n, true, __ATOMIC_RELAXED,
-							__ATOMIC_RELAXED))
+	while (seen < n && !swap_relaxed(counter, &seen, n))
 		;
 }
 
@@ -134,7 +128,7 @@ static void count(struct gcpreload_series *series, const struct gcpreload_event 
 		add(&series->uncollectable, event->uncollectable);
 	add(&series->sum_ns, event->duration_ns);
 	raise_to(&series->max_ns, event->duration_ns);
-	ring_fence_release();
+	fence_release();
 	add(&series->collections, 1);
 }
 
@@ -143,18 +137,18 @@ static void write_slot(const struct target *to, const struct gcpreload_event *ev
 	uint64_t i = add(&to->header->head, 1);
 	struct gcpreload_slot *slot = &to->slots[i & to->mask];
 
-	ring_store(&slot->seq, 0);
-	ring_fence_release();
-	ring_store(&slot->start_ns, event->start_ns);
-	ring_store(&slot->duration_ns, event->duration_ns);
-	ring_store(&slot->collected, event->collected);
-	ring_store(&slot->uncollectable, event->uncollectable);
-	ring_store(&slot->thread, this_thread());
-	ring_store(&slot->generation, event->generation);
-	ring_store(&slot->cause, event->cause);
-	ring_store(&slot->period, (uint8_t)ring_load(&period));
-	ring_store(&slot->flags, event->flags);
-	ring_publish(&slot->seq, i + 1);
+	store_relaxed(&slot->seq, 0);
+	fence_release();
+	store_relaxed(&slot->start_ns, event->start_ns);
+	store_relaxed(&slot->duration_ns, event->duration_ns);
+	store_relaxed(&slot->collected, event->collected);
+	store_relaxed(&slot->uncollectable, event->uncollectable);
+	store_relaxed(&slot->thread, this_thread());
+	store_relaxed(&slot->generation, event->generation);
+	store_relaxed(&slot->cause, event->cause);
+	store_relaxed(&slot->period, (uint8_t)load_relaxed(&period));
+	store_relaxed(&slot->flags, event->flags);
+	store_release(&slot->seq, i + 1);
 }
 
 static inline unsigned series_index(uint32_t in_period, uint8_t generation, uint8_t cause)
@@ -168,20 +162,20 @@ void gcpreload_ring_record(const struct gcpreload_event *event)
 	struct gcpreload_totals *totals;
 
 	begin_if_new();
-	to = __atomic_load_n(&current, __ATOMIC_ACQUIRE);
+	to = load_acquire(&current);
 	totals = &lineage[event->generation];
 	add(&totals->collections, 1);
 	add(&totals->collected, event->collected);
 	if (event->uncollectable)
 		add(&totals->uncollectable, event->uncollectable);
-	count(&to->series[series_index(ring_load(&period), event->generation, event->cause)],
+	count(&to->series[series_index(load_relaxed(&period), event->generation, event->cause)],
 	      event);
 	write_slot(to, event);
 }
 
 void gcpreload_ring_concurrent(void)
 {
-	__atomic_store_n(&concurrent, true, __ATOMIC_RELEASE);
+	store_release(&concurrent, true);
 }
 
 void gcpreload_ring_totals(struct gcpreload_totals totals[GCPRELOAD_GENERATIONS])
@@ -221,15 +215,15 @@ uint64_t gcpreload_ring_attached_ns(void)
 
 static void move_word(uint64_t *to, uint64_t *from)
 {
-	if (ring_load(from))
-		ring_fetch_add(to, ring_exchange(from, 0));
+	if (load_relaxed(from))
+		add_relaxed(to, exchange_relaxed(from, 0));
 }
 
 static void move_series(struct gcpreload_series *to, struct gcpreload_series *from)
 {
 	int i;
 
-	raise_to(&to->max_ns, ring_exchange(&from->max_ns, 0));
+	raise_to(&to->max_ns, exchange_relaxed(&from->max_ns, 0));
 	move_word(&to->collected, &from->collected);
 	move_word(&to->uncollectable, &from->uncollectable);
 	move_word(&to->sum_ns, &from->sum_ns);
@@ -237,7 +231,7 @@ static void move_series(struct gcpreload_series *to, struct gcpreload_series *fr
 	move_word(&to->above, &from->above);
 	for (i = 0; i < GCPRELOAD_BUCKETS; i++)
 		move_word(&to->buckets[i], &from->buckets[i]);
-	ring_fence_release();
+	fence_release();
 	move_word(&to->collections, &from->collections);
 }
 
@@ -249,7 +243,7 @@ static void drain_early(struct gcpreload_series *into)
 	int i;
 
 	for (i = 0; i < GCPRELOAD_SERIES; i++)
-		if (ring_load(&early.series[i].collections))
+		if (load_relaxed(&early.series[i].collections))
 			move_series(&into[i], &early.series[i]);
 }
 
@@ -271,10 +265,10 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 
 	/* In a new process its first period begins here: now must not be before. */
 	begin_if_new();
-	now = gcpreload_ring_now();
+	now = gcpreload_now_ns();
 	h = current->header;
-	ring_store(&h->sequence, h->sequence + 1);
-	ring_fence_release();
+	store_relaxed(&h->sequence, h->sequence + 1);
+	fence_release();
 	h->state = status->state;
 	h->mode = status->mode;
 	h->flags = status->flags;
@@ -295,8 +289,8 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 	memcpy(h->service_name, status->service_name, sizeof h->service_name);
 	memcpy(h->service_version, status->service_version, sizeof h->service_version);
 	memcpy(h->service_environment, status->service_environment, sizeof h->service_environment);
-	ring_publish(&h->sequence, h->sequence + 1);
-	ring_store(&period, status->period);
+	store_release(&h->sequence, h->sequence + 1);
+	store_relaxed(&period, status->period);
 	if (current != &early_target)
 		drain_early(current->series);
 }
@@ -315,7 +309,7 @@ static void fill_header(struct gcpreload_header *h)
 	ring_fill_layout(h);
 	strncpy(h->library, GCPRELOAD_VERSION, sizeof h->library - 1);
 	h->realtime_ns = gcpreload_clock_ns(CLOCK_REALTIME);
-	h->published_ns = gcpreload_ring_now();
+	h->published_ns = gcpreload_now_ns();
 }
 
 /* There will be no file. */
@@ -323,10 +317,10 @@ static void move_back(void)
 {
 	int i;
 
-	__atomic_store_n(&current, &early_target, __ATOMIC_RELEASE);
-	ring_store(&early.header.head, ring_load(&file_target.header->head));
+	store_release(&current, &early_target);
+	store_relaxed(&early.header.head, load_relaxed(&file_target.header->head));
 	for (i = 0; i < GCPRELOAD_SERIES; i++)
-		if (ring_load(&file_target.series[i].collections))
+		if (load_relaxed(&file_target.series[i].collections))
 			move_series(&early.series[i], &file_target.series[i]);
 	/* Another interpreter's thread may still be writing there. */
 	if (!concurrent)
@@ -354,10 +348,10 @@ int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why
 	move_slots(file_target.slots, head);
 	memcpy(file_target.header->magic, GCPRELOAD_RING_MAGIC, 8);
 	/* What has a public name is whole: a reader may come at once. */
-	__atomic_store_n(&current, &file_target, __ATOMIC_RELEASE);
+	store_release(&current, &file_target);
 	drain_early(file_target.series);
 	/* Slots that were written meanwhile have no copy: a reader finds and counts them lost. */
-	ring_fetch_add(&file_target.header->head, ring_load(&early.header.head) - head);
+	add_relaxed(&file_target.header->head, load_relaxed(&early.header.head) - head);
 	ret = ring_file_publish(&file, place, why);
 	if (ret < 0)
 		move_back();

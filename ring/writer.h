@@ -15,7 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "ring/clock.h" /* gcpreload_elapsed, for reads of gcpreload_ring_now */
+#include "base/clock.h"
 #include "ring/layout.h"
 
 struct gcpreload_event {
@@ -86,8 +86,5 @@ int gcpreload_ring_control(char *text, size_t size, const char **why);
 
 /* When the collector of this process began to be seen (a child: when it was first noticed). */
 uint64_t gcpreload_ring_attached_ns(void);
-
-/* CLOCK_MONOTONIC, nanoseconds. */
-uint64_t gcpreload_ring_now(void);
 
 #endif

@@ -35,7 +35,7 @@ def escaped(text: str) -> str:
 
 def settings() -> list[tuple[str, str, str, str]]:
     """Name, default, what is allowed, help."""
-    found = SETTING.findall((ROOT / "preload" / "settings.def").read_text())
+    found = SETTING.findall((ROOT / "rules" / "settings.def").read_text())
     return [(name, strings(default), strings(allowed), strings(help_))
             for name, _, default, allowed, help_ in found]  # fmt: skip
 

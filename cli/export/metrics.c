@@ -8,7 +8,7 @@
 
 #include "cli/memory.h"
 #include "cli/text.h"
-#include "ring/clock.h"
+#include "base/clock.h"
 #include "ring/histogram.h"
 
 #define OCTAVE (1 << GCPRELOAD_HISTOGRAM_SCALE)

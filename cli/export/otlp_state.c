@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "cli/memory.h"
-#include "ring/clock.h"
+#include "base/clock.h"
 
 static uint64_t real_time(void)
 {

@@ -7,7 +7,7 @@
 
 #include "cli/memory.h"
 #include "cli/snapshot.h"
-#include "ring/clock.h"
+#include "base/clock.h"
 
 #define SECOND	    1000000000ull
 #define BIN_NS	    (10 * SECOND)

@@ -7,7 +7,7 @@
 #include "cli/follow.h"
 #include "cli/memory.h"
 #include "cli/text.h"
-#include "ring/clock.h"
+#include "base/clock.h"
 
 static void list_clear(struct look_list *list)
 {

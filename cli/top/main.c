@@ -13,7 +13,7 @@
 #include "cli/programs.h"
 #include "cli/text.h"
 #include "cli/top/screen.h"
-#include "ring/clock.h"
+#include "base/clock.h"
 
 #define SECONDS 1
 

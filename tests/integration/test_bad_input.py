@@ -74,7 +74,7 @@ BAD: dict[str, list[str]] = {
 
 def allowed_values() -> dict[str, str]:
     """What is allowed for each setting, from the library's own table."""
-    table = (ROOT / "preload" / "settings.def").read_text()
+    table = (ROOT / "rules" / "settings.def").read_text()
     texts = r'((?:"[^"]*"\s*)+)'
     found = re.findall(rf"^SETTING\((\w+),\s*(?:\w+,\s*)?{texts},\s*{texts},", table, re.MULTILINE)
     return {name: "".join(re.findall('"(.*?)"', allowed)) for name, _, allowed in found}

@@ -15,7 +15,7 @@ from lib.rings import command
 from venvs import Interpreter
 
 EXAMPLES = ROOT / "examples"
-SETTINGS = set(re.findall(r"^SETTING\((\w+)", (ROOT / "preload/settings.def").read_text(), re.M))
+SETTINGS = set(re.findall(r"^SETTING\((\w+)", (ROOT / "rules/settings.def").read_text(), re.M))
 
 
 def test_rules_are_rules() -> None:

@@ -12,7 +12,7 @@ from lib.paths import COMMAND, ROOT
 from lib.rings import command
 from lib.run import environment, run
 
-SETTINGS = re.findall(r"^SETTING\((\w+)", (ROOT / "preload/settings.def").read_text(), re.M)
+SETTINGS = re.findall(r"^SETTING\((\w+)", (ROOT / "rules/settings.def").read_text(), re.M)
 COMMANDS = re.findall(r"^  ([a-z]+)  ", command("--help").stdout.decode(), re.M)
 
 

@@ -10,7 +10,7 @@ from lib.paths import APPS, COMMAND, ROOT
 from lib.run import environment, run
 from venvs import Interpreter
 
-TABLE = (ROOT / "preload" / "settings.def").read_text()
+TABLE = (ROOT / "rules" / "settings.def").read_text()
 SETTINGS = re.findall(r'^SETTING\((\w+), \w+, "([^"]*)"', TABLE, re.MULTILINE)
 ONLY_IN_THE_ENVIRONMENT = ("DISABLE", "CONF")
 EXAMPLE = ROOT / "gcpreload.conf.example"

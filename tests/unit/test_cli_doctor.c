@@ -16,12 +16,12 @@
 
 #include <cmocka.h>
 
-#include "cli/chain.h"
-#include "cli/elf_file.h"
+#include "cli/doctor/chain.h"
+#include "cli/doctor/elf_file.h"
+#include "cli/doctor/place.h"
+#include "cli/doctor/pyenv.h"
+#include "cli/doctor/wrappers.h"
 #include "cli/locate.h"
-#include "cli/place.h"
-#include "cli/pyenv.h"
-#include "cli/wrappers.h"
 
 static char dir[64];
 static struct findings findings;

@@ -13,11 +13,11 @@
 
 #include <cmocka.h>
 
+#include "cli/doctor/words.h"
 #include "cli/environment.h"
 #include "cli/json.h"
 #include "cli/table.h"
 #include "cli/text.h"
-#include "cli/words.h"
 
 static void escaped(const char *in, const char *expected)
 {

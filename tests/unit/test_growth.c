@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "inject/growth.h"
+#include "engine/growth.h"
 
 #define MB (1ull << 20)
 

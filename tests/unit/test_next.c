@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "inject/dl.h"
+#include "base/dl.h"
 #include "preload/next.h"
 #include "preload/real.h"
 

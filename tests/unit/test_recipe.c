@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "inject/tuner.h"
+#include "engine/tuner.h"
 
 static void recipe_of_every_version(void **state)
 {

@@ -20,8 +20,8 @@
 
 #include <cmocka.h>
 
+#include "base/self.h"
 #include "ring/reader.h"
-#include "ring/self.h"
 #include "ring/writer.h"
 
 /* For use in child processes, where cmocka's own would go on with the next test. */
@@ -97,7 +97,7 @@ static inline int in_child(void (*body)(const char *place), const char *place)
 
 static inline void record(unsigned generation, unsigned cause, uint64_t ns, uint64_t collected)
 {
-	struct gcpreload_event event = { .start_ns = gcpreload_ring_now(),
+	struct gcpreload_event event = { .start_ns = gcpreload_now_ns(),
 					 .duration_ns = ns,
 					 .collected = collected,
 					 .generation = (uint8_t)generation,

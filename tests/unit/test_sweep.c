@@ -47,7 +47,7 @@ static void dead(const char *name, uint64_t ago_s)
 	int fd = openat(dir, name, O_CREAT | O_WRONLY, 0400);
 
 	memcpy(h.magic, GCPRELOAD_RING_MAGIC, 8);
-	h.changed_ns = gcpreload_ring_now() - ago_s * 1000000000;
+	h.changed_ns = gcpreload_now_ns() - ago_s * 1000000000;
 	assert_int_equal(write(fd, &h, sizeof h), sizeof h);
 	close(fd);
 }

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/clock.h"
+
+int (*gcpreload_clock)(clockid_t, struct timespec *) = clock_gettime;

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/self.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/shared.h"
+
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
+
+#define PAGE 4096
+
+/* Under pthread_atfork(), which glibc links into each library. Weak: musl does not have it, and its
+ * programs would end where they begin. */
+extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *)
+    __attribute__((weak));
+extern void *__dso_handle __attribute__((visibility("hidden")));
+
+static struct gcpreload_self_words nothing_to_do = {
+	.ring = 1, .inject = 1, .preload = 1, .settled = 1
+};
+
+struct gcpreload_self_words *gcpreload_self_page = &nothing_to_do;
+
+bool gcpreload_self_unwiped;
+static long owner;
+
+static void wipe(void)
+{
+	struct gcpreload_self_words *page = gcpreload_self;
+
+	if (page == &nothing_to_do)
+		return;
+	store_relaxed(&page->ring, 0);
+	store_relaxed(&page->inject, 0);
+	store_relaxed(&page->preload, 0);
+	store_relaxed(&page->settled, 0);
+	owner = syscall(SYS_getpid);
+}
+
+void gcpreload_self_compare(void)
+{
+	if (owner != syscall(SYS_getpid))
+		wipe();
+}
+
+static void wipe_ourselves(void)
+{
+	owner = syscall(SYS_getpid);
+	gcpreload_self_unwiped = true;
+	if (__register_atfork)
+		__register_atfork(NULL, NULL, wipe, __dso_handle);
+}
+
+int gcpreload_self_init(void)
+{
+	struct gcpreload_self_words *page;
+
+	if (gcpreload_self != &nothing_to_do)
+		return 0;
+	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	if (madvise(page, PAGE, MADV_WIPEONFORK) < 0)
+		wipe_ourselves();
+	page->preload = page->settled = 1;
+	store_release(&gcpreload_self_page, page);
+	return 0;
+}
+
+/* The page stays mapped: another thread may have it before its eyes. */
+void gcpreload_self_drop(void)
+{
+	store_release(&gcpreload_self_page, &nothing_to_do);
+}

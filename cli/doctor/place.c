@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/doctor/place.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "cli/memory.h"
+#include "ring/layout.h"
+
+#define TMPFS_MAGIC 0x01021994
+#define RAMFS_MAGIC 0x858458f6
+
+/* The reason why the directory in base cannot be used or made, or NULL. *advice says what to
+ * do. */
+static const char *look_inside(int base, const char *name, const char **advice)
+{
+	struct stat st;
+
+	if (fstatat(base, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		*advice = "make it writable for this user, or set GCPRELOAD_DIR";
+		return faccessat(base, ".", W_OK | X_OK, AT_EACCESS) < 0 ? "it cannot be made"
+									 : NULL;
+	}
+	*advice = "remove it; it is made again";
+	if (S_ISLNK(st.st_mode))
+		return "it is a symbolic link";
+	if (!S_ISDIR(st.st_mode))
+		return "it is not a directory";
+	if (st.st_uid != geteuid())
+		return "it belongs to another user";
+	*advice = "chmod go-w";
+	if (st.st_mode & (S_IWGRP | S_IWOTH))
+		return "others may write to it";
+	return NULL;
+}
+
+static const char *look_at_base(int base, const char **advice)
+{
+	struct statfs fs;
+	struct statvfs space;
+	struct rlimit limit;
+
+	*advice = "set GCPRELOAD_DIR to a directory on tmpfs";
+	if (fstatfs(base, &fs) < 0)
+		return "statfs failed";
+	if ((unsigned long)fs.f_type != TMPFS_MAGIC && (unsigned long)fs.f_type != RAMFS_MAGIC)
+		return "it is not on tmpfs, and writing to a disk would stop the application";
+	*advice = "free some space (gcpreload clean), or make it larger (docker run --shm-size)";
+	if (fstatvfs(base, &space) == 0 &&
+	    (uint64_t)space.f_bavail * space.f_frsize < GCPRELOAD_FILE_SIZE)
+		return "it is full";
+	*advice = "raise it (ulimit -f)";
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < GCPRELOAD_FILE_SIZE)
+		return "the limit of a file's size is too low";
+	return NULL;
+}
+
+void place_check(struct findings *findings)
+{
+	const char *dir = getenv("GCPRELOAD_DIR"), *ring = getenv("GCPRELOAD_RING"), *why;
+	const char *advice = "";
+	bool required = ring && strcmp(ring, "require") == 0;
+	char name[32];
+	int base;
+
+	if (ring && strcmp(ring, "off") == 0) {
+		finding(findings, FINDING_NOTE,
+			"GCPRELOAD_RING=off: nothing will be measured, ps and report show nothing");
+		return;
+	}
+	if (!dir || *dir != '/')
+		dir = "/dev/shm";
+	snprintf(name, sizeof name, "gcpreload-%u", (unsigned)geteuid());
+	base = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (base < 0) {
+		why = strerror(errno);
+		advice = "mount a tmpfs there, or set GCPRELOAD_DIR to one";
+	} else {
+		why = look_at_base(base, &advice);
+		if (!why)
+			why = look_inside(base, name, &advice);
+		close(base);
+	}
+	if (!why)
+		finding(findings, FINDING_GOOD, "%s/%s: measurements can be kept there", dir, name);
+	else
+		finding(findings, required ? FINDING_BAD : FINDING_NOTE,
+			"%s/%s: no measurements can be kept: %s; %s%s", dir, name, why, advice,
+			required ? "" : "; tuning goes on without them");
+}

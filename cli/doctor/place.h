@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Whether measurements can be kept: the rules of ring/file.c, without making anything. */
+#ifndef GCPRELOAD_CLI_DOCTOR_PLACE_H
+#define GCPRELOAD_CLI_DOCTOR_PLACE_H
+
+#include "cli/doctor/findings.h"
+
+/* Looks at the directory that this process's environment names. With GCPRELOAD_RING=require
+ * what stands in the way is bad, else it is a note. */
+void place_check(struct findings *findings);
+
+#endif

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: MIT */
+/* doctor --pid: why a running process is tuned, or not. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/doctor/process.h"
+#include "cli/doctor/scope.h"
+#include "cli/environment.h"
+#include "cli/locate.h"
+#include "cli/procfs.h"
+#include "ring/reader.h"
+
+static void say_state(const struct gcpreload_header *h, struct findings *findings)
+{
+	bool tuned = h->state == GCPRELOAD_STATE_READY || h->state == GCPRELOAD_STATE_PARENT ||
+		     h->state == GCPRELOAD_STATE_BASELINE;
+
+	finding(findings, tuned ? FINDING_GOOD : FINDING_BAD, "%d: mode %s, %s%s%s", h->pid,
+		gcpreload_mode_name(h->mode), gcpreload_state_name(h->state),
+		*h->reason ? ": " : "", h->reason);
+	if (h->state == GCPRELOAD_STATE_STANDING_BACK)
+		finding(findings, FINDING_NOTE,
+			"GCPRELOAD_FORCE=1 tunes it all the same, if you know better");
+}
+
+/* The ring as the process sees it, which may be in a container with a /dev/shm of its own. */
+static void examine_ring(const struct procfs *p, struct findings *findings)
+{
+	struct gcpreload_reader reader;
+	char path[1024];
+	const char *why;
+
+	snprintf(path, sizeof path, "/proc/%d/root%s", (int)p->pid, p->ring);
+	if (gcpreload_reader_open(&reader, AT_FDCWD, path, &why) < 0 &&
+	    gcpreload_reader_open(&reader, AT_FDCWD, p->ring, &why) < 0) {
+		finding(findings, FINDING_NOTE, "%s: its measurements cannot be read: %s", p->ring,
+			strstr(p->ring, " (deleted)") ? "the file was removed" : why);
+		return;
+	}
+	finding(findings, FINDING_GOOD, "%s: its measurements", p->ring);
+	say_state(&reader.header, findings);
+	gcpreload_reader_close(&reader);
+}
+
+/* Its own settings, not ours. */
+static void take_settings(pid_t pid)
+{
+	char value[1024];
+	size_t i;
+
+	for (i = 0; i < environment_n_settings; i++) {
+		const char *name = environment_settings[i].variable;
+
+		if (procfs_environment(pid, name, value, sizeof value) == 1)
+			setenv(name, value, 1);
+		else
+			unsetenv(name);
+	}
+}
+
+/* Python and the library, but no ring. */
+static void explain_no_ring(const struct procfs *p, struct findings *findings)
+{
+	char ring[64], line[PROCFS_COMMAND_LINE], origin[PROCFS_COMMAND_LINE];
+
+	take_settings(p->pid);
+	procfs_command_line(p->pid, line);
+	scope_origin(p->pid, origin);
+	doctor_check_settings(line, origin, findings);
+	if (findings_are_bad(findings))
+		return;
+	if (procfs_environment(p->pid, "GCPRELOAD_RING", ring, sizeof ring) == 1 &&
+	    strcmp(ring, "off") == 0) {
+		finding(findings, FINDING_IF,
+			"GCPRELOAD_RING=off: it keeps no measurements, so nothing can be told");
+		return;
+	}
+	finding(findings, FINDING_BAD,
+		"%d: the library is in it and has decided nothing yet: its main thread has not "
+		"waited on a listening socket. A server does when it has started up; the parent of "
+		"workers, a script or a job never does, and is left as it is",
+		(int)p->pid);
+}
+
+/* Python, but not the library. */
+static void explain_not_loaded(const struct procfs *p, struct findings *findings)
+{
+	char preload[4096], path[4200];
+	int ret = procfs_environment(p->pid, "LD_PRELOAD", preload, sizeof preload);
+	char *library;
+
+	if (p->musl) {
+		finding(
+		    findings, FINDING_BAD,
+		    "%d: runs on musl (Alpine, for example), and the library is for glibc; use an "
+		    "image with glibc, such as python:3-slim",
+		    (int)p->pid);
+		return;
+	}
+	if (ret < 0) {
+		finding(findings, FINDING_BAD,
+			"%d: its environment cannot be read: %s; ask as root", (int)p->pid,
+			strerror(-ret));
+		return;
+	}
+	library = ret ? strstr(preload, LOCATE_LIBRARY) : NULL;
+	if (!library) {
+		finding(
+		    findings, FINDING_BAD,
+		    "%d: was started without the library in LD_PRELOAD; start it again with: "
+		    "gcpreload run. Where it was set, something on the way dropped it: ask doctor "
+		    "about the whole command",
+		    (int)p->pid);
+		return;
+	}
+	library[strlen(LOCATE_LIBRARY)] = '\0';
+	while (library > preload && library[-1] != ':' && library[-1] != ' ')
+		library--;
+	snprintf(path, sizeof path, "/proc/%d/root%s", (int)p->pid, library);
+	if (*library == '/' && access(path, F_OK) < 0)
+		finding(findings, FINDING_BAD,
+			"%d: LD_PRELOAD names %s, which is not there as the process sees it; copy "
+			"the library into its container",
+			(int)p->pid, library);
+	else
+		finding(findings, FINDING_BAD,
+			"%d: LD_PRELOAD names the library, and ld.so did not load it: another "
+			"machine's or libc's, not readable for its user, or a setuid program; ask "
+			"doctor about the command",
+			(int)p->pid);
+}
+
+void doctor_check_filter(int32_t pid, struct findings *findings)
+{
+	if (procfs_filtered(pid))
+		finding(findings, FINDING_NOTE,
+			"seccomp: system calls are filtered %s; a filter that ends the process for "
+			"one, and does not answer with an error, must allow those of "
+			"docs/system-calls.md. Docker's default and @system-service do",
+			pid ? "in it" : "here");
+}
+
+/* When it was started, by CLOCK_REALTIME as that is set now. */
+static time_t began(const struct procfs *p)
+{
+	struct timespec boot, real;
+
+	clock_gettime(CLOCK_BOOTTIME, &boot);
+	clock_gettime(CLOCK_REALTIME, &real);
+	return real.tv_sec - boot.tv_sec + (time_t)(p->start_time / (uint64_t)sysconf(_SC_CLK_TCK));
+}
+
+/* What is mapped is the file's: who writes into it writes into every process that has it. */
+static void check_library_file(const struct procfs *p, struct findings *findings)
+{
+	static const char deleted[] = " (deleted)";
+	size_t n = strlen(p->library), m = sizeof deleted - 1;
+	char path[1024];
+	struct stat st;
+
+	if (n > m && strcmp(p->library + n - m, deleted) == 0) {
+		finding(findings, FINDING_NOTE,
+			"%.*s: was replaced or removed since %d began, which goes on with the old "
+			"one until it is started again",
+			(int)(n - m), p->library, (int)p->pid);
+		return;
+	}
+	snprintf(path, sizeof path, "/proc/%d/root%s", (int)p->pid, p->library);
+	if (stat(path, &st) == 0 && st.st_mtime > began(p) + 1)
+		finding(findings, FINDING_NOTE,
+			"%s: was written to since %d began, and that may end it at any moment: "
+			"start it again. cp writes into a file that processes have mapped; make "
+			"install and mv put a new one in its place",
+			p->library, (int)p->pid);
+}
+
+void doctor_examine_process(int32_t pid, struct findings *findings)
+{
+	struct procfs p;
+	int ret = procfs_read(&p, pid);
+
+	if (ret < 0) {
+		finding(findings, FINDING_BAD,
+			"%d: there is no such process; see: gcpreload ps --all", pid);
+		return;
+	}
+	finding(findings, FINDING_GOOD, "%d: %s", pid, *p.command ? p.command : p.exe);
+	if (!p.maps_read) {
+		finding(findings, FINDING_BAD,
+			"%d: belongs to user %u, or cannot be looked at for another reason; ask as "
+			"its user or as root",
+			pid, p.uid);
+		return;
+	}
+	doctor_check_filter(pid, findings);
+	if (*p.library)
+		check_library_file(&p, findings);
+	if (*p.ring) {
+		examine_ring(&p, findings);
+		return;
+	}
+	if (!*p.python) {
+		finding(findings, FINDING_BAD,
+			"%d: there is no Python in it (%s); ask about the process that runs Python",
+			pid, *p.exe ? p.exe : "its program cannot be told");
+		return;
+	}
+	finding(findings, FINDING_GOOD, "%s: its Python", p.python);
+	if (*p.library)
+		explain_no_ring(&p, findings);
+	else
+		explain_not_loaded(&p, findings);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/freezer.h"
+
+#include <stddef.h>
+
+#include "engine/collector.h"
+#include "inject/module.h"
+
+bool freezer_opens;
+
+static PyCFunction real_freeze, real_unfreeze;
+static bool by_us; /* who calls */
+static bool opened;
+static bool application_froze, application_unfroze;
+static void (*on_application)(void);
+
+static void application_calls(bool *what)
+{
+	/* The table is of all interpreters. */
+	if (by_us || !py_in_main_interpreter())
+		return;
+	*what = true;
+	if (on_application)
+		on_application();
+}
+
+static PyObject *freeze(PyObject *self, PyObject *unused)
+{
+	application_calls(&application_froze);
+	return real_freeze(self, unused);
+}
+
+static PyObject *unfreeze(PyObject *self, PyObject *unused)
+{
+	application_calls(&application_unfroze);
+	return real_unfreeze(self, unused);
+}
+
+bool freezer_intercept(PyObject *gc)
+{
+	return module_replace(gc, "gc", "freeze", freeze, &real_freeze) &&
+	       module_replace(gc, "gc", "unfreeze", unfreeze, &real_unfreeze);
+}
+
+void freezer_forget(void)
+{
+	freezer_opens = opened = application_froze = application_unfroze = false;
+}
+
+static bool call(PyObject *gc, const char *method)
+{
+	bool ok, before = by_us;
+
+	by_us = true;
+	ok = collector_ask(gc, method) >= 0;
+	by_us = before;
+	return ok;
+}
+
+bool freezer_freeze(PyObject *gc)
+{
+	application_froze = application_unfroze = false;
+	return call(gc, "freeze");
+}
+
+bool freezer_unfreeze(PyObject *gc)
+{
+	return call(gc, "unfreeze");
+}
+
+bool freezer_application_froze(void)
+{
+	return application_froze;
+}
+
+bool freezer_application_unfroze(void)
+{
+	return application_unfroze;
+}
+
+void freezer_on_application(void (*told)(void))
+{
+	on_application = told;
+}
+
+/* PyGC_Collect of a C host or an extension module: the interpreter makes a full collection by
+ * itself only when there were more collections of generation 1 than threshold2 and more new objects
+ * than threshold0 (Modules/gcmodule.c, Python/gc.c). From 3.12 on some may be freed between that
+ * and the collection. */
+static bool is_asked_for(PyObject *gc)
+{
+	int64_t counts[GCPRELOAD_GENERATIONS];
+	int32_t thresholds[GCPRELOAD_GENERATIONS], freed;
+
+	if (!collector_counts(gc, counts) || !collector_thresholds(gc, thresholds))
+		return false;
+	freed = python_version.minor < 12 ? 0 : thresholds[0] / 8;
+	return counts[2] <= thresholds[2] || counts[0] + freed <= thresholds[0];
+}
+
+enum gcpreload_cause freezer_at_start(uint64_t generation, enum gcpreload_cause cause)
+{
+	PyObject *gc;
+
+	if (generation != GCPRELOAD_GENERATIONS - 1 || opened ||
+	    (cause != GCPRELOAD_CAUSE_EXPLICIT && cause != GCPRELOAD_CAUSE_AUTOMATIC) ||
+	    !py_in_main_interpreter())
+		return cause;
+	gc = module_gc();
+	if (gc && cause == GCPRELOAD_CAUSE_AUTOMATIC && is_asked_for(gc))
+		cause = GCPRELOAD_CAUSE_EXPLICIT;
+	/* What it froze or unfroze itself since is to stay so, before anybody has looked, too. */
+	if (gc && cause == GCPRELOAD_CAUSE_EXPLICIT && !application_froze && !application_unfroze)
+		opened = freezer_unfreeze(gc);
+	py_drop(gc);
+	return cause;
+}
+
+bool freezer_at_stop(void)
+{
+	PyObject *gc;
+
+	if (!opened || !py_in_main_interpreter())
+		return false;
+	opened = false;
+	gc = module_gc();
+	if (!gc || !freezer_opens || !call(gc, "freeze")) {
+		py_drop(gc);
+		return false;
+	}
+	py_drop(gc);
+	return true;
+}

@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/tuner.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/machine.h"
+#include "engine/collector.h"
+#include "engine/freezer.h"
+#include "engine/idle.h"
+#include "engine/process.h"
+#include "inject/module.h"
+
+#define IMMORTALS_AT_MOST 2000
+#define INHERITS_MOST	  1.25
+#define OFF_FOR_GOOD_NS	  5000000000ull
+
+/* Of this process and its ancestors: fork() copies the collector too. */
+static int32_t interpreters_own[GCPRELOAD_GENERATIONS];
+static int32_t set_by_us[GCPRELOAD_GENERATIONS];
+static int32_t before_us[GCPRELOAD_GENERATIONS];
+static bool thresholds_are_ours, frozen_by_us, at_exit_registered;
+static bool intercepted;       /* the application's gc.freeze() would be noticed */
+static int64_t frozen_at_most; /* by us and the interpreter: more is the application's */
+static int64_t frozen_by_interpreter;
+static uint64_t fulls_at_freeze;
+
+enum tuner_recipe tuner_recipe_for(const struct pyversion *version)
+{
+	if (version->free_threaded) {
+		if (version->minor < 14 || (version->minor == 14 && version->micro < 3))
+			return TUNER_OBSERVE;
+		return TUNER_THRESHOLDS;
+	}
+	/* The incremental collector; 3.14.5 went back to generations. */
+	if (version->minor == 14 && version->micro < 5)
+		return TUNER_THRESHOLDS;
+	return TUNER_FREEZE;
+}
+
+void tuner_forget(void)
+{
+	thresholds_are_ours = frozen_by_us = at_exit_registered = false;
+	frozen_at_most = 0;
+}
+
+bool tuner_note_defaults(PyObject *gc)
+{
+	frozen_at_most = collector_ask(gc, "get_freeze_count");
+	frozen_by_interpreter = frozen_at_most;
+	return frozen_at_most >= 0 && collector_thresholds(gc, interpreters_own);
+}
+
+void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELOAD_GENERATIONS])
+{
+	const int32_t *ours = thresholds_are_ours ? set_by_us : interpreters_own;
+	const int32_t *own = thresholds_are_ours ? before_us : interpreters_own;
+
+	memcpy(now, ours, GCPRELOAD_GENERATIONS * sizeof *now);
+	memcpy(before, own, GCPRELOAD_GENERATIONS * sizeof *before);
+}
+
+int64_t tuner_frozen(void)
+{
+	return frozen_at_most;
+}
+
+/* From 3.12 on a collection moves the immortal objects it meets to the permanent generation, a few
+ * at a time; an application's gc.freeze() moves thousands. */
+static bool frozen_by_others(PyObject *gc)
+{
+	if (intercepted)
+		return freezer_application_froze();
+	return collector_ask(gc, "get_freeze_count") > frozen_at_most + IMMORTALS_AT_MOST;
+}
+
+static const char froze_itself[] = "the application froze objects itself";
+
+static const char *look(PyObject *gc, bool *passing)
+{
+	const int32_t *expected = thresholds_are_ours ? set_by_us : interpreters_own;
+	int32_t now[GCPRELOAD_GENERATIONS];
+
+	*passing = true;
+	if (collector_ask(gc, "isenabled") != 1)
+		return "the application disabled gc";
+	if (collector_ask(gc, "get_debug") != 0)
+		return "the application set gc debug flags";
+	*passing = false;
+	if (!collector_thresholds(gc, now))
+		return "gc.get_threshold() cannot be read";
+	memcpy(process.status.thresholds, now, sizeof now);
+	if (memcmp(now, expected, sizeof now) != 0)
+		return thresholds_are_ours ? "the application changed gc thresholds after us"
+					   : "the application set its own gc thresholds";
+	if (intercepted && freezer_application_froze())
+		return froze_itself;
+	return NULL;
+}
+
+static void nothing_is_frozen(void)
+{
+	frozen_by_us = process.froze = freezer_opens = false;
+	frozen_at_most = frozen_by_interpreter;
+	if (process.status.frozen_objects >= 0)
+		process.status.frozen_objects = 0;
+}
+
+static enum tuner_may judge(const char *why, bool passing)
+{
+	uint64_t now;
+
+	if (!why || settings->force || !passing) {
+		process.off_since_ns = 0;
+		return why && !settings->force ? TUNER_NEVER : TUNER_MAY;
+	}
+	now = gcpreload_now_ns();
+	if (!process.off_since_ns)
+		process.off_since_ns = now;
+	return gcpreload_elapsed(process.off_since_ns, now) >= OFF_FOR_GOOD_NS ? TUNER_NEVER
+									       : TUNER_NOT_NOW;
+}
+
+enum tuner_may tuner_may_still(PyObject *gc, const char **why)
+{
+	bool passing;
+
+	if (frozen_by_us && freezer_application_unfroze())
+		nothing_is_frozen();
+	*why = look(gc, &passing);
+	return judge(*why, passing);
+}
+
+enum tuner_may tuner_may(PyObject *gc, const char **why)
+{
+	enum tuner_may may = tuner_may_still(gc, why);
+
+	if (may != TUNER_MAY || settings->force || !frozen_by_others(gc))
+		return may;
+	*why = froze_itself;
+	return TUNER_NEVER;
+}
+
+static void give_thresholds_back(PyObject *gc)
+{
+	int32_t now[GCPRELOAD_GENERATIONS];
+	int i;
+
+	if (!thresholds_are_ours || !collector_thresholds(gc, now))
+		return;
+	for (i = 0; i < GCPRELOAD_GENERATIONS; i++)
+		if (now[i] == set_by_us[i])
+			now[i] = before_us[i];
+	if (collector_set_thresholds(gc, now))
+		thresholds_are_ours = false;
+	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
+	memcpy(process.status.thresholds, now, sizeof now);
+}
+
+static void give_frozen_back(PyObject *gc)
+{
+	if (!frozen_by_us || frozen_by_others(gc))
+		return;
+	freezer_unfreeze(gc);
+	nothing_is_frozen();
+}
+
+void tuner_begin_process(PyObject *gc)
+{
+	give_thresholds_back(gc);
+}
+
+void tuner_stand_back(PyObject *gc, const char *reason)
+{
+	process.status.state = GCPRELOAD_STATE_STANDING_BACK;
+	process.status.due_ns = 0;
+	idle_end();
+	give_thresholds_back(gc);
+	give_frozen_back(gc);
+	process_text(reason, reason);
+	/* It serves, with a collector that is not ours. */
+	process.status.period = GCPRELOAD_PERIOD_BASELINE;
+	gcpreload_log(GCPRELOAD_LOG_INFO, "standing back: %s", reason);
+}
+
+static PyObject *unfreeze_at_exit(PyObject *self, PyObject *unused)
+{
+	PyObject *gc = module_gc();
+
+	(void)self;
+	(void)unused;
+	if (gc && process.froze)
+		freezer_unfreeze(gc);
+	py_drop(gc);
+	py.Py_IncRef(py._Py_NoneStruct);
+	return py._Py_NoneStruct;
+}
+
+static struct PyMethodDef unfreeze_def = { "gcpreload_unfreeze", unfreeze_at_exit, METH_NOARGS,
+					   NULL };
+
+/* Before the collection, during which signals may come: their handlers must not run in the
+ * import of atexit.
+ *
+ * What is frozen is not looked at by the interpreter's last collections either: a file held by
+ * a frozen cycle would never be flushed. What a child inherited frozen stays so: unfrozen, those
+ * pages would become its own, in all workers at each stop (measured, 454 -> 1 209 MB). Registered
+ * only now, so that a process that never becomes ready has nothing of ours on atexit. */
+static bool prepare(void)
+{
+	if (!at_exit_registered)
+		at_exit_registered = collector_at_exit(&unfreeze_def);
+	return at_exit_registered;
+}
+
+/* Each begins the counts of gc.get_count() anew, and comes when a quarter is new. */
+static uint64_t full_collections(void)
+{
+	struct gcpreload_totals totals[GCPRELOAD_GENERATIONS];
+
+	gcpreload_ring_totals(totals);
+	return totals[GCPRELOAD_GENERATIONS - 1].collections;
+}
+
+static bool freeze(PyObject *gc)
+{
+	if (!freezer_freeze(gc))
+		return false;
+	intercepted = freezer_intercept(gc);
+	frozen_by_us = process.froze = freezer_opens = true;
+	fulls_at_freeze = full_collections();
+	frozen_at_most = collector_ask(gc, "get_freeze_count");
+	process.status.frozen_objects = frozen_at_most;
+	return true;
+}
+
+static bool raise_thresholds(PyObject *gc)
+{
+	int32_t wanted[GCPRELOAD_GENERATIONS];
+	int i;
+
+	if (!collector_thresholds(gc, wanted))
+		return false;
+	/* What mode idle has made of them is not what is kept. */
+	if (thresholds_are_ours)
+		memcpy(wanted, before_us, sizeof wanted);
+	else
+		memcpy(before_us, wanted, sizeof before_us);
+	for (i = 0; i < GCPRELOAD_GENERATIONS; i++)
+		if (settings->thresholds[i] != GCPRELOAD_KEEP)
+			wanted[i] = settings->thresholds[i];
+	/* Read back: the incremental collector of 3.14.0-3.14.4 keeps only two of them. */
+	if (!collector_set_thresholds(gc, wanted) || !collector_thresholds(gc, set_by_us))
+		return false;
+	thresholds_are_ours = true;
+	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
+	return true;
+}
+
+bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2)
+{
+	int32_t wanted[GCPRELOAD_GENERATIONS];
+
+	if (!thresholds_are_ours)
+		return false;
+	memcpy(wanted, set_by_us, sizeof wanted);
+	wanted[0] = threshold0;
+	if (settings->thresholds[2] == GCPRELOAD_KEEP)
+		wanted[2] = threshold2;
+	if (!collector_set_thresholds(gc, wanted) || !collector_thresholds(gc, set_by_us))
+		return false;
+	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
+	return true;
+}
+
+/* Objects that a collection would look at. */
+static int64_t unfrozen(PyObject *gc)
+{
+	PyObject *objects = py_call(gc, "get_objects", NULL);
+	int64_t n = objects ? py.PyList_Size(objects) : -1;
+
+	py_drop(objects);
+	return n;
+}
+
+/* A worker that was forked from a frozen heap has little of its own to freeze, and what it does not
+ * freeze need not be unfrozen at its exit. */
+static bool freeze_what_is_new(PyObject *gc)
+{
+	if (frozen_by_us && !process.froze && unfrozen(gc) < frozen_at_most / 4) {
+		process.status.frozen_objects = collector_ask(gc, "get_freeze_count");
+		return true;
+	}
+	return freeze(gc);
+}
+
+const char *tuner_limits(void)
+{
+	static const struct {
+		const char *module, *text;
+	} blind[] = {
+		{ "objgraph", "gc.get_objects() misses what is frozen, and objgraph with it" },
+		{ "pympler", "gc.get_objects() misses what is frozen, and pympler with it" },
+		{ "guppy", "gc.get_objects() misses what is frozen, and guppy with it" },
+	};
+	size_t i;
+
+	if (py.PyInterpreterState_Head() != py.PyInterpreterState_Main())
+		return "only the main interpreter is tuned, not the sub-interpreters";
+	for (i = 0; i < sizeof blind / sizeof *blind; i++)
+		if (module_loaded(blind[i].module))
+			return blind[i].text;
+	return "";
+}
+
+/* A worker of a host that we do not know as one has a loaded heap that nobody froze before the
+ * fork. A full collection would make all its pages the worker's own (measured, 3 -> 45 MB): what
+ * the worker has allocated itself is young, and the rest is frozen as it is. */
+static int generations_of_its_own(void)
+{
+	struct growth now;
+
+	if (!process.resident_at_fork || frozen_by_us)
+		return 2;
+	machine_growth(&now);
+	return (double)now.resident < INHERITS_MOST * (double)process.resident_at_fork ? 1 : 2;
+}
+
+enum gcpreload_acted tuner_tune(PyObject *gc)
+{
+	enum tuner_recipe recipe = tuner_recipe_for(&python_version);
+	int64_t garbage = 0;
+	uint64_t began = 0, ready_ns = 0;
+
+	if (recipe == TUNER_OBSERVE) {
+		tuner_stand_back(gc, "this free-threaded Python is slower with frozen objects");
+		return GCPRELOAD_ACTED_LOOKED;
+	}
+	/* Our own collection is not charged to the interpreter's. */
+	process.status.period = GCPRELOAD_PERIOD_TUNED;
+	process_update();
+	if (recipe == TUNER_FREEZE) {
+		began = gcpreload_now_ns();
+		garbage = prepare() ? collector_collect(gc, generations_of_its_own(),
+							GCPRELOAD_CAUSE_READY)
+				    : -1;
+		ready_ns = gcpreload_now_ns() - began;
+		if (garbage < 0 || !freeze_what_is_new(gc)) {
+			tuner_stand_back(gc, "gc.collect or gc.freeze failed");
+			return GCPRELOAD_ACTED_COLLECTED;
+		}
+	}
+	if (!raise_thresholds(gc)) {
+		tuner_stand_back(gc, "gc.set_threshold failed");
+		return GCPRELOAD_ACTED_COLLECTED;
+	}
+	process.status.state = GCPRELOAD_STATE_READY;
+	process.status.due_ns = 0;
+	process_text(reason, tuner_limits());
+	idle_begin(gc, ready_ns);
+	gcpreload_log(GCPRELOAD_LOG_INFO,
+		      "ready (%s): %lld collected, %lld frozen, thresholds %d,%d,%d",
+		      process.status.fired, (long long)garbage,
+		      (long long)process.status.frozen_objects, process.status.thresholds[0],
+		      process.status.thresholds[1], process.status.thresholds[2]);
+	return recipe == TUNER_FREEZE ? GCPRELOAD_ACTED_COLLECTED : GCPRELOAD_ACTED_LOOKED;
+}
+
+bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause)
+{
+	if (!process.froze || frozen_by_others(gc))
+		return false;
+	freezer_unfreeze(gc);
+	collector_collect(gc, 2, cause);
+	return freeze(gc);
+}
+
+void tuner_freeze_before_fork(PyObject *gc)
+{
+	int64_t frozen = process.status.frozen_objects;
+
+	if (tuner_recipe_for(&python_version) == TUNER_OBSERVE)
+		return;
+	/* A master that starts a worker anew has little to add: not each time. */
+	if (frozen > 0 && full_collections() == fulls_at_freeze &&
+	    collector_allocated(gc) < frozen / 4)
+		return;
+	if (!prepare() || collector_collect(gc, 2, GCPRELOAD_CAUSE_PREFORK) < 0 || !freeze(gc)) {
+		tuner_stand_back(gc, "gc.collect or gc.freeze failed");
+		return;
+	}
+	if (process.status.state == GCPRELOAD_STATE_STARTING)
+		process.status.state = GCPRELOAD_STATE_PARENT;
+	gcpreload_log(GCPRELOAD_LOG_INFO, "%s: %lld objects frozen before the fork",
+		      process.status.fired, (long long)process.status.frozen_objects);
+}
+
+void tuner_thaw(PyObject *gc)
+{
+	give_thresholds_back(gc);
+	give_frozen_back(gc);
+	process.status.period = GCPRELOAD_PERIOD_BASELINE;
+	process.status.due_ns = 0;
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is done to the collector, and when it is left alone. Each function tells process.status
+ * what it did; publishing that is the caller's. GIL held, in the main interpreter; gc is the gc
+ * module; no exception is left.
+ */
+#ifndef GCPRELOAD_ENGINE_TUNER_H
+#define GCPRELOAD_ENGINE_TUNER_H
+
+#include "inject/inject.h"
+#include "inject/pyapi.h"
+
+/* What the version of the interpreter allows (DESIGN.md, "What is done to which collector"). */
+enum tuner_recipe {
+	TUNER_OBSERVE,	  /* tuning would make it worse */
+	TUNER_THRESHOLDS, /* freeze costs a walk of the heap: only before a fork */
+	TUNER_FREEZE,
+};
+
+enum tuner_recipe tuner_recipe_for(const struct pyversion *version);
+
+/* A new runtime begins in this process: nothing of it is ours. */
+void tuner_forget(void);
+
+/* Notes what the interpreter's own thresholds are; they tell later whether the application has
+ * tuned. Returns false if they cannot be read. */
+bool tuner_note_defaults(PyObject *gc);
+
+/* The thresholds that are in force as far as we know, and those before we changed them. */
+void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELOAD_GENERATIONS]);
+
+/* How much was frozen by us, here or in an ancestor, or by the interpreter. */
+int64_t tuner_frozen(void);
+
+/* Whether the application leaves its collector to us; if not, *why says what it did. */
+enum tuner_may {
+	TUNER_MAY,
+	/* gc is disabled or debugged at this moment. Libraries do that for some milliseconds, in
+	 * any thread; after some seconds it is the application's word. */
+	TUNER_NOT_NOW,
+	/* The application's own word: the same for good, thresholds that are neither the
+	 * interpreter's nor ours, objects frozen by others. GCPRELOAD_FORCE overrides. */
+	TUNER_NEVER,
+};
+
+enum tuner_may tuner_may(PyObject *gc, const char **why);
+
+/* The same for a look now and then: gc.get_freeze_count() walks all that is frozen, 9 ms for a
+ * million objects, so it is not asked. */
+enum tuner_may tuner_may_still(PyObject *gc, const char **why);
+
+/* Leaves the collector alone for good. Nothing of ours stays in it: thresholds that are still those
+ * we set go back, and what we froze is unfrozen. reason: see above. */
+void tuner_stand_back(PyObject *gc, const char *reason);
+
+/* In a forked child: the interpreter's own thresholds, until the child is ready itself. What its
+ * parent froze stays so, or the child's collections would make its pages the child's own. */
+void tuner_begin_process(PyObject *gc);
+
+/* What of the program is not as it would like with us, for the status: "", or a text that stays. */
+const char *tuner_limits(void);
+
+/* collect, freeze, thresholds: the whole recipe. */
+enum gcpreload_acted tuner_tune(PyObject *gc);
+
+/* Other thresholds, after tuner_tune; where GCPRELOAD_THRESHOLDS names a third one, that stays. */
+bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2);
+
+/* A full collection of all there is, of what we froze, too; what is left is frozen again. False
+ * where what is frozen is an ancestor's, whose pages it would make this process's own. */
+bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause);
+
+/* collect and freeze only. */
+void tuner_freeze_before_fork(PyObject *gc);
+
+/* Nothing of ours stays in the collector, as tuner_stand_back. */
+void tuner_thaw(PyObject *gc);
+
+#endif

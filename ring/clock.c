@@ -1,4 +1,0 @@
-/* SPDX-License-Identifier: MIT */
-#include "ring/clock.h"
-
-int (*gcpreload_clock)(clockid_t, struct timespec *) = clock_gettime;
