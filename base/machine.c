@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -238,4 +239,13 @@ bool machine_others_run(void)
 		found = syscall(SYS_getdents64, fd, buffer, sizeof buffer) > 0;
 	close(fd);
 	return found;
+}
+
+/* proc(5): a directory's links count its sub-directories, one for each thread. */
+bool machine_single_threaded(void)
+{
+	struct stat st;
+
+	return syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &st, 0) == 0 &&
+	       st.st_nlink == 3;
 }

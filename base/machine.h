@@ -44,6 +44,9 @@ static inline bool machine_others_worked(uint64_t now_ns, uint64_t before_ns)
  * each thread; true where there are too many to ask. */
 bool machine_others_run(void);
 
+/* Whether the calling thread is the only one of the process, of any kind. One system call. */
+bool machine_single_threaded(void);
+
 /* Clock ticks since boot at which the process pid began; 0: unknown. */
 uint64_t machine_start_time(int pid);
 

@@ -13,6 +13,7 @@
 #include "cli/beneath.h"
 #include "cli/memory.h"
 #include "cli/text.h"
+#include "ring/names.h"
 #include "ring/retired.h"
 
 #define PREFIX	    "gcpreload-"

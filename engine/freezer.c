@@ -5,12 +5,11 @@
 
 #include "engine/collector.h"
 #include "inject/module.h"
-
-bool freezer_opens;
+#include "inject/observer.h"
 
 static PyCFunction real_freeze, real_unfreeze;
 static bool by_us; /* who calls */
-static bool opened;
+static bool opens, opened;
 static bool application_froze, application_unfroze;
 static void (*on_application)(void);
 
@@ -44,7 +43,7 @@ bool freezer_intercept(PyObject *gc)
 
 void freezer_forget(void)
 {
-	freezer_opens = opened = application_froze = application_unfroze = false;
+	opens = opened = application_froze = application_unfroze = false;
 }
 
 static bool call(PyObject *gc, const char *method)
@@ -83,6 +82,12 @@ void freezer_on_application(void (*told)(void))
 	on_application = told;
 }
 
+void freezer_open_for_full(bool yes)
+{
+	opens = yes;
+	observer_ask_at_start(ENGINE_FREEZER, yes);
+}
+
 /* PyGC_Collect of a C host or an extension module: the interpreter makes a full collection by
  * itself only when there were more collections of generation 1 than threshold2 and more new objects
  * than threshold0 (Modules/gcmodule.c, Python/gc.c). From 3.12 on some may be freed between that
@@ -98,11 +103,11 @@ static bool is_asked_for(PyObject *gc)
 	return counts[2] <= thresholds[2] || counts[0] + freed <= thresholds[0];
 }
 
-enum gcpreload_cause freezer_at_start(uint64_t generation, enum gcpreload_cause cause)
+enum gcpreload_cause freezer_at_start(unsigned generation, enum gcpreload_cause cause)
 {
 	PyObject *gc;
 
-	if (generation != GCPRELOAD_GENERATIONS - 1 || opened ||
+	if (!opens || generation != GCPRELOAD_GENERATIONS - 1 || opened ||
 	    (cause != GCPRELOAD_CAUSE_EXPLICIT && cause != GCPRELOAD_CAUSE_AUTOMATIC) ||
 	    !py_in_main_interpreter())
 		return cause;
@@ -120,11 +125,11 @@ bool freezer_at_stop(void)
 {
 	PyObject *gc;
 
-	if (!opened || !py_in_main_interpreter())
+	if (!opens || !opened || !py_in_main_interpreter())
 		return false;
 	opened = false;
 	gc = module_gc();
-	if (!gc || !freezer_opens || !call(gc, "freeze")) {
+	if (!gc || !opens || !call(gc, "freeze")) {
 		py_drop(gc);
 		return false;
 	}

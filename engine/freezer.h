@@ -31,13 +31,15 @@ bool freezer_application_unfroze(void);
 /* Called when the application does either, before it is done. One listener. */
 void freezer_on_application(void (*told)(void));
 
-/* Full collections that the application asks for must find what we froze: one load in each
- * collection. */
-extern bool freezer_opens;
+/* Who asks the observer for a call at "start". */
+enum { ENGINE_FREEZER = 1, ENGINE_STARTUP = 2 };
+
+/* Whether full collections that the application asks for must find what we froze. */
+void freezer_open_for_full(bool yes);
 
 /* In gc.callbacks, at "start" of a collection of the main interpreter. Returns what it is to be
  * called: PyGC_Collect is told from an automatic collection here. */
-enum gcpreload_cause freezer_at_start(uint64_t generation, enum gcpreload_cause cause);
+enum gcpreload_cause freezer_at_start(unsigned generation, enum gcpreload_cause cause);
 
 /* At its "stop": what was given back is frozen again. Returns whether that was so. */
 bool freezer_at_stop(void);

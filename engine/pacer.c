@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/shared.h"
 
 #define SECOND 1000000000ull
 
@@ -65,6 +66,8 @@
 
 /* A full collection of the guard's waits so long for a place to run in. */
 #define UNGUARDED_NS (2 * SECOND)
+
+#define FAR 1e18 /* ns */
 
 static int32_t within(double value, int32_t least, int32_t most)
 {
@@ -176,22 +179,6 @@ static void stretch_net(struct pacer *pacer)
 		pacer->young_due = within(pacer->threshold0 / 2., 700, pacer->young_due);
 }
 
-void pacer_begin(struct pacer *pacer, const struct pacer_limits *limits, uint64_t now,
-		 uint64_t frozen, uint64_t ready_ns)
-{
-	memset(pacer, 0, sizeof *pacer);
-	pacer->limits = *limits;
-	pacer->young_due = DUE_AT_FIRST;
-	pacer->frozen = frozen;
-	pacer->full_ns = now;
-	pacer->full_wait_ns = FULL_LEAST_NS;
-	pacer->chance_ns = now;
-	pacer->seen_ns = now;
-	measure(&pacer->old_cost, ready_ns, frozen, MEAN);
-	pacer->threshold0 = net(pacer);
-	own_full_collections(pacer);
-}
-
 static bool old_is_due(const struct pacer *pacer, uint64_t now)
 {
 	uint64_t grown = pacer->old - pacer->old_at_full;
@@ -211,16 +198,46 @@ static int64_t young_due(const struct pacer *pacer)
 	return pacer->young_due;
 }
 
+/* When, from what is known now: the young by how fast they grew, the old after their wait. */
+static void expect(struct pacer *pacer)
+{
+	bool old = old_is_due(pacer, UINT64_MAX);
+	double left = (double)(young_due(pacer) - pacer->seen);
+	uint64_t at = 0;
+
+	if (!pacer->guard_full && pacer->rate > 0 && left > 0) {
+		left /= pacer->rate;
+		at = left < FAR ? pacer->seen_ns + (uint64_t)left : UINT64_MAX;
+		if (old && pacer->full_ns + pacer->full_wait_ns < at)
+			at = pacer->full_ns + pacer->full_wait_ns;
+	}
+	if (at < pacer->paused_until_ns)
+		at = pacer->paused_until_ns;
+	store_relaxed(&pacer->expected_ns, at);
+}
+
+void pacer_begin(struct pacer *pacer, const struct pacer_limits *limits, uint64_t now,
+		 uint64_t frozen, uint64_t ready_ns)
+{
+	memset(pacer, 0, sizeof *pacer);
+	pacer->limits = *limits;
+	pacer->young_due = DUE_AT_FIRST;
+	pacer->frozen = frozen;
+	pacer->full_ns = now;
+	pacer->full_wait_ns = FULL_LEAST_NS;
+	store_relaxed(&pacer->chance_ns, now);
+	pacer->seen_ns = now;
+	measure(&pacer->old_cost, ready_ns, frozen, MEAN);
+	pacer->threshold0 = net(pacer);
+	own_full_collections(pacer);
+	expect(pacer);
+}
+
 bool pacer_expects(struct pacer *pacer, uint64_t now)
 {
-	double count0 =
-	    (double)pacer->seen + pacer->rate * (double)gcpreload_elapsed(pacer->seen_ns, now);
-
-	if (now >= pacer->paused_until_ns &&
-	    (pacer->guard_full || old_is_due(pacer, now) || pacer->rate <= 0 ||
-	     count0 >= (double)young_due(pacer)))
+	if (now >= load_relaxed(&pacer->expected_ns))
 		return true;
-	pacer->chance_ns = now;
+	store_relaxed(&pacer->chance_ns, now);
 	return false;
 }
 
@@ -235,12 +252,13 @@ static double cost(const struct pacer *pacer, int generation, int64_t count0)
 enum pacer_due pacer_due(struct pacer *pacer, uint64_t now,
 			 const int64_t counts[GCPRELOAD_GENERATIONS], int *generation)
 {
-	pacer->chance_ns = now;
+	store_relaxed(&pacer->chance_ns, now);
 	pacer->had_chance = true;
 	pacer->unreached = 0;
 	pacer->count2 = counts[2];
 	own_full_collections(pacer);
 	seen(pacer, now, counts[0]);
+	expect(pacer);
 	if (pacer->guard_full || old_is_due(pacer, now))
 		*generation = 2;
 	else if (counts[0] >= young_due(pacer))
@@ -274,6 +292,7 @@ void pacer_recounted(struct pacer *pacer, uint64_t now, uint64_t old)
 		pacer->old = old;
 	if (pacer->old_at_full > pacer->old)
 		pacer->old_at_full = pacer->old;
+	expect(pacer);
 }
 
 static void survived(struct pacer *pacer, int generation, int64_t count0, uint64_t collected)
@@ -290,7 +309,8 @@ static void survived(struct pacer *pacer, int generation, int64_t count0, uint64
 /* It waits after all. */
 static void climb_back(struct pacer *pacer)
 {
-	pacer->fallen_back = pacer->unguarded = false;
+	store_relaxed(&pacer->fallen_back, false);
+	pacer->unguarded = false;
 	if (pacer->guard != GCPRELOAD_GUARD_LIMIT)
 		pacer->threshold0 = net(pacer);
 	own_full_collections(pacer);
@@ -323,6 +343,7 @@ void pacer_collected(struct pacer *pacer, uint64_t now, int generation, int64_t 
 	own_full_collections(pacer);
 	if (generation == 2) {
 		full_collected(pacer, now, collected, duration);
+		expect(pacer);
 		return;
 	}
 	measure(&pacer->young_cost, duration, count0 > 0 ? (uint64_t)count0 : 0, MEAN);
@@ -335,12 +356,13 @@ void pacer_collected(struct pacer *pacer, uint64_t now, int generation, int64_t 
 		pacer->young_due = within((double)pacer->limits.budget_ns / 2 / pacer->young_cost,
 					  700, pacer->young_due);
 	stretch_net(pacer);
+	expect(pacer);
 }
 
 /* As mode freeze, begun with what is known of the cost. */
 static void fall_back(struct pacer *pacer)
 {
-	pacer->fallen_back = true;
+	store_relaxed(&pacer->fallen_back, true);
 	pacer->threshold0 = net(pacer);
 	own_full_collections(pacer);
 }
@@ -356,8 +378,8 @@ static void leave_unguarded(struct pacer *pacer)
 
 bool pacer_out_of_reach(const struct pacer *pacer, uint64_t now)
 {
-	return pacer->limits.idle && !pacer->fallen_back &&
-	       gcpreload_elapsed(pacer->chance_ns, now) >= BUSY_NS;
+	return pacer->limits.idle && !load_relaxed(&pacer->fallen_back) &&
+	       gcpreload_elapsed(load_relaxed(&pacer->chance_ns), now) >= BUSY_NS;
 }
 
 bool pacer_unreached(struct pacer *pacer, uint64_t now)
@@ -365,6 +387,7 @@ bool pacer_unreached(struct pacer *pacer, uint64_t now)
 	if (!pacer_out_of_reach(pacer, now) || pacer->guard == GCPRELOAD_GUARD_LIMIT)
 		return false;
 	fall_back(pacer);
+	expect(pacer);
 	return true;
 }
 
@@ -383,14 +406,17 @@ bool pacer_automatic(struct pacer *pacer, uint64_t now, int generation, uint64_t
 	own_full_collections(pacer);
 	if (generation == 2) {
 		pacer->full_ns = now;
+		expect(pacer);
 		return pacer->threshold2 != before2;
 	}
 	if (++pacer->unreached >= UNREACHED_AT_MOST && pacer->limits.idle && !pacer->fallen_back &&
-	    !pacer->unguarded && gcpreload_elapsed(pacer->chance_ns, now) >= UNREACHED_NS)
+	    !pacer->unguarded &&
+	    gcpreload_elapsed(load_relaxed(&pacer->chance_ns), now) >= UNREACHED_NS)
 		fall_back(pacer);
 	measure(&pacer->late_cost, duration, (uint64_t)before, WORST);
 	pacer->late_batch = before;
 	stretch_net(pacer);
+	expect(pacer);
 	return pacer->threshold0 != before || pacer->threshold2 != before2;
 }
 
@@ -426,6 +452,7 @@ void pacer_grown(struct pacer *pacer, uint64_t now)
 	pacer->guard_full = true;
 	if (pacer->guard == GCPRELOAD_GUARD_NONE)
 		pacer->guard = GCPRELOAD_GUARD_GROWTH;
+	expect(pacer);
 }
 
 bool pacer_machine(struct pacer *pacer, uint64_t now, const struct machine *machine)
@@ -436,6 +463,7 @@ bool pacer_machine(struct pacer *pacer, uint64_t now, const struct machine *mach
 	look_at_quota(pacer, now, machine->throttled_ns);
 	if (!pacer->resident)
 		pacer->resident = machine->resident;
+	expect(pacer);
 	if (!pacer->limits.idle)
 		return false;
 	if (near_the_limit(pacer, machine)) {
@@ -456,6 +484,7 @@ bool pacer_machine(struct pacer *pacer, uint64_t now, const struct machine *mach
 		   gcpreload_elapsed(pacer->full_ns, now) >= pacer->guard_took_ns * GUARD_SHARE) {
 		pacer_grown(pacer, now);
 	}
+	expect(pacer);
 	return pacer->guard_full || pacer->threshold0 != before;
 }
 
@@ -480,6 +509,7 @@ void pacer_all_frozen(struct pacer *pacer, uint64_t now)
 	pacer->count2 = 0;
 	pacer->full_ns = now;
 	own_full_collections(pacer);
+	expect(pacer);
 }
 
 /* Long enough for the largest application; a program that is not a server gets its collector

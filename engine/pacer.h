@@ -24,6 +24,8 @@ struct pacer_limits {
 	bool idle;   /* mode idle; else only threshold0 is adapted */
 };
 
+/* Changed under the GIL. What is shared is looked at without it, too (pacer_expects,
+ * pacer_out_of_reach): by the functions of base/shared.h, relaxed. */
 struct pacer {
 	struct pacer_limits limits;
 	int32_t threshold0; /* what it should be now */
@@ -41,7 +43,8 @@ struct pacer {
 	uint64_t full_ns;      /* when the last full one ended */
 	uint64_t full_wait_ns; /* not before this has passed since */
 	uint64_t recount_ns;   /* when old was last counted */
-	uint64_t chance_ns;    /* the last moment at which nothing waited to be done */
+	uint64_t chance_ns;    /* the last moment at which nothing waited to be done; shared */
+	uint64_t expected_ns;  /* from when on something should be due; shared */
 	int64_t seen;	       /* count0 when it was last known */
 	uint64_t seen_ns;
 	double rate;	       /* objects a nanosecond by which it grows; 0: not known yet */
@@ -52,7 +55,7 @@ struct pacer {
 	uint64_t pause_ns;  /* of the quota's back-off */
 	bool had_chance;    /* there is a wait that is known to be the server's */
 	uint32_t unreached; /* automatic collections since the last chance */
-	bool fallen_back;   /* this process never waits: as mode freeze, adapted */
+	bool fallen_back;   /* this process never waits: as mode freeze, adapted; shared */
 	enum gcpreload_guard guard;
 	bool guard_full;	/* the guard wants a full collection, wherever it is */
 	uint64_t guard_ns;	/* since when */
@@ -89,7 +92,7 @@ void pacer_collected(struct pacer *pacer, uint64_t now, int generation, int64_t 
 bool pacer_automatic(struct pacer *pacer, uint64_t now, int generation, uint64_t collected,
 		     uint64_t duration);
 
-/* Whether something should be due by now; asked without the GIL, so gc.get_count() is guessed.
+/* Whether something should be due by now. Any thread, without the GIL: gc.get_count() is guessed.
  * Where nothing is, that chances stay away means nothing. */
 bool pacer_expects(struct pacer *pacer, uint64_t now);
 
@@ -101,7 +104,8 @@ void pacer_recounted(struct pacer *pacer, uint64_t now, uint64_t old);
 /* Everything was looked at, and is frozen now. */
 void pacer_all_frozen(struct pacer *pacer, uint64_t now);
 
-/* Whether chances have stayed away for so long that collections must run in requests again. */
+/* Whether chances have stayed away for so long that collections must run in requests again. Any
+ * thread, without the GIL. */
 bool pacer_out_of_reach(const struct pacer *pacer, uint64_t now);
 
 /* Then, with the GIL. True: as above. */

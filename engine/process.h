@@ -1,34 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* What is known of this process, for its ring: one status, begun anew in a forked child. GIL. */
+/* What is known of this process, for its ring: one status, begun anew in a forked child
+ * (engine/begin). GIL, unless said otherwise. */
 #ifndef GCPRELOAD_ENGINE_PROCESS_H
 #define GCPRELOAD_ENGINE_PROCESS_H
 
 #include <stdio.h>
 
-#include "inject/inject.h"
+#include "base/shared.h"
 #include "inject/pyapi.h"
 #include "ring/writer.h"
+#include "rules/settings.h"
 
 struct process {
 	struct gcpreload_status status;
-	enum gcpreload_mode mode; /* the settings', until a command changes it */
-	bool no_ring;		  /* it was tried, and said */
-	bool observed_enough;	  /* asked to publish that it only observes */
-	uint64_t looked_ns;	  /* last look whether the application has begun to tune */
-	uint64_t
-	    off_since_ns; /* gc was seen disabled or debugged, and at each look since; 0: not */
-	bool froze;	  /* gc.freeze() was called by us, in this process */
-	bool thawed;	  /* by a command: not frozen again by itself */
+	enum gcpreload_mode mode;  /* the settings', until a command changes it */
+	bool no_ring;		   /* it was tried, and logged */
+	bool observed_enough;	   /* asked to publish that it only observes */
+	uint64_t looked_ns;	   /* last look whether the application has begun to tune */
+	uint64_t off_since_ns;	   /* gc was seen disabled or debugged, and at each look since */
+	bool froze;		   /* gc.freeze() was called by us, in this process */
+	bool thawed;		   /* by a command: not frozen again by itself */
 	uint64_t resident_at_fork; /* bytes; 0: not forked, or unknown */
 	bool thresholds_due;	   /* the parent's are still to be given back */
-	bool idle_asked;	   /* idle_act is to be called soon */
+	bool guard_asked;	   /* guard_act is to be called soon */
 	bool in_greenlet;	   /* readiness was given to the event loop and has not run yet */
+	/* Read at waits, without the GIL: by load_relaxed. */
+	bool tuned;	    /* what we did is in force */
+	bool wants_chances; /* and it collects while the server waits */
 };
 
 extern struct process process;
 extern const struct gcpreload_settings *settings;
-extern const struct gcpreload_hooks *hooks;
 extern struct gcpreload_place process_place; /* of its ring */
+
+void process_use(const struct gcpreload_settings *settings);
 
 /* Copies a text into a field of the status, cut to fit. */
 #define process_text(field, text)                                                                  \
@@ -39,20 +44,19 @@ static inline void process_copy_text(char *field, size_t size, const char *text)
 	snprintf(field, size, "%s", text ? text : "");
 }
 
-/* Every entry from outside begins with this. */
-void process_begin_if_new(void);
-
-/* The observer is in place for the first time. late: the interpreter had begun before us. */
-void process_attached(bool late);
+static inline bool process_stands_back(void)
+{
+	return process.status.state == GCPRELOAD_STATE_STANDING_BACK;
+}
 
 /* It only observes: says why, in the status. */
 void process_observes(void);
 
-/* An interpreter began whose collections are not seen. */
-void process_subinterpreter(void);
+/* What we did is in force; chances: and collections at waits are wanted. */
+void process_is_tuned(bool chances);
 
-/* Part of what gcpreload_inject_soon brings about. */
-void process_act(void);
+/* It is not, any more: thawed, standing back, or a new process. */
+void process_is_left_alone(void);
 
 /* Tells the ring the status; makes the file where there may be one. Returns whether there is. */
 bool process_publish(void);

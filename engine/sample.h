@@ -3,7 +3,7 @@
 #ifndef GCPRELOAD_ENGINE_SAMPLE_H
 #define GCPRELOAD_ENGINE_SAMPLE_H
 
-#include "inject/inject.h"
+#include "rules/settings.h"
 
 /* Decides for this process, once: the same for all processes of a host name (a pod's) and a
  * share, or for each process by chance. A larger share has all hosts of a smaller one. Any place,

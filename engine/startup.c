@@ -9,15 +9,15 @@
 #include "engine/process.h"
 #include "engine/tuner.h"
 #include "inject/module.h"
+#include "inject/observer.h"
 
 #define LOOK_EVERY_NS 250000000ull /* a look at the memory is a dozen system calls */
 /* A child of a pre-forking server shares what its parent froze. Unfrozen in the child, those
  * pages are written, and are its own: not for more than a bare server. */
 #define SHARED_AT_MOST 100000
 
-bool startup_empties;
-
 static struct pacer_startup start;
+static bool empties;
 static bool holding; /* something was frozen for this */
 static uint64_t looked_ns;
 
@@ -28,18 +28,29 @@ static void give_back(PyObject *gc)
 	holding = false;
 }
 
+static void set_empties(bool yes)
+{
+	empties = yes;
+	observer_ask_at_start(ENGINE_STARTUP, yes);
+}
+
+bool startup_empties(void)
+{
+	return empties;
+}
+
 void startup_end(PyObject *gc)
 {
-	if (startup_empties)
+	if (empties)
 		give_back(gc);
-	startup_empties = false;
+	set_empties(false);
 }
 
 /* Both tune the collector: the application's own word. It wants all of it frozen, or all unfrozen.
  */
 static void application_freezes(void)
 {
-	startup_empties = false;
+	set_empties(false);
 }
 
 static PyCFunction real_disable;
@@ -67,7 +78,7 @@ void startup_begin(void)
 {
 	struct machine machine;
 
-	startup_empties = false;
+	set_empties(false);
 	if (settings->startup_gc || process.mode < GCPRELOAD_MODE_FREEZE ||
 	    tuner_recipe_for(&python_version) != TUNER_FREEZE || tuner_frozen() > SHARED_AT_MOST)
 		return;
@@ -76,7 +87,7 @@ void startup_begin(void)
 	machine_look(&machine);
 	looked_ns = gcpreload_now_ns();
 	pacer_startup_begin(&start, looked_ns, &machine);
-	startup_empties = true;
+	set_empties(true);
 }
 
 void startup_at_start(enum gcpreload_cause cause)
@@ -101,7 +112,7 @@ void startup_tick(uint64_t now_ns)
 	PyObject *gc;
 
 	/* In a child's first tick the collection has ended before all began. */
-	if (!startup_empties || now_ns < looked_ns + LOOK_EVERY_NS)
+	if (!empties || now_ns < looked_ns + LOOK_EVERY_NS)
 		return;
 	looked_ns = now_ns;
 	machine_look(&machine);

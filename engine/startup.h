@@ -16,8 +16,8 @@
 #include "inject/pyapi.h"
 #include "ring/layout.h"
 
-/* Whether it is on: one load in each collection. */
-extern bool startup_empties;
+/* Whether it is on. */
+bool startup_empties(void);
 
 /* A process begins that is not ready yet: on, if the settings ask for it. */
 void startup_begin(void);

@@ -8,9 +8,9 @@
 #include "base/machine.h"
 #include "engine/collector.h"
 #include "engine/freezer.h"
-#include "engine/idle.h"
 #include "engine/process.h"
 #include "inject/module.h"
+#include "inject/observer.h"
 
 #define IMMORTALS_AT_MOST 2000
 #define INHERITS_MOST	  1.25
@@ -101,7 +101,8 @@ static const char *look(PyObject *gc, bool *passing)
 
 static void nothing_is_frozen(void)
 {
-	frozen_by_us = process.froze = freezer_opens = false;
+	frozen_by_us = process.froze = false;
+	freezer_open_for_full(false);
 	frozen_at_most = frozen_by_interpreter;
 	if (process.status.frozen_objects >= 0)
 		process.status.frozen_objects = 0;
@@ -175,13 +176,46 @@ void tuner_stand_back(PyObject *gc, const char *reason)
 {
 	process.status.state = GCPRELOAD_STATE_STANDING_BACK;
 	process.status.due_ns = 0;
-	idle_end();
+	process_is_left_alone();
 	give_thresholds_back(gc);
 	give_frozen_back(gc);
 	process_text(reason, reason);
 	/* It serves, with a collector that is not ours. */
 	process.status.period = GCPRELOAD_PERIOD_BASELINE;
 	gcpreload_log(GCPRELOAD_LOG_INFO, "standing back: %s", reason);
+}
+
+enum tuner_may tuner_consent(PyObject *gc, bool first)
+{
+	const char *word;
+	enum tuner_may may;
+
+	observer_attach(gc); /* the application may have cleared gc.callbacks */
+	if (settings->ring == GCPRELOAD_RING_REQUIRE && !process_publish()) {
+		tuner_stand_back(gc, "no ring, and GCPRELOAD_RING=require");
+		return TUNER_NEVER;
+	}
+	may = first ? tuner_may(gc, &word) : tuner_may_still(gc, &word);
+	if (may == TUNER_NEVER)
+		tuner_stand_back(gc, word);
+	else if (may == TUNER_NOT_NOW)
+		process_text(reason, word);
+	return may;
+}
+
+bool tuner_still_ours(PyObject *gc)
+{
+	enum tuner_may may;
+	const char *word;
+
+	if (process.status.state != GCPRELOAD_STATE_READY)
+		return false;
+	may = tuner_may_still(gc, &word);
+	if (may == TUNER_NEVER) {
+		tuner_stand_back(gc, word);
+		process_update();
+	}
+	return may == TUNER_MAY;
 }
 
 static PyObject *unfreeze_at_exit(PyObject *self, PyObject *unused)
@@ -228,7 +262,8 @@ static bool freeze(PyObject *gc)
 	if (!freezer_freeze(gc))
 		return false;
 	intercepted = freezer_intercept(gc);
-	frozen_by_us = process.froze = freezer_opens = true;
+	frozen_by_us = process.froze = true;
+	freezer_open_for_full(true);
 	fulls_at_freeze = full_collections();
 	frozen_at_most = collector_ask(gc, "get_freeze_count");
 	process.status.frozen_objects = frozen_at_most;
@@ -327,44 +362,43 @@ static int generations_of_its_own(void)
 	return (double)now.resident < INHERITS_MOST * (double)process.resident_at_fork ? 1 : 2;
 }
 
-enum gcpreload_acted tuner_tune(PyObject *gc)
+/* Returns whether all of it is done. */
+static bool collect_and_freeze(PyObject *gc, struct tuner_done *done)
+{
+	uint64_t began = gcpreload_now_ns();
+
+	done->garbage =
+	    prepare() ? collector_collect(gc, generations_of_its_own(), GCPRELOAD_CAUSE_READY) : -1;
+	done->took_ns = gcpreload_elapsed(began, gcpreload_now_ns());
+	done->collected = true;
+	return done->garbage >= 0 && freeze_what_is_new(gc);
+}
+
+struct tuner_done tuner_tune(PyObject *gc)
 {
 	enum tuner_recipe recipe = tuner_recipe_for(&python_version);
-	int64_t garbage = 0;
-	uint64_t began = 0, ready_ns = 0;
+	struct tuner_done done = { .tuned = false };
 
 	if (recipe == TUNER_OBSERVE) {
 		tuner_stand_back(gc, "this free-threaded Python is slower with frozen objects");
-		return GCPRELOAD_ACTED_LOOKED;
+		return done;
 	}
 	/* Our own collection is not charged to the interpreter's. */
 	process.status.period = GCPRELOAD_PERIOD_TUNED;
 	process_update();
-	if (recipe == TUNER_FREEZE) {
-		began = gcpreload_now_ns();
-		garbage = prepare() ? collector_collect(gc, generations_of_its_own(),
-							GCPRELOAD_CAUSE_READY)
-				    : -1;
-		ready_ns = gcpreload_now_ns() - began;
-		if (garbage < 0 || !freeze_what_is_new(gc)) {
-			tuner_stand_back(gc, "gc.collect or gc.freeze failed");
-			return GCPRELOAD_ACTED_COLLECTED;
-		}
+	if (recipe == TUNER_FREEZE && !collect_and_freeze(gc, &done)) {
+		tuner_stand_back(gc, "gc.collect or gc.freeze failed");
+		return done;
 	}
 	if (!raise_thresholds(gc)) {
 		tuner_stand_back(gc, "gc.set_threshold failed");
-		return GCPRELOAD_ACTED_COLLECTED;
+		return done;
 	}
 	process.status.state = GCPRELOAD_STATE_READY;
 	process.status.due_ns = 0;
 	process_text(reason, tuner_limits());
-	idle_begin(gc, ready_ns);
-	gcpreload_log(GCPRELOAD_LOG_INFO,
-		      "ready (%s): %lld collected, %lld frozen, thresholds %d,%d,%d",
-		      process.status.fired, (long long)garbage,
-		      (long long)process.status.frozen_objects, process.status.thresholds[0],
-		      process.status.thresholds[1], process.status.thresholds[2]);
-	return recipe == TUNER_FREEZE ? GCPRELOAD_ACTED_COLLECTED : GCPRELOAD_ACTED_LOOKED;
+	done.tuned = true;
+	return done;
 }
 
 bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause)
@@ -400,6 +434,7 @@ void tuner_thaw(PyObject *gc)
 {
 	give_thresholds_back(gc);
 	give_frozen_back(gc);
+	process_is_left_alone();
 	process.status.period = GCPRELOAD_PERIOD_BASELINE;
 	process.status.due_ns = 0;
 }

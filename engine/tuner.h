@@ -7,8 +7,8 @@
 #ifndef GCPRELOAD_ENGINE_TUNER_H
 #define GCPRELOAD_ENGINE_TUNER_H
 
-#include "inject/inject.h"
 #include "inject/pyapi.h"
+#include "ring/writer.h"
 
 /* What the version of the interpreter allows (DESIGN.md, "What is done to which collector"). */
 enum tuner_recipe {
@@ -49,6 +49,13 @@ enum tuner_may tuner_may(PyObject *gc, const char **why);
  * million objects, so it is not asked. */
 enum tuner_may tuner_may_still(PyObject *gc, const char **why);
 
+/* Whether tuning may go on; else it stands back, or process.status says why not now. first: by
+ * tuner_may. */
+enum tuner_may tuner_consent(PyObject *gc, bool first);
+
+/* Whether a process that is ready still leaves its collector to us; else it stands back. */
+bool tuner_still_ours(PyObject *gc);
+
 /* Leaves the collector alone for good. Nothing of ours stays in it: thresholds that are still those
  * we set go back, and what we froze is unfrozen. reason: see above. */
 void tuner_stand_back(PyObject *gc, const char *reason);
@@ -60,8 +67,15 @@ void tuner_begin_process(PyObject *gc);
 /* What of the program is not as it would like with us, for the status: "", or a text that stays. */
 const char *tuner_limits(void);
 
+struct tuner_done {
+	bool tuned; /* else it stands back */
+	bool collected;
+	int64_t garbage;  /* objects, or -1 */
+	uint64_t took_ns; /* by the collection */
+};
+
 /* collect, freeze, thresholds: the whole recipe. */
-enum gcpreload_acted tuner_tune(PyObject *gc);
+struct tuner_done tuner_tune(PyObject *gc);
 
 /* Other thresholds, after tuner_tune; where GCPRELOAD_THRESHOLDS names a third one, that stays. */
 bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2);

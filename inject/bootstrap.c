@@ -12,11 +12,8 @@
 #include "base/dl.h"
 #include "base/log.h"
 #include "base/self.h"
-#include "engine/act.h"
-#include "engine/freezer.h"
-#include "engine/process.h"
-#include "engine/tuner.h"
 #include "inject/gil.h"
+#include "inject/hooks.h"
 #include "inject/inject.h"
 #include "inject/module.h"
 #include "inject/observer.h"
@@ -45,9 +42,8 @@ static bool attach(bool late)
 	/* While a runtime starts, it is not initialized yet; with a sub-interpreter it is. */
 	if (noted && !py.Py_IsInitialized()) {
 		observer_forget();
-		freezer_forget();
 		py_forget_names();
-		tuner_forget();
+		inject_told->runtime_begins();
 		module_keep_gc(NULL);
 		gcpreload_self->inject = gcpreload_self->preload = 0;
 		noted = false;
@@ -55,19 +51,19 @@ static bool attach(bool late)
 	gil_keep(&guard);
 	/* From 3.13 on this runs in the main interpreter, also for a new one. */
 	if (noted && python_version.minor >= 13)
-		process_subinterpreter();
+		inject_told->subinterpreter();
 	gc = module_import_quietly("gc");
 	if (gc && !noted) {
 		module_keep_gc(gc);
 		py_note_main_interpreter();
 	}
-	attached = gc && (noted || tuner_note_defaults(gc)) ? observer_attach(gc) : -ENOENT;
+	attached = gc && (noted || inject_told->observes(gc)) ? observer_attach(gc) : -ENOENT;
 	/* More living interpreters than are kept: this one is not seen, and the ring says so. */
 	if (attached == -ENOSPC && noted)
-		process_subinterpreter();
+		inject_told->subinterpreter();
 	ok = attached == 0;
 	if (ok && !noted)
-		process_attached(late);
+		inject_told->attached(late);
 	noted = noted || ok;
 	py_drop(gc);
 	gil_leave(&guard);
@@ -76,17 +72,24 @@ static bool attach(bool late)
 	return ok;
 }
 
+static __thread bool in_os_fork __attribute__((tls_model("initial-exec")));
+
+bool inject_in_os_fork(void)
+{
+	return in_os_fork;
+}
+
 static PyObject *forked(PyCFunction real, PyObject *self)
 {
 	struct gil_guard guard;
 	PyObject *result;
 
-	act_in_os_fork(true);
+	in_os_fork = true;
 	result = real(self, NULL);
-	act_in_os_fork(false);
+	in_os_fork = false;
 	/* What a child inherits is put right before its first line. */
 	gil_keep(&guard);
-	process_begin_if_new();
+	inject_told->after_fork();
 	gil_leave(&guard);
 	return result;
 }
@@ -94,7 +97,7 @@ static PyObject *forked(PyCFunction real, PyObject *self)
 static PyObject *os_fork(PyObject *self, PyObject *unused)
 {
 	(void)unused;
-	hooks->before_fork();
+	inject_told->before_fork();
 	return forked(real_fork, self);
 }
 

@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+#include "inject/gil.h"
+#include "inject/inject.h"
+
 /* Include/moduleobject.h, behind the object's header: PyModuleDef_Base's three words, then ... */
 struct module_def_tail {
 	void *m_init;
@@ -139,4 +142,46 @@ bool module_replace(PyObject *module, const char *module_name, const char *metho
 		entry->ml_meth = ours;
 	}
 	return *real != NULL;
+}
+
+/* importlib sets __spec__._initializing while it executes a module (3.7 to 3.15). */
+static bool imported(const char *name)
+{
+	PyObject *module = module_loaded(name), *spec, *initializing;
+	bool yes;
+
+	if (!module)
+		return false;
+	spec = py_attribute(module, "__spec__");
+	initializing = spec ? py_attribute(spec, "_initializing") : NULL;
+	yes = !initializing || py.PyObject_IsTrue(initializing) == 0;
+	py_drop(initializing);
+	py_drop(spec);
+	return yes;
+}
+
+bool gcpreload_inject_imported(const char *name)
+{
+	struct gil_guard guard;
+	bool yes = false;
+
+	if (gil_enter(&guard)) {
+		yes = imported(name);
+		gil_leave(&guard);
+	}
+	return yes;
+}
+
+int64_t gcpreload_inject_modules(void)
+{
+	struct gil_guard guard;
+	PyObject *modules;
+	int64_t n = -1;
+
+	if (gil_enter(&guard)) {
+		modules = py.PyImport_GetModuleDict();
+		n = modules ? py.PyDict_Size(modules) : -1;
+		gil_leave(&guard);
+	}
+	return n;
 }

@@ -18,10 +18,9 @@
 
 #include "base/machine.h"
 #include "base/shared.h"
-#include "engine/freezer.h"
-#include "engine/slow.h"
-#include "engine/startup.h"
+#include "inject/hooks.h"
 #include "inject/module.h"
+#include "inject/slow.h"
 #include "ring/writer.h"
 
 #define INTERPRETERS 64
@@ -37,10 +36,12 @@ struct observer {
 	bool main; /* of the main interpreter, the one that acts */
 };
 
+/* Who asks at "start": bits of observer_ask_at_start. */
+static unsigned askers;
+
 static struct observer observers[INTERPRETERS];
 #define CLAIMED ((PyObject *)observers) /* a slot that is being filled: no object of Python's */
 static PyObject *key_generation, *key_collections, *key_collected, *key_uncollectable;
-static void (*on_stop)(uint64_t, const struct gcpreload_event *);
 static uint64_t others_before_ns; /* of the idle collection that runs */
 static bool new_runtime;	  /* what was counted is of one that ended */
 
@@ -58,11 +59,6 @@ enum gcpreload_cause observer_cause(enum gcpreload_cause cause)
 void observer_idle_from(uint64_t others_ns)
 {
 	others_before_ns = others_ns;
-}
-
-void observer_on_stop(void (*tick)(uint64_t, const struct gcpreload_event *))
-{
-	on_stop = tick;
 }
 
 /* There is one object for 0, and nearly all that is ever read here is that. */
@@ -146,28 +142,29 @@ static void stop(struct observer *observer, PyObject *info)
 	    machine_others_worked(machine_cpu_of_others(), others_before_ns))
 		event.cause = GCPRELOAD_CAUSE_IDLE_BUSY;
 	gcpreload_ring_record(&event);
-	if (freezer_opens && observer->main && freezer_at_stop())
-		ticked_ns = 0; /* the tick is to know of it */
+	if (askers && observer->main && inject_told->at_stop())
+		ticked_ns = 0;
 	if (__builtin_expect(slow_from_ns != 0, 0) && event.duration_ns >= slow_from_ns)
 		slow_say(&event, observer->count);
-	if (on_stop && observer->main && gcpreload_elapsed(ticked_ns, now) >= TICK_NS) {
+	if (observer->main && gcpreload_elapsed(ticked_ns, now) >= TICK_NS) {
 		ticked_ns = now;
-		on_stop(now, &event);
+		inject_told->tick(now, &event);
 	}
 }
 
 /* The callbacks of "start" run before the collector looks at its lists. */
 static void before_lists_are_merged(struct observer *observer, PyObject *info)
 {
-	enum gcpreload_cause cause = (enum gcpreload_cause)observer->cause;
 	struct gcpreload_event event;
 
-	if (startup_empties) {
-		startup_at_start(cause);
-		return;
-	}
 	read_info(info, &event);
-	observer->cause = (uint8_t)freezer_at_start(event.generation, cause);
+	observer->cause =
+	    (uint8_t)inject_told->at_start(event.generation, (enum gcpreload_cause)observer->cause);
+}
+
+void observer_ask_at_start(unsigned who, bool yes)
+{
+	askers = yes ? askers | who : askers & ~who;
 }
 
 static inline struct observer *observer_behind(PyObject *capsule)
@@ -189,7 +186,7 @@ static PyObject *on_gc(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 			if (__builtin_expect(slow_from_ns != 0, 0))
 				observer->count = slow_count();
 			observer->start_ns = gcpreload_now_ns();
-			if (observer->main && (freezer_opens || startup_empties))
+			if (observer->main && askers)
 				before_lists_are_merged(observer, args[1]);
 		} else {
 			stop(observer, args[1]);
@@ -253,6 +250,7 @@ static void mark_explicit(PyObject *gc)
 void observer_forget(void)
 {
 	memset(observers, 0, sizeof observers);
+	askers = 0;
 	new_runtime = true;
 	zero = int_type = NULL;
 	key_generation = key_collections = key_collected = key_uncollectable = NULL;

@@ -20,8 +20,9 @@ void observer_forget(void);
 /* What the calling thread's next collections are to be called; returns what it was. */
 enum gcpreload_cause observer_cause(enum gcpreload_cause cause);
 
-/* Called after each collection, once a millisecond at most: see gcpreload_hooks.tick. */
-void observer_on_stop(void (*tick)(uint64_t now_ns, const struct gcpreload_event *event));
+/* Whether the hooks at_start and at_stop are called, which costs a call in each collection. who: a
+ * bit of the engine's; they are called while one is set. */
+void observer_ask_at_start(unsigned who, bool yes);
 
 /* The next collection is idle, and this is what the other threads have used of the CPU so far: if
  * they use more during it, it was not idle after all. ns, from machine_cpu_of_others. */

@@ -32,7 +32,7 @@ static struct {
 	uint64_t due_ns; /* 0: nothing fired yet */
 	const char *fired;
 	bool anywhere;	  /* need not wait for a server's wait */
-	bool soon;	  /* gcpreload_inject_soon was asked ... */
+	bool soon;	  /* gcpreload_engine_soon was asked ... */
 	uint64_t soon_ns; /* ... at this time */
 	uint64_t looked_ns;
 	uint64_t checked_ns;
@@ -174,7 +174,7 @@ static enum gcpreload_acted act(uint64_t now)
 	enum gcpreload_acted acted;
 
 	if (agenda.stage == WAITING && baseline_ns) {
-		acted = gcpreload_inject_baseline(agenda.fired, now + baseline_ns);
+		acted = gcpreload_engine_baseline(agenda.fired, now + baseline_ns);
 		if (acted != GCPRELOAD_ACTED_NOT) {
 			agenda.stage = BASELINE;
 			agenda.due_ns = now + baseline_ns;
@@ -182,7 +182,7 @@ static enum gcpreload_acted act(uint64_t now)
 		}
 		return acted;
 	}
-	acted = gcpreload_inject_ready(agenda.fired);
+	acted = gcpreload_engine_ready(agenda.fired);
 	if (acted != GCPRELOAD_ACTED_NOT) {
 		agenda.stage = DONE;
 		agenda.due_ns = 0;
@@ -199,7 +199,7 @@ static enum gcpreload_acted take_command(uint64_t now)
 
 	if (!control_read(now, &command))
 		return GCPRELOAD_ACTED_LOOKED;
-	acted = gcpreload_inject_command(command.verb, command.serial);
+	acted = gcpreload_engine_command(command.verb, command.serial);
 	if (acted == GCPRELOAD_ACTED_NOT)
 		return acted;
 	control_taken(command.serial);
@@ -219,7 +219,7 @@ enum gcpreload_acted agenda_at_wait(void)
 	} else if (agenda.stage == DONE &&
 		   gcpreload_elapsed(agenda.checked_ns, now) >= CHECK_EVERY_NS) {
 		agenda.checked_ns = now;
-		gcpreload_inject_check();
+		gcpreload_engine_check();
 	}
 	return acted == GCPRELOAD_ACTED_LOOKED ? take_command(now) : acted;
 }
@@ -231,7 +231,7 @@ void agenda_tick(uint64_t now)
 	if (!((is_due(now) && agenda.anywhere) || control_pending(now)))
 		return;
 	if (!agenda.soon) {
-		agenda.soon = gcpreload_inject_soon();
+		agenda.soon = gcpreload_engine_soon();
 		agenda.soon_ns = now;
 	} else if (gcpreload_elapsed(agenda.soon_ns, now) >= UNANSWERED_NS) {
 		/* The main thread blocks in C, in a lock (gRPC's servers): here, where the GIL is
@@ -262,7 +262,7 @@ void agenda_before_fork(void)
 	ready_begin_if_new();
 	if (!asked && !makes_workers())
 		return;
-	gcpreload_inject_prefork(asked ? "fork" : "auto: fork");
+	gcpreload_engine_prefork(asked ? "fork" : "auto: fork");
 	preforked = preforked || asked;
 	agenda.is_parent = true;
 }
@@ -270,7 +270,7 @@ void agenda_before_fork(void)
 void agenda_before_c_fork(void)
 {
 	if (makes_workers())
-		gcpreload_inject_prefork_from_c("auto: fork");
+		gcpreload_engine_prefork_from_c("auto: fork");
 }
 
 bool agenda_is_parent(void)

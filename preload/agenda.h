@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/engine.h"
 #include "inject/inject.h"
 #include "rules/trigger.h"
 
@@ -44,7 +45,7 @@ bool agenda_done(void);
 /* Counts an accepted connection. */
 void agenda_accepted(void);
 
-/* For struct gcpreload_hooks. */
+/* For struct gcpreload_engine_hooks. */
 void agenda_tick(uint64_t now_ns);
 void agenda_act(void);
 void agenda_before_fork(void);

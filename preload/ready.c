@@ -9,7 +9,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "base/shared.h"
+#include "engine/engine.h"
 #include "inject/inject.h"
 #include "preload/agenda.h"
 #include "preload/caller.h"
@@ -96,10 +98,10 @@ static bool on_main_thread(void)
  * take the look from the one that follows (gunicorn accepts before it selects). */
 static void looked(bool blocks)
 {
-	if (!blocks && gcpreload_inject_wants_chances())
+	if (!blocks && gcpreload_engine_wants_chances())
 		return;
 	ready_next_look_ns =
-	    ready_coarse_now() + (ready_looking() ? LOOK_EVERY_NS : gcpreload_inject_looks_every());
+	    ready_coarse_now() + (ready_looking() ? LOOK_EVERY_NS : gcpreload_engine_looks_every());
 }
 
 /* The number of a set or socket may have become another thing's: a driver's, waited on under its
@@ -206,7 +208,7 @@ static enum ready_wait chance(bool again)
 		[GCPRELOAD_CHANCE_BUSY] = READY_BUSY,
 	};
 
-	return means[gcpreload_inject_due(again)];
+	return means[gcpreload_engine_chance(again)];
 }
 
 enum ready_wait ready_again(void)
@@ -256,9 +258,9 @@ static enum ready_wait server_waits(const struct armed *server, bool blocks, boo
 	looked(blocks);
 	if (!blocks || acted != GCPRELOAD_ACTED_LOOKED)
 		return what;
-	if (gcpreload_inject_wants_chances())
+	if (gcpreload_engine_wants_chances())
 		return chance(false);
-	return gcpreload_inject_grown() ? READY_CHANCE : what;
+	return gcpreload_engine_grown() ? READY_CHANCE : what;
 }
 
 /* A metrics server that the application starts in a thread while it still imports is not its
@@ -448,14 +450,14 @@ enum ready_wait ready_collect(bool endless)
 	enum ready_wait what;
 
 	gcpreload_inject_wait_begins(this_wait.interpreter);
-	what = after(gcpreload_inject_collect(endless));
+	what = after(gcpreload_engine_collect(endless));
 	errno = saved_errno;
 	return what;
 }
 
 void ready_woke(int found)
 {
-	gcpreload_inject_woke(found > 0);
+	gcpreload_engine_woke(found > 0);
 }
 
 void ready_accepted(void)
@@ -476,7 +478,7 @@ void ready_before_fork(void)
 	if (load_relaxed(&gcpreload_self->settled) != READY_NEVER) {
 		on_main_thread();
 		agenda_before_c_fork();
-		forks_alone = gcpreload_inject_is_single_threaded();
+		forks_alone = machine_single_threaded();
 	}
 	errno = saved_errno;
 }

@@ -27,7 +27,7 @@ static struct gcpreload_settings settings;
 static enum use { UNREAD, READING, IN_USE, OUT_OF_USE } use;
 static bool python_found, complained;
 
-static const struct gcpreload_hooks hooks = {
+static const struct gcpreload_engine_hooks hooks = {
 	.tick = agenda_tick,
 	.act = agenda_act,
 	.before_fork = agenda_before_fork,
@@ -56,7 +56,7 @@ static bool begin(bool quiet)
 	log_note_stderr(quiet);
 	settings_read(&settings, environ, quiet ? NULL : complain);
 	gcpreload_log = log_say;
-	gcpreload_inject_use(&settings, &hooks);
+	gcpreload_engine_use(&settings, &hooks);
 	if (settings.excluded || settings.mode == GCPRELOAD_MODE_OFF)
 		return false;
 	agenda_start(&settings.triggers, settings.baseline_ns);

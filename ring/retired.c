@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "ring/histogram.h"
+#include "ring/names.h"
 #include "ring/raw.h"
-#include "ring/sweep.h"
 
 #define OTHER	    (GCPRELOAD_RETIRED_FILES - 1)
 #define MOST_SERIES 1024u /* of a later minor version; bounds the work */
@@ -30,31 +30,6 @@ struct fold {
 	int new;
 	char hidden[RING_RETIRED_NAME];
 };
-
-static void name_of(char name[RING_RETIRED_NAME], unsigned i, bool hidden)
-{
-	const char *dot = hidden ? "." : "", *new = hidden ? ".new" : "";
-
-	if (i == OTHER)
-		snprintf(name, RING_RETIRED_NAME, "%sretired.other%s", dot, new);
-	else
-		snprintf(name, RING_RETIRED_NAME, "%sretired.%u%s", dot, i % OTHER, new);
-}
-
-bool gcpreload_retired_name(const char *name, bool hidden)
-{
-	char one[RING_RETIRED_NAME];
-	unsigned i;
-
-	if (strncmp(name, hidden ? ".retired." : "retired.", hidden ? 9 : 8) != 0)
-		return false;
-	for (i = 0; i < GCPRELOAD_RETIRED_FILES; i++) {
-		name_of(one, i, hidden);
-		if (strcmp(name, one) == 0)
-			return true;
-	}
-	return false;
-}
 
 /* FNV-1a. Where a service's name leads to; that two meet is no harm. */
 static unsigned place_of(const char *service)
@@ -97,7 +72,7 @@ static int open_checked(struct gcpreload_reader *reader, struct gcpreload_retire
 
 	memset(reader, 0, sizeof *reader);
 	memset(retired, 0, sizeof *retired);
-	name_of(name, i, false);
+	ring_retired_name_of(name, i, false);
 	reader->fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (reader->fd < 0)
 		return -errno;
@@ -315,7 +290,7 @@ static int replace(struct fold *f)
 	char name[RING_RETIRED_NAME];
 	int ret;
 
-	name_of(f->hidden, f->i, true);
+	ring_retired_name_of(f->hidden, f->i, true);
 	f->new = openat(f->dir, f->hidden, flags, 0600);
 	/* Nobody else makes one under the lock: a killed sweeper left it. */
 	if (f->new < 0 && errno == EEXIST && unlinkat(f->dir, f->hidden, 0) == 0)
@@ -324,7 +299,7 @@ static int replace(struct fold *f)
 		return -errno;
 	ret = write_new(f);
 	close(f->new);
-	name_of(name, f->i, false);
+	ring_retired_name_of(name, f->i, false);
 	if (ret == 0 && renameat(f->dir, f->hidden, f->dir, name) < 0)
 		ret = -errno;
 	if (ret < 0)

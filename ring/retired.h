@@ -11,9 +11,6 @@
 #include "ring/layout.h"
 #include "ring/reader.h"
 
-/* Room for retired.other and .retired.other.new. */
-#define RING_RETIRED_NAME 24
-
 /* The service name of retired.other. */
 #define GCPRELOAD_RETIRED_OTHER "(other)"
 
@@ -29,9 +26,6 @@ enum ring_fold ring_retired_fold(int dir, int ring, const char *name);
 
 /* Whether a ring that is open was folded: it is only to be unlinked, or is already. */
 bool gcpreload_retired_has(int ring);
-
-/* Whether a name is one of these files'; hidden: of one that is being made. */
-bool gcpreload_retired_name(const char *name, bool hidden);
 
 /* Opens file i of GCPRELOAD_RETIRED_FILES below the directory dir; its series are read, and it is
  * closed, as a ring's. Returns 0, -ENOENT where there is none, or another -errno for what is not

@@ -13,13 +13,13 @@
 
 #include "base/clock.h"
 #include "ring/layout.h"
+#include "ring/names.h"
 #include "ring/raw.h"
 #include "ring/retired.h"
 
 #define NAME_SIZE   64 /* 10 digits, 20 digits, 8 of hex, and what stands around them */
 #define HALF_MADE_S 60
 #define SECOND	    1000000000ull
-#define FAMILY	    ".family." /* and PID.START */
 
 /* getdents64(2)'s own, which glibc calls dirent only since it began to hide the call. */
 struct entry {
@@ -52,65 +52,6 @@ struct sweep {
 	uint64_t kept_bytes;
 	struct kept kept[GCPRELOAD_SWEEP_MOST + 1];
 };
-
-static const char *skip_digits(const char *p, size_t most)
-{
-	const char *begin = p;
-
-	while (*p >= '0' && *p <= '9' && (size_t)(p - begin) < most)
-		p++;
-	return p == begin ? NULL : p;
-}
-
-/* Behind PID.START.RANDOM, or NULL where it does not stand there. */
-static const char *skip_ring_name(const char *p)
-{
-	int i;
-
-	p = skip_digits(p, 10);
-	if (!p || *p++ != '.')
-		return NULL;
-	p = skip_digits(p, 20);
-	if (!p || *p++ != '.')
-		return NULL;
-	for (i = 0; i < 8; i++, p++)
-		if ((*p < '0' || *p > '9') && (*p < 'a' || *p > 'f'))
-			return NULL;
-	return p;
-}
-
-static bool is_family_name(const char *name)
-{
-	const char *p = name + sizeof FAMILY - 1;
-
-	if (strncmp(name, FAMILY, sizeof FAMILY - 1) != 0)
-		return false;
-	p = skip_digits(p, 10);
-	if (!p || *p++ != '.')
-		return false;
-	p = skip_digits(p, 20);
-	return p && !*p;
-}
-
-enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name)
-{
-	bool hidden = *name == '.';
-	const char *end = skip_ring_name(name + hidden);
-
-	if (is_family_name(name))
-		return GCPRELOAD_SWEEP_FAMILY;
-	if (!end && gcpreload_retired_name(name, hidden))
-		return hidden ? GCPRELOAD_SWEEP_HALF : GCPRELOAD_SWEEP_TOTALS;
-	if (!end)
-		return GCPRELOAD_SWEEP_OTHER;
-	if (hidden)
-		return strcmp(end, ".new") == 0 || strcmp(end, ".ctl.new") == 0
-			   ? GCPRELOAD_SWEEP_HALF
-			   : GCPRELOAD_SWEEP_OTHER;
-	if (!*end)
-		return GCPRELOAD_SWEEP_RING;
-	return strcmp(end, ".ctl") == 0 ? GCPRELOAD_SWEEP_CONTROL : GCPRELOAD_SWEEP_OTHER;
-}
 
 static void unlink_and_tell(struct sweep *s, const char *name)
 {

@@ -33,16 +33,4 @@ struct gcpreload_sweep_limits {
 int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
 		    void (*removed)(void *arg, const char *name), void *arg);
 
-/* What a name in the directory is; nothing else is ever touched. */
-enum gcpreload_sweep_kind {
-	GCPRELOAD_SWEEP_OTHER,
-	GCPRELOAD_SWEEP_RING,	 /* PID.START.RANDOM */
-	GCPRELOAD_SWEEP_CONTROL, /* PID.START.RANDOM.ctl */
-	GCPRELOAD_SWEEP_HALF, /* .PID.START.RANDOM.new, .PID.START.RANDOM.ctl.new, .retired.N.new */
-	GCPRELOAD_SWEEP_TOTALS, /* retired.N */
-	GCPRELOAD_SWEEP_FAMILY, /* .family.PID.START, a lock (family.h) */
-};
-
-enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name);
-
 #endif

@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include "ring/family.h"
+#include "ring/names.h"
 #include "ring/retired.h"
 #include "ring/sweep.h"
 #include "test_rings.h"

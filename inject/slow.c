@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "engine/slow.h"
+#include "inject/slow.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "base/log.h"
-#include "engine/process.h"
 #include "inject/module.h"
 #include "ring/reader.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* GCPRELOAD_SLOW_MS: a line in the log for each collection that took longer. */
-#ifndef GCPRELOAD_ENGINE_SLOW_H
-#define GCPRELOAD_ENGINE_SLOW_H
+#ifndef GCPRELOAD_INJECT_SLOW_H
+#define GCPRELOAD_INJECT_SLOW_H
 
 #include <stdint.h>
 

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/begin.h"
+
+#include <string.h>
+
+#include "base/machine.h"
+#include "base/self.h"
+#include "engine/process.h"
+#include "engine/sample.h"
+#include "engine/soon.h"
+#include "engine/startup.h"
+#include "engine/tuner.h"
+#include "inject/module.h"
+#include "inject/slow.h"
+
+static bool attached_late;
+
+static void begin_process(void)
+{
+	static bool begun; /* in an ancestor */
+	struct growth inherited;
+
+	memset(&process, 0, sizeof process);
+	process.mode = settings->mode;
+	process.thresholds_due = true;
+	if (begun) {
+		machine_growth(&inherited);
+		process.resident_at_fork = inherited.resident;
+	}
+	begun = true;
+	soon_forget();
+	process.status.sample = sample_decide(settings);
+	if (process.status.sample == GCPRELOAD_SAMPLE_UNTUNED)
+		process.mode = GCPRELOAD_MODE_OBSERVE;
+	process.status.state = GCPRELOAD_STATE_STARTING;
+	process.status.mode = process.mode;
+	process.status.frozen_objects = -1;
+	process.status.flags = attached_late ? GCPRELOAD_FLAG_LATE : 0;
+	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
+	snprintf(process.status.python, sizeof process.status.python, "%d.%d.%d%s",
+		 python_version.major, python_version.minor, python_version.micro,
+		 python_version.free_threaded ? "t" : "");
+	process_text(trigger, settings->trigger);
+	process_text(service_name, settings->service_name);
+	process_text(service_version, settings->service_version);
+	process_text(service_environment, settings->service_environment);
+	if (!attached_late)
+		startup_begin();
+	store_relaxed(&gcpreload_self->inject, 1);
+}
+
+/* What a process inherits must be right for one that never waits, is never ready, and has nobody
+ * who looks after it. In a callback that interpreters share, the current one may be another. */
+static void begin_with_own_thresholds(void)
+{
+	PyObject *gc = py_in_main_interpreter() ? module_gc() : NULL;
+
+	if (gc) {
+		tuner_begin_process(gc);
+		process.thresholds_due = false;
+	}
+	py_drop(gc);
+}
+
+void begin_if_new(void)
+{
+	if (__builtin_expect(!load_relaxed(&gcpreload_self->inject), 0))
+		begin_process();
+	if (__builtin_expect(process.thresholds_due, 0))
+		begin_with_own_thresholds();
+}
+
+void begin_attached(bool late)
+{
+	attached_late = late;
+	begin_if_new();
+	slow_from_ns = settings->slow_ns;
+	process_update(); /* counting begins here */
+}
+
+void begin_subinterpreter(void)
+{
+	begin_if_new();
+	process.status.flags |= GCPRELOAD_FLAG_SUBINTERPRETERS;
+	process_update();
+}

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/* A process begins: the first one, and each forked child, in which all is new. GIL held. */
+#ifndef GCPRELOAD_ENGINE_BEGIN_H
+#define GCPRELOAD_ENGINE_BEGIN_H
+
+#include <stdbool.h>
+
+/* Every entry from outside begins with this. */
+void begin_if_new(void);
+
+/* The observer is in place for the first time. late: the interpreter had begun before us. */
+void begin_attached(bool late);
+
+/* An interpreter began whose collections are not seen. */
+void begin_subinterpreter(void);
+
+#endif

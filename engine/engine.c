@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Ties the engine to the rooms below it: the hooks of inject/, set once. */
+#include "engine/engine.h"
+
+#include "engine/begin.h"
+#include "engine/freezer.h"
+#include "engine/process.h"
+#include "engine/soon.h"
+#include "engine/startup.h"
+#include "engine/tuner.h"
+#include "engine/turn.h"
+#include "inject/hooks.h"
+
+static const struct gcpreload_engine_hooks *told;
+
+static void runtime_begins(void)
+{
+	freezer_forget();
+	tuner_forget();
+}
+
+static void before_fork(void)
+{
+	told->before_fork();
+}
+
+static enum gcpreload_cause collection_starts(unsigned generation, enum gcpreload_cause cause)
+{
+	if (startup_empties()) {
+		startup_at_start(cause);
+		return cause;
+	}
+	return freezer_at_start(generation, cause);
+}
+
+void gcpreload_engine_use(const struct gcpreload_settings *the_settings,
+			  const struct gcpreload_engine_hooks *hooks)
+{
+	static const struct inject_hooks inject = {
+		.runtime_begins = runtime_begins,
+		.observes = tuner_note_defaults,
+		.attached = begin_attached,
+		.subinterpreter = begin_subinterpreter,
+		.before_fork = before_fork,
+		.after_fork = begin_if_new,
+		.at_start = collection_starts,
+		.at_stop = freezer_at_stop,
+		.tick = turn_tick,
+	};
+
+	told = hooks;
+	process_use(the_settings);
+	turn_use(hooks);
+	soon_calls(turn_act);
+	inject_hook(&inject);
+}

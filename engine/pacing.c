@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/pacing.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "engine/engine.h"
+#include "engine/growth.h"
+#include "engine/process.h"
+#include "engine/tuner.h"
+#include "inject/module.h"
+
+#define RECIPES_OWN 50000  /* GCPRELOAD_THRESHOLDS as it is by default */
+#define NET	    500000 /* the safety net at the highest, where objects cost little */
+/* A request that leaves a descriptor in a cycle may come a thousand times a second. */
+#define GROWTH_EVERY_NS 20000000ull
+
+struct pacing pacing;
+
+void pacing_begin(PyObject *gc, uint64_t ready_ns)
+{
+	struct pacer_limits limits = {
+		.young_ns = settings->young_ns,
+		.budget_ns = settings->budget_ns,
+		.idle = process.mode == GCPRELOAD_MODE_IDLE && process.status.frozen_objects >= 0,
+	};
+	int64_t frozen = process.status.frozen_objects;
+
+	memcpy(limits.own, process.status.thresholds_before, sizeof limits.own);
+	limits.top = process.status.thresholds[0];
+	limits.asked = settings->thresholds[0] != RECIPES_OWN;
+	limits.net = limits.idle && !limits.asked ? NET : limits.top;
+	pacer_begin(&pacing.pacer, &limits, gcpreload_now_ns(), frozen > 0 ? (uint64_t)frozen : 0,
+		    ready_ns);
+	tuner_adapt_thresholds(gc, pacing.pacer.threshold0, pacing.pacer.threshold2);
+	pacing.in_force = limits.top != GCPRELOAD_KEEP && settings->thresholds[0] != GCPRELOAD_KEEP;
+	machine_growth(&pacing.base);
+	process_is_tuned(limits.idle);
+}
+
+bool pacing_has_grown(uint64_t now_ns)
+{
+	struct growth growth;
+
+	if (gcpreload_elapsed(pacing.grown_ns, now_ns) < GROWTH_EVERY_NS)
+		return false;
+	pacing.grown_ns = now_ns;
+	machine_growth(&growth);
+	return growth_is_due(&pacing.base, &growth);
+}
+
+void pacing_look_at_machine(uint64_t now_ns)
+{
+	struct machine machine;
+
+	if (pacer_machine_due(&pacing.pacer, now_ns)) {
+		machine_look(&machine);
+		pacer_machine(&pacing.pacer, now_ns, &machine);
+	}
+}
+
+static bool thresholds_differ(void)
+{
+	const int32_t *set = process.status.thresholds;
+
+	return pacing.pacer.threshold0 != set[0] ||
+	       (settings->thresholds[2] == GCPRELOAD_KEEP && pacing.pacer.threshold2 != set[2]);
+}
+
+void pacing_set_thresholds(PyObject *gc)
+{
+	if (pacing.in_force && thresholds_differ())
+		tuner_adapt_thresholds(gc, pacing.pacer.threshold0, pacing.pacer.threshold2);
+}
+
+/* What is worth a word in the status, or what of the program is not as it would like. */
+static const char *pacing_word(void)
+{
+	const struct pacer *pacer = &pacing.pacer;
+
+	if (pacer->guard == GCPRELOAD_GUARD_LIMIT)
+		return "near the memory limit: the interpreter's own thresholds";
+	if (pacer->unguarded)
+		return "memory grows, and nowhere to collect: the interpreter's own thresholds";
+	if (pacer->fallen_back && pacer->had_chance)
+		return "no idle moment: collecting as mode freeze does";
+	if (pacer->fallen_back)
+		return "its waits are not known: collecting as mode freeze does";
+	return tuner_limits();
+}
+
+void pacing_settle(PyObject *gc)
+{
+	struct gcpreload_idle *told = &process.status.idle;
+
+	if (process.status.state != GCPRELOAD_STATE_READY)
+		return;
+	pacing_set_thresholds(gc);
+	if (pacing.pacer.guard != GCPRELOAD_GUARD_NONE && told->guard == GCPRELOAD_GUARD_NONE)
+		told->guard_trips++;
+	told->guard = pacing.pacer.guard;
+	process_text(reason, pacing_word());
+	process_update();
+}
+
+/* In a callback, with the GIL: settled here, since a main thread that blocks runs no pending call.
+ */
+static void settle_in_callback(void)
+{
+	PyObject *gc = py_in_main_interpreter() ? module_gc() : NULL;
+
+	if (gc && tuner_still_ours(gc))
+		pacing_settle(gc);
+	py_drop(gc);
+}
+
+void pacing_observed(const struct gcpreload_event *event, uint64_t now_ns)
+{
+	bool changed = false;
+
+	if (!process.tuned || process.status.state != GCPRELOAD_STATE_READY)
+		return;
+	if (event->cause == GCPRELOAD_CAUSE_AUTOMATIC)
+		changed = pacer_automatic(&pacing.pacer, now_ns, event->generation,
+					  event->collected, event->duration_ns);
+	if (event->generation == GCPRELOAD_GENERATIONS - 1 &&
+	    event->cause == GCPRELOAD_CAUSE_EXPLICIT) {
+		pacer_all_frozen(&pacing.pacer, now_ns);
+		machine_growth(&pacing.base);
+		changed = true;
+	}
+	if (pacing.pacer.limits.idle && pacer_machine_due(&pacing.pacer, now_ns)) {
+		pacing_look_at_machine(now_ns);
+		changed = true;
+	}
+	if (pacing_has_grown(now_ns))
+		pacer_grown(&pacing.pacer, now_ns);
+	if (pacing.pacer.guard_full)
+		process.guard_asked = process.guard_asked || gcpreload_engine_soon();
+	if (changed)
+		settle_in_callback();
+}

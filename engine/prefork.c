@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Before a server forks its workers: what they inherit is frozen, so that they share its pages. */
+#include "base/machine.h"
+#include "engine/engine.h"
+#include "engine/entrance.h"
+#include "engine/process.h"
+#include "engine/tuner.h"
+#include "inject/hooks.h"
+#include "inject/inject.h"
+
+static void freeze_before_fork(PyObject *gc, const char *fired)
+{
+	if (process_stands_back() || process.thawed || process.mode < GCPRELOAD_MODE_FREEZE)
+		return;
+	process_text(fired, fired);
+	if (tuner_consent(gc, process.status.state == GCPRELOAD_STATE_STARTING) == TUNER_MAY)
+		tuner_freeze_before_fork(gc);
+	process_publish();
+}
+
+void gcpreload_engine_prefork(const char *fired)
+{
+	struct gil_guard guard;
+	PyObject *gc;
+
+	if (!entrance_open(&guard, &gc))
+		return;
+	freeze_before_fork(gc, fired);
+	entrance_close(&guard, gc);
+}
+
+void gcpreload_engine_prefork_from_c(const char *fired)
+{
+	struct gil_guard guard;
+	bool from_python;
+
+	/* Never waited for: it may be another thread's that waits for a mutex of our caller's.
+	 * Where nobody has it, and there is nobody else (uWSGI's master), it is there to be taken.
+	 */
+	if (inject_in_os_fork() ||
+	    (gcpreload_inject_gil() != GCPRELOAD_GIL_HELD &&
+	     !(gil_is_free() && machine_single_threaded())) ||
+	    !gil_enter(&guard))
+		return;
+	/* PyEval_GetFrame would allocate, and with the fork's locks held. */
+	from_python = py.PyEval_GetGlobals() != NULL;
+	gil_leave(&guard);
+	if (!from_python)
+		gcpreload_engine_prefork(fired);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "ring/names.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define FAMILY ".family." /* and PID.START */
+#define OTHER  (GCPRELOAD_RETIRED_FILES - 1)
+
+void ring_retired_name_of(char name[RING_RETIRED_NAME], unsigned i, bool hidden)
+{
+	const char *dot = hidden ? "." : "", *new = hidden ? ".new" : "";
+
+	if (i == OTHER)
+		snprintf(name, RING_RETIRED_NAME, "%sretired.other%s", dot, new);
+	else
+		snprintf(name, RING_RETIRED_NAME, "%sretired.%u%s", dot, i % OTHER, new);
+}
+
+bool gcpreload_retired_name(const char *name, bool hidden)
+{
+	char one[RING_RETIRED_NAME];
+	unsigned i;
+
+	if (strncmp(name, hidden ? ".retired." : "retired.", hidden ? 9 : 8) != 0)
+		return false;
+	for (i = 0; i < GCPRELOAD_RETIRED_FILES; i++) {
+		ring_retired_name_of(one, i, hidden);
+		if (strcmp(name, one) == 0)
+			return true;
+	}
+	return false;
+}
+
+static const char *skip_digits(const char *p, size_t most)
+{
+	const char *begin = p;
+
+	while (*p >= '0' && *p <= '9' && (size_t)(p - begin) < most)
+		p++;
+	return p == begin ? NULL : p;
+}
+
+/* Behind PID.START.RANDOM, or NULL where it does not stand there. */
+static const char *skip_ring_name(const char *p)
+{
+	int i;
+
+	p = skip_digits(p, 10);
+	if (!p || *p++ != '.')
+		return NULL;
+	p = skip_digits(p, 20);
+	if (!p || *p++ != '.')
+		return NULL;
+	for (i = 0; i < 8; i++, p++)
+		if ((*p < '0' || *p > '9') && (*p < 'a' || *p > 'f'))
+			return NULL;
+	return p;
+}
+
+static bool is_family_name(const char *name)
+{
+	const char *p = name + sizeof FAMILY - 1;
+
+	if (strncmp(name, FAMILY, sizeof FAMILY - 1) != 0)
+		return false;
+	p = skip_digits(p, 10);
+	if (!p || *p++ != '.')
+		return false;
+	p = skip_digits(p, 20);
+	return p && !*p;
+}
+
+enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name)
+{
+	bool hidden = *name == '.';
+	const char *end = skip_ring_name(name + hidden);
+
+	if (is_family_name(name))
+		return GCPRELOAD_SWEEP_FAMILY;
+	if (!end && gcpreload_retired_name(name, hidden))
+		return hidden ? GCPRELOAD_SWEEP_HALF : GCPRELOAD_SWEEP_TOTALS;
+	if (!end)
+		return GCPRELOAD_SWEEP_OTHER;
+	if (hidden)
+		return strcmp(end, ".new") == 0 || strcmp(end, ".ctl.new") == 0
+			   ? GCPRELOAD_SWEEP_HALF
+			   : GCPRELOAD_SWEEP_OTHER;
+	if (!*end)
+		return GCPRELOAD_SWEEP_RING;
+	return strcmp(end, ".ctl") == 0 ? GCPRELOAD_SWEEP_CONTROL : GCPRELOAD_SWEEP_OTHER;
+}
