@@ -22,7 +22,7 @@ class Node:
         self.payload = payload
 
 
-HEAP = [Node([index]) for index in range(20000)]
+HEAP = [Node([index]) for index in range(int(os.environ.get("APP_HEAP", "20000")))]
 
 if os.environ.get("APP_UNFLUSHED"):
     # An unflushed file that only a cycle holds: written by the interpreter's last collection.

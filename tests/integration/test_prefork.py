@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from lib.paths import APPS, DEADLINE
 from lib.puppet import Puppet, collections_of
 from lib.rings import by_pid, command, ring_files, wait_for_state
 from lib.run import environment, memory_dir, run, shared_library, wait_for
-from lib.server import HEAP, gunicorn
+from lib.server import HEAP, gunicorn, private_kilobytes
 from venvs import Interpreter
 
 FORK = """
@@ -140,11 +139,6 @@ def test_finalizers_do_not_hang(python: Interpreter, what: str, ring_dir: Path) 
         assert puppet.shown().state == "parent"
         puppet.do("import time", "while not DONE: time.sleep(0.01)")
         assert puppet.end() == 0
-
-
-def private_kilobytes(pid: int) -> int:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return int(re.search(r"Private_Dirty:\s+(\d+)", text)[1])
 
 
 def memory_of_children(python: Interpreter, **settings: str) -> list[int]:

@@ -33,6 +33,11 @@ def children(pid: int) -> list[int]:
     return found
 
 
+def private_kilobytes(pid: int) -> int:
+    text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return int(re.search(r"Private_Dirty:\s+(\d+)", text)[1])
+
+
 class Server:
     """A command that says on its output where it listens. Use it in a with statement."""
 
@@ -95,6 +100,10 @@ class Server:
         found = children(self.pid)
         self._family.update(found)
         return found
+
+    def adopt(self, *pids: int) -> None:
+        """Of its session, but no longer its children: ended with it."""
+        self._family.update(pids)
 
     def workers_in_state(self, state: str, ring_dir: Path, number: int = 2) -> list[Process]:
         """Its workers, once there are so many and all are in that state."""
