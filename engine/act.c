@@ -12,7 +12,7 @@
 #include "inject/observer.h"
 #include "inject/waiting.h"
 
-static enum gcpreload_acted observe(void)
+static enum gcpreload_acted act_observe(void)
 {
 	process_observes();
 	process.status.period = GCPRELOAD_PERIOD_BASELINE;
@@ -20,7 +20,7 @@ static enum gcpreload_acted observe(void)
 	return GCPRELOAD_ACTED_LOOKED;
 }
 
-static enum gcpreload_acted tune(PyObject *gc)
+static enum gcpreload_acted act_tune(PyObject *gc)
 {
 	struct tuner_done done = tuner_tune(gc);
 
@@ -37,7 +37,7 @@ static enum gcpreload_acted tune(PyObject *gc)
 	return done.collected ? GCPRELOAD_ACTED_COLLECTED : GCPRELOAD_ACTED_LOOKED;
 }
 
-static enum gcpreload_acted ready(PyObject *gc)
+static enum gcpreload_acted act_ready(PyObject *gc)
 {
 	static const enum gcpreload_acted otherwise[] = {
 		[TUNER_NOT_NOW] = GCPRELOAD_ACTED_NOT,
@@ -47,10 +47,10 @@ static enum gcpreload_acted ready(PyObject *gc)
 	enum tuner_may may;
 
 	if (process.mode == GCPRELOAD_MODE_OBSERVE) {
-		acted = observe();
+		acted = act_observe();
 	} else {
 		may = tuner_consent(gc, true);
-		acted = may == TUNER_MAY ? tune(gc) : otherwise[may];
+		acted = may == TUNER_MAY ? act_tune(gc) : otherwise[may];
 	}
 	process_publish();
 	return acted;
@@ -65,7 +65,7 @@ static PyObject *ready_in_loop(PyObject *self, PyObject *unused)
 	(void)unused;
 	if (entrance_open(&guard, &gc)) {
 		if (process.in_greenlet && !process_stands_back())
-			ready(gc);
+			act_ready(gc);
 		process.in_greenlet = false;
 		entrance_close(&guard, gc);
 	}
@@ -82,7 +82,7 @@ static enum gcpreload_acted ready_or_defer(PyObject *gc)
 	if (process.in_greenlet)
 		return GCPRELOAD_ACTED_COLLECTED;
 	waiting_collects(gc);
-	return ready(gc);
+	return act_ready(gc);
 }
 
 enum gcpreload_acted gcpreload_engine_ready(const char *fired)
@@ -111,7 +111,7 @@ enum gcpreload_acted gcpreload_engine_baseline(const char *fired, uint64_t due_n
 		return GCPRELOAD_ACTED_NOT;
 	process_text(fired, fired);
 	if (process.mode == GCPRELOAD_MODE_OBSERVE) {
-		observe();
+		act_observe();
 	} else if (!process_stands_back() && process.mode >= GCPRELOAD_MODE_FREEZE &&
 		   (may = tuner_consent(gc, true)) == TUNER_MAY) {
 		process_text(reason, "measuring the interpreter's own gc first");
@@ -125,7 +125,7 @@ enum gcpreload_acted gcpreload_engine_baseline(const char *fired, uint64_t due_n
 }
 
 /* Nothing of ours stays; what the application changed since is not ours to restore. */
-static void thaw(PyObject *gc, enum gcpreload_state state, const char *reason)
+static void act_thaw(PyObject *gc, enum gcpreload_state state, const char *reason)
 {
 	tuner_thaw(gc);
 	process.thawed = true;
@@ -133,18 +133,18 @@ static void thaw(PyObject *gc, enum gcpreload_state state, const char *reason)
 	process_text(reason, reason);
 }
 
-static enum gcpreload_acted command(PyObject *gc, const char *verb)
+static enum gcpreload_acted act_on_command(PyObject *gc, const char *verb)
 {
 	static const char told[] = "by gcpreload set";
 
 	if (strcmp(verb, "mode=off") == 0) {
 		process.mode = GCPRELOAD_MODE_OFF;
-		thaw(gc, GCPRELOAD_STATE_OFF, told);
+		act_thaw(gc, GCPRELOAD_STATE_OFF, told);
 	} else if (strcmp(verb, "mode=observe") == 0) {
 		process.mode = GCPRELOAD_MODE_OBSERVE;
-		thaw(gc, GCPRELOAD_STATE_OBSERVING, told);
+		act_thaw(gc, GCPRELOAD_STATE_OBSERVING, told);
 	} else if (strcmp(verb, "thaw") == 0) {
-		thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
+		act_thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
 	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "mode=idle") == 0 ||
 		   strcmp(verb, "ready") == 0) {
 		if (process_stands_back())
@@ -171,7 +171,7 @@ enum gcpreload_acted gcpreload_engine_command(const char *verb, uint64_t serial)
 
 	if (!entrance_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
-	acted = command(gc, verb);
+	acted = act_on_command(gc, verb);
 	if (acted != GCPRELOAD_ACTED_NOT)
 		process.status.control_serial = serial;
 	process_update();

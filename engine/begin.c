@@ -15,7 +15,7 @@
 
 static bool attached_late;
 
-static void begin_process(void)
+static void begin_new_process(void)
 {
 	static bool begun; /* in an ancestor */
 	struct growth inherited;
@@ -65,7 +65,7 @@ static void begin_with_own_thresholds(void)
 void begin_if_new(void)
 {
 	if (__builtin_expect(!load_relaxed(&gcpreload_self->inject), 0))
-		begin_process();
+		begin_new_process();
 	if (__builtin_expect(process.thresholds_due, 0))
 		begin_with_own_thresholds();
 }

@@ -78,9 +78,9 @@ static bool chances_due(PyObject *gc)
 	told->due = what == PACER_NOTHING ? 0 : (uint32_t)chances.generation + 1;
 	told->refused_budget += what == PACER_BUDGET;
 	told->refused_throttled += what == PACER_PAUSED;
-	if (what != PACER_COLLECT && told->due != before)
+	if (what != PACER_DUE && told->due != before)
 		process_update();
-	return what == PACER_COLLECT;
+	return what == PACER_DUE;
 }
 
 /* A server's thread hands requests to others and waits for new ones: when those are done, nobody

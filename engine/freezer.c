@@ -23,13 +23,13 @@ static void application_calls(bool *what)
 		on_application();
 }
 
-static PyObject *freeze(PyObject *self, PyObject *unused)
+static PyObject *application_freeze(PyObject *self, PyObject *unused)
 {
 	application_calls(&application_froze);
 	return real_freeze(self, unused);
 }
 
-static PyObject *unfreeze(PyObject *self, PyObject *unused)
+static PyObject *application_unfreeze(PyObject *self, PyObject *unused)
 {
 	application_calls(&application_unfroze);
 	return real_unfreeze(self, unused);
@@ -37,8 +37,8 @@ static PyObject *unfreeze(PyObject *self, PyObject *unused)
 
 bool freezer_intercept(PyObject *gc)
 {
-	return module_replace(gc, "gc", "freeze", freeze, &real_freeze) &&
-	       module_replace(gc, "gc", "unfreeze", unfreeze, &real_unfreeze);
+	return module_replace(gc, "gc", "freeze", application_freeze, &real_freeze) &&
+	       module_replace(gc, "gc", "unfreeze", application_unfreeze, &real_unfreeze);
 }
 
 void freezer_forget(void)
@@ -46,7 +46,7 @@ void freezer_forget(void)
 	opens = opened = application_froze = application_unfroze = false;
 }
 
-static bool call(PyObject *gc, const char *method)
+static bool freezer_call(PyObject *gc, const char *method)
 {
 	bool ok, before = by_us;
 
@@ -59,12 +59,12 @@ static bool call(PyObject *gc, const char *method)
 bool freezer_freeze(PyObject *gc)
 {
 	application_froze = application_unfroze = false;
-	return call(gc, "freeze");
+	return freezer_call(gc, "freeze");
 }
 
 bool freezer_unfreeze(PyObject *gc)
 {
-	return call(gc, "unfreeze");
+	return freezer_call(gc, "unfreeze");
 }
 
 bool freezer_application_froze(void)
@@ -129,7 +129,7 @@ bool freezer_at_stop(void)
 		return false;
 	opened = false;
 	gc = module_gc();
-	if (!gc || !opens || !call(gc, "freeze")) {
+	if (!gc || !opens || !freezer_call(gc, "freeze")) {
 		py_drop(gc);
 		return false;
 	}

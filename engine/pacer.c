@@ -69,7 +69,7 @@
 
 #define FAR 1e18 /* ns */
 
-static int32_t within(double value, int32_t least, int32_t most)
+static int32_t clamp_to_range(double value, int32_t least, int32_t most)
 {
 	return value < least ? least : value > most ? most : (int32_t)value;
 }
@@ -83,7 +83,7 @@ static int32_t within(double value, int32_t least, int32_t most)
 
 #define MEASURED_LEAST 500 /* fewer say more of the fixed cost */
 
-static void measure(double *cost, uint64_t duration, uint64_t objects, double higher)
+static void measure_cost(double *cost, uint64_t duration, uint64_t objects, double higher)
 {
 	double now = objects ? (double)duration / (double)objects : 0;
 	double part = now > *cost ? higher : MEAN;
@@ -93,7 +93,7 @@ static void measure(double *cost, uint64_t duration, uint64_t objects, double hi
 }
 
 /* count0 is known at this moment; how fast it grows says when a collection will be due. */
-static void seen(struct pacer *pacer, uint64_t now, int64_t count0)
+static void count_seen(struct pacer *pacer, uint64_t now, int64_t count0)
 {
 	double rate;
 
@@ -120,7 +120,8 @@ static void own_full_collections(struct pacer *pacer)
 		pacer->threshold2 = pacer->limits.own[2];
 	else if (!pacer->leased || pacer->threshold2 < pacer->count2 + PACER_LEASE / 2 ||
 		 pacer->threshold2 > pacer->count2 + PACER_LEASE)
-		pacer->threshold2 = within((double)pacer->count2 + PACER_LEASE, 1, INT32_MAX / 2);
+		pacer->threshold2 =
+		    clamp_to_range((double)pacer->count2 + PACER_LEASE, 1, INT32_MAX / 2);
 	pacer->leased = ours;
 }
 
@@ -144,7 +145,7 @@ static double late_cost(const struct pacer *pacer)
 /* threshold0: so that an automatic collection, which runs in a request, takes no longer than young
  * ones may. Where chances come it is a safety net: no longer than one at a chance, either, and
  * never so low that it would come before the chances do. */
-static int32_t net(const struct pacer *pacer)
+static int32_t net_threshold(const struct pacer *pacer)
 {
 	const struct pacer_limits *limits = &pacer->limits;
 	bool chances = limits->idle && !pacer->fallen_back;
@@ -167,16 +168,16 @@ static int32_t net(const struct pacer *pacer)
 		if (objects > 2. * pacer->young_due)
 			objects = 2. * pacer->young_due;
 	}
-	return within(objects, least < most ? least : most, most);
+	return clamp_to_range(objects, least < most ? least : most, most);
 }
 
 /* A young collection was measured. */
 static void stretch_net(struct pacer *pacer)
 {
 	if (pacer->guard != GCPRELOAD_GUARD_LIMIT && !pacer->unguarded)
-		pacer->threshold0 = net(pacer);
+		pacer->threshold0 = net_threshold(pacer);
 	if (pacer->limits.idle && pacer->young_due > pacer->threshold0 / 2)
-		pacer->young_due = within(pacer->threshold0 / 2., 700, pacer->young_due);
+		pacer->young_due = clamp_to_range(pacer->threshold0 / 2., 700, pacer->young_due);
 }
 
 static bool old_is_due(const struct pacer *pacer, uint64_t now)
@@ -199,7 +200,7 @@ static int64_t young_due(const struct pacer *pacer)
 }
 
 /* When, from what is known now: the young by how fast they grew, the old after their wait. */
-static void expect(struct pacer *pacer)
+static void expect_next(struct pacer *pacer)
 {
 	bool old = old_is_due(pacer, UINT64_MAX);
 	double left = (double)(young_due(pacer) - pacer->seen);
@@ -227,10 +228,10 @@ void pacer_begin(struct pacer *pacer, const struct pacer_limits *limits, uint64_
 	pacer->full_wait_ns = FULL_LEAST_NS;
 	store_relaxed(&pacer->chance_ns, now);
 	pacer->seen_ns = now;
-	measure(&pacer->old_cost, ready_ns, frozen, MEAN);
-	pacer->threshold0 = net(pacer);
+	measure_cost(&pacer->old_cost, ready_ns, frozen, MEAN);
+	pacer->threshold0 = net_threshold(pacer);
 	own_full_collections(pacer);
-	expect(pacer);
+	expect_next(pacer);
 }
 
 bool pacer_expects(struct pacer *pacer, uint64_t now)
@@ -242,7 +243,7 @@ bool pacer_expects(struct pacer *pacer, uint64_t now)
 }
 
 /* Predicted; a full one looks at the young, too. */
-static double cost(const struct pacer *pacer, int generation, int64_t count0)
+static double predicted_cost(const struct pacer *pacer, int generation, int64_t count0)
 {
 	double young = young_cost(pacer) * (double)count0;
 
@@ -257,8 +258,8 @@ enum pacer_due pacer_due(struct pacer *pacer, uint64_t now,
 	pacer->unreached = 0;
 	pacer->count2 = counts[2];
 	own_full_collections(pacer);
-	seen(pacer, now, counts[0]);
-	expect(pacer);
+	count_seen(pacer, now, counts[0]);
+	expect_next(pacer);
 	if (pacer->guard_full || old_is_due(pacer, now))
 		*generation = 2;
 	else if (counts[0] >= young_due(pacer))
@@ -266,16 +267,16 @@ enum pacer_due pacer_due(struct pacer *pacer, uint64_t now,
 	else
 		return PACER_NOTHING;
 	if (pacer->guard_full)
-		return PACER_COLLECT;
+		return PACER_DUE;
 	if (now < pacer->paused_until_ns)
 		return PACER_PAUSED;
-	if (cost(pacer, *generation, counts[0]) <= (double)pacer->limits.budget_ns)
-		return PACER_COLLECT;
+	if (predicted_cost(pacer, *generation, counts[0]) <= (double)pacer->limits.budget_ns)
+		return PACER_DUE;
 	/* Too much for a full one; the young alone may do. */
 	if (*generation == 2 && counts[0] >= young_due(pacer) &&
-	    cost(pacer, 1, counts[0]) <= (double)pacer->limits.budget_ns) {
+	    predicted_cost(pacer, 1, counts[0]) <= (double)pacer->limits.budget_ns) {
 		*generation = 1;
-		return PACER_COLLECT;
+		return PACER_DUE;
 	}
 	return PACER_BUDGET;
 }
@@ -292,10 +293,10 @@ void pacer_recounted(struct pacer *pacer, uint64_t now, uint64_t old)
 		pacer->old = old;
 	if (pacer->old_at_full > pacer->old)
 		pacer->old_at_full = pacer->old;
-	expect(pacer);
+	expect_next(pacer);
 }
 
-static void survived(struct pacer *pacer, int generation, int64_t count0, uint64_t collected)
+static void count_survivors(struct pacer *pacer, int generation, int64_t count0, uint64_t collected)
 {
 	uint64_t came = generation < 2 && count0 > 0 ? (uint64_t)count0 : 0;
 
@@ -312,7 +313,7 @@ static void climb_back(struct pacer *pacer)
 	store_relaxed(&pacer->fallen_back, false);
 	pacer->unguarded = false;
 	if (pacer->guard != GCPRELOAD_GUARD_LIMIT)
-		pacer->threshold0 = net(pacer);
+		pacer->threshold0 = net_threshold(pacer);
 	own_full_collections(pacer);
 }
 
@@ -321,7 +322,7 @@ static void full_collected(struct pacer *pacer, uint64_t now, uint64_t collected
 	uint64_t wait = pacer->full_wait_ns * 2;
 	uint64_t looked_at = pacer->old + collected;
 
-	measure(&pacer->old_cost, duration, looked_at, MEAN);
+	measure_cost(&pacer->old_cost, duration, looked_at, MEAN);
 	pacer->full_ns = now;
 	if ((double)collected >= POOR_YIELD * (double)looked_at)
 		wait = FULL_LEAST_NS;
@@ -335,35 +336,35 @@ void pacer_collected(struct pacer *pacer, uint64_t now, int generation, int64_t 
 {
 	double yield = count0 > 0 ? (double)collected / (double)count0 : 0;
 
-	survived(pacer, generation, count0, collected);
-	seen(pacer, now, 0);
+	count_survivors(pacer, generation, count0, collected);
+	count_seen(pacer, now, 0);
 	pacer->count2 = generation == 2 ? 0 : pacer->count2 + generation;
 	if (pacer->fallen_back || pacer->unguarded)
 		climb_back(pacer);
 	own_full_collections(pacer);
 	if (generation == 2) {
 		full_collected(pacer, now, collected, duration);
-		expect(pacer);
+		expect_next(pacer);
 		return;
 	}
-	measure(&pacer->young_cost, duration, count0 > 0 ? (uint64_t)count0 : 0, MEAN);
+	measure_cost(&pacer->young_cost, duration, count0 > 0 ? (uint64_t)count0 : 0, MEAN);
 	if (yield < POOR_YIELD)
-		pacer->young_due = within(pacer->young_due * 2., DUE_LEAST, DUE_MOST);
+		pacer->young_due = clamp_to_range(pacer->young_due * 2., DUE_LEAST, DUE_MOST);
 	else if (yield > RICH_YIELD)
-		pacer->young_due = within(pacer->young_due / 2., DUE_LEAST, DUE_MOST);
+		pacer->young_due = clamp_to_range(pacer->young_due / 2., DUE_LEAST, DUE_MOST);
 	/* One that takes long comes earlier, so that it stays within the budget. */
 	if (pacer->young_cost * pacer->young_due > (double)pacer->limits.budget_ns / 2)
-		pacer->young_due = within((double)pacer->limits.budget_ns / 2 / pacer->young_cost,
-					  700, pacer->young_due);
+		pacer->young_due = clamp_to_range(
+		    (double)pacer->limits.budget_ns / 2 / pacer->young_cost, 700, pacer->young_due);
 	stretch_net(pacer);
-	expect(pacer);
+	expect_next(pacer);
 }
 
 /* As mode freeze, begun with what is known of the cost. */
 static void fall_back(struct pacer *pacer)
 {
 	store_relaxed(&pacer->fallen_back, true);
-	pacer->threshold0 = net(pacer);
+	pacer->threshold0 = net_threshold(pacer);
 	own_full_collections(pacer);
 }
 
@@ -387,7 +388,7 @@ bool pacer_unreached(struct pacer *pacer, uint64_t now)
 	if (!pacer_out_of_reach(pacer, now) || pacer->guard == GCPRELOAD_GUARD_LIMIT)
 		return false;
 	fall_back(pacer);
-	expect(pacer);
+	expect_next(pacer);
 	return true;
 }
 
@@ -396,9 +397,9 @@ bool pacer_automatic(struct pacer *pacer, uint64_t now, int generation, uint64_t
 {
 	int32_t before = pacer->threshold0, before2 = pacer->threshold2;
 
-	survived(pacer, generation, pacer->threshold0, collected);
-	seen(pacer, now, pacer->threshold0);
-	seen(pacer, now, 0);
+	count_survivors(pacer, generation, pacer->threshold0, collected);
+	count_seen(pacer, now, pacer->threshold0);
+	count_seen(pacer, now, 0);
 	pacer->count2 = generation == 2 ? 0 : pacer->count2 + generation;
 	if (pacer->guard_full && !pacer->unguarded &&
 	    gcpreload_elapsed(pacer->guard_ns, now) >= UNGUARDED_NS)
@@ -406,17 +407,17 @@ bool pacer_automatic(struct pacer *pacer, uint64_t now, int generation, uint64_t
 	own_full_collections(pacer);
 	if (generation == 2) {
 		pacer->full_ns = now;
-		expect(pacer);
+		expect_next(pacer);
 		return pacer->threshold2 != before2;
 	}
 	if (++pacer->unreached >= UNREACHED_AT_MOST && pacer->limits.idle && !pacer->fallen_back &&
 	    !pacer->unguarded &&
 	    gcpreload_elapsed(load_relaxed(&pacer->chance_ns), now) >= UNREACHED_NS)
 		fall_back(pacer);
-	measure(&pacer->late_cost, duration, (uint64_t)before, WORST);
+	measure_cost(&pacer->late_cost, duration, (uint64_t)before, WORST);
 	pacer->late_batch = before;
 	stretch_net(pacer);
-	expect(pacer);
+	expect_next(pacer);
 	return pacer->threshold0 != before || pacer->threshold2 != before2;
 }
 
@@ -452,7 +453,7 @@ void pacer_grown(struct pacer *pacer, uint64_t now)
 	pacer->guard_full = true;
 	if (pacer->guard == GCPRELOAD_GUARD_NONE)
 		pacer->guard = GCPRELOAD_GUARD_GROWTH;
-	expect(pacer);
+	expect_next(pacer);
 }
 
 bool pacer_machine(struct pacer *pacer, uint64_t now, const struct machine *machine)
@@ -463,7 +464,7 @@ bool pacer_machine(struct pacer *pacer, uint64_t now, const struct machine *mach
 	look_at_quota(pacer, now, machine->throttled_ns);
 	if (!pacer->resident)
 		pacer->resident = machine->resident;
-	expect(pacer);
+	expect_next(pacer);
 	if (!pacer->limits.idle)
 		return false;
 	if (near_the_limit(pacer, machine)) {
@@ -475,7 +476,7 @@ bool pacer_machine(struct pacer *pacer, uint64_t now, const struct machine *mach
 		own_full_collections(pacer);
 	} else if (pacer->guard == GCPRELOAD_GUARD_LIMIT) {
 		pacer->guard = GCPRELOAD_GUARD_NONE;
-		pacer->threshold0 = net(pacer);
+		pacer->threshold0 = net_threshold(pacer);
 		own_full_collections(pacer);
 	} else if ((double)machine->resident >
 		       GROWTH_FACTOR * (double)pacer->resident + (double)GROWTH_BYTES &&
@@ -484,7 +485,7 @@ bool pacer_machine(struct pacer *pacer, uint64_t now, const struct machine *mach
 		   gcpreload_elapsed(pacer->full_ns, now) >= pacer->guard_took_ns * GUARD_SHARE) {
 		pacer_grown(pacer, now);
 	}
-	expect(pacer);
+	expect_next(pacer);
 	return pacer->guard_full || pacer->threshold0 != before;
 }
 
@@ -509,7 +510,7 @@ void pacer_all_frozen(struct pacer *pacer, uint64_t now)
 	pacer->count2 = 0;
 	pacer->full_ns = now;
 	own_full_collections(pacer);
-	expect(pacer);
+	expect_next(pacer);
 }
 
 /* Long enough for the largest application; a program that is not a server gets its collector

@@ -70,7 +70,7 @@ struct pacer {
 
 enum pacer_due {
 	PACER_NOTHING,
-	PACER_COLLECT, /* *generation says which */
+	PACER_DUE, /* *generation says which */
 	PACER_BUDGET,  /* due, but it would take too long */
 	PACER_PAUSED,  /* due, but the CPU quota was used up lately */
 };

@@ -11,7 +11,7 @@
 #define MILLION 1000000u
 
 /* FNV-1a, and a last mixing (of MurmurHash3), because names of pods differ in their ends. */
-static uint32_t place_of(const void *bytes, size_t n)
+static uint32_t sample_place(const void *bytes, size_t n)
 {
 	const unsigned char *byte = bytes;
 	uint64_t hash = 14695981039346656037ull;
@@ -40,11 +40,11 @@ enum gcpreload_sample sample_decide(const struct gcpreload_settings *settings)
 	if (settings->sample_by_process) {
 		process.pid = syscall(SYS_getpid);
 		process.now = gcpreload_now_ns();
-		place = place_of(&process, sizeof process);
+		place = sample_place(&process, sizeof process);
 	} else {
 		if (uname(&name) < 0)
 			return GCPRELOAD_SAMPLE_UNTUNED;
-		place = place_of(name.nodename, strlen(name.nodename));
+		place = sample_place(name.nodename, strlen(name.nodename));
 	}
 	return place < settings->sample ? GCPRELOAD_SAMPLE_TUNED : GCPRELOAD_SAMPLE_UNTUNED;
 }

@@ -63,7 +63,7 @@ static PyObject *application_disables(PyObject *self, PyObject *unused)
 	return real_disable(self, unused);
 }
 
-static bool intercept(void)
+static bool intercept_application(void)
 {
 	PyObject *gc = module_gc();
 	bool ok = gc && freezer_intercept(gc) &&
@@ -82,7 +82,7 @@ void startup_begin(void)
 	if (settings->startup_gc || process.mode < GCPRELOAD_MODE_FREEZE ||
 	    tuner_recipe_for(&python_version) != TUNER_FREEZE || tuner_frozen() > SHARED_AT_MOST)
 		return;
-	if (!intercept())
+	if (!intercept_application())
 		return;
 	machine_look(&machine);
 	looked_ns = gcpreload_now_ns();

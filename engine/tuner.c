@@ -77,7 +77,7 @@ static bool frozen_by_others(PyObject *gc)
 
 static const char froze_itself[] = "the application froze objects itself";
 
-static const char *look(PyObject *gc, bool *passing)
+static const char *look_at_application(PyObject *gc, bool *passing)
 {
 	const int32_t *expected = thresholds_are_ours ? set_by_us : interpreters_own;
 	int32_t now[GCPRELOAD_GENERATIONS];
@@ -108,7 +108,7 @@ static void nothing_is_frozen(void)
 		process.status.frozen_objects = 0;
 }
 
-static enum tuner_may judge(const char *why, bool passing)
+static enum tuner_may judge_application(const char *why, bool passing)
 {
 	uint64_t now;
 
@@ -129,8 +129,8 @@ enum tuner_may tuner_may_still(PyObject *gc, const char **why)
 
 	if (frozen_by_us && freezer_application_unfroze())
 		nothing_is_frozen();
-	*why = look(gc, &passing);
-	return judge(*why, passing);
+	*why = look_at_application(gc, &passing);
+	return judge_application(*why, passing);
 }
 
 enum tuner_may tuner_may(PyObject *gc, const char **why)
@@ -241,7 +241,7 @@ static struct PyMethodDef unfreeze_def = { "gcpreload_unfreeze", unfreeze_at_exi
  * a frozen cycle would never be flushed. What a child inherited frozen stays so: unfrozen, those
  * pages would become its own, in all workers at each stop (measured, 454 -> 1 209 MB). Registered
  * only now, so that a process that never becomes ready has nothing of ours on atexit. */
-static bool prepare(void)
+static bool prepare_exit(void)
 {
 	if (!at_exit_registered)
 		at_exit_registered = collector_at_exit(&unfreeze_def);
@@ -257,7 +257,7 @@ static uint64_t full_collections(void)
 	return totals[GCPRELOAD_GENERATIONS - 1].collections;
 }
 
-static bool freeze(PyObject *gc)
+static bool freeze_heap(PyObject *gc)
 {
 	if (!freezer_freeze(gc))
 		return false;
@@ -310,7 +310,7 @@ bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2
 }
 
 /* Objects that a collection would look at. */
-static int64_t unfrozen(PyObject *gc)
+static int64_t count_unfrozen(PyObject *gc)
 {
 	PyObject *objects = py_call(gc, "get_objects", NULL);
 	int64_t n = objects ? py.PyList_Size(objects) : -1;
@@ -323,11 +323,11 @@ static int64_t unfrozen(PyObject *gc)
  * freeze need not be unfrozen at its exit. */
 static bool freeze_what_is_new(PyObject *gc)
 {
-	if (frozen_by_us && !process.froze && unfrozen(gc) < frozen_at_most / 4) {
+	if (frozen_by_us && !process.froze && count_unfrozen(gc) < frozen_at_most / 4) {
 		process.status.frozen_objects = collector_ask(gc, "get_freeze_count");
 		return true;
 	}
-	return freeze(gc);
+	return freeze_heap(gc);
 }
 
 const char *tuner_limits(void)
@@ -367,8 +367,9 @@ static bool collect_and_freeze(PyObject *gc, struct tuner_done *done)
 {
 	uint64_t began = gcpreload_now_ns();
 
-	done->garbage =
-	    prepare() ? collector_collect(gc, generations_of_its_own(), GCPRELOAD_CAUSE_READY) : -1;
+	done->garbage = prepare_exit()
+			    ? collector_collect(gc, generations_of_its_own(), GCPRELOAD_CAUSE_READY)
+			    : -1;
 	done->took_ns = gcpreload_elapsed(began, gcpreload_now_ns());
 	done->collected = true;
 	return done->garbage >= 0 && freeze_what_is_new(gc);
@@ -407,7 +408,7 @@ bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause)
 		return false;
 	freezer_unfreeze(gc);
 	collector_collect(gc, 2, cause);
-	return freeze(gc);
+	return freeze_heap(gc);
 }
 
 void tuner_freeze_before_fork(PyObject *gc)
@@ -420,7 +421,8 @@ void tuner_freeze_before_fork(PyObject *gc)
 	if (frozen > 0 && full_collections() == fulls_at_freeze &&
 	    collector_allocated(gc) < frozen / 4)
 		return;
-	if (!prepare() || collector_collect(gc, 2, GCPRELOAD_CAUSE_PREFORK) < 0 || !freeze(gc)) {
+	if (!prepare_exit() || collector_collect(gc, 2, GCPRELOAD_CAUSE_PREFORK) < 0 ||
+	    !freeze_heap(gc)) {
 		tuner_stand_back(gc, "gc.collect or gc.freeze failed");
 		return;
 	}

@@ -31,7 +31,7 @@ static PyObject *(*real_init)(void);
 static PyCFunction real_fork, real_forkpty;
 static void *python_handle;
 
-static bool attach(bool late)
+static bool attach_observer(bool late)
 {
 	static bool noted;
 	struct gil_guard guard;
@@ -79,7 +79,7 @@ bool inject_in_os_fork(void)
 	return in_os_fork;
 }
 
-static PyObject *forked(PyCFunction real, PyObject *self)
+static PyObject *call_fork(PyCFunction real, PyObject *self)
 {
 	struct gil_guard guard;
 	PyObject *result;
@@ -98,13 +98,13 @@ static PyObject *os_fork(PyObject *self, PyObject *unused)
 {
 	(void)unused;
 	inject_told->before_fork();
-	return forked(real_fork, self);
+	return call_fork(real_fork, self);
 }
 
 static PyObject *os_forkpty(PyObject *self, PyObject *unused)
 {
 	(void)unused;
-	return forked(real_forkpty, self);
+	return call_fork(real_forkpty, self);
 }
 
 /* Inside fork() the interpreter already holds locks that finalizers need, and subprocess calls
@@ -125,7 +125,7 @@ static PyObject *wrapped_init(void)
 	if (pyapi_fill(python_handle) < 0)
 		gcpreload_log(GCPRELOAD_LOG_INFO,
 			      "standing aside: a function of the C API is missing");
-	else if (attach(false))
+	else if (attach_observer(false))
 		wrap_fork(module);
 	return module;
 }
@@ -139,7 +139,7 @@ static bool still_loaded(PyObject *(*init)(void))
 	return init && dladdr((void *)init, &info) && info.dli_saddr == (void *)init;
 }
 
-static int install(struct PyInittab **table, void *handle)
+static int install_table(struct PyInittab **table, void *handle)
 {
 	struct PyInittab *posix = NULL;
 	size_t n;
@@ -164,7 +164,7 @@ static int install(struct PyInittab **table, void *handle)
 	return 0;
 }
 
-static bool supported(const char *(*get_version)(void))
+static bool is_supported(const char *(*get_version)(void))
 {
 	if (get_version && pyversion_parse(&python_version, get_version()) &&
 	    pyversion_supported(&python_version))
@@ -176,9 +176,9 @@ static bool supported(const char *(*get_version)(void))
 static enum gcpreload_python install_for(const char *(*get_version)(void), struct PyInittab **table,
 					 void *handle)
 {
-	if (!supported(get_version))
+	if (!is_supported(get_version))
 		return GCPRELOAD_PYTHON_UNSUPPORTED;
-	if (install(table, handle) == 0)
+	if (install_table(table, handle) == 0)
 		return GCPRELOAD_PYTHON_FOUND;
 	gcpreload_log(GCPRELOAD_LOG_INFO, "standing aside: PyImport_Inittab is not as expected");
 	return GCPRELOAD_PYTHON_UNSUPPORTED;
@@ -208,10 +208,10 @@ bool gcpreload_inject_late(void *handle)
 	struct gil_guard guard;
 	bool ok;
 
-	if (!supported((const char *(*)(void))dlsym(handle, "Py_GetVersion")) ||
+	if (!is_supported((const char *(*)(void))dlsym(handle, "Py_GetVersion")) ||
 	    pyapi_fill(handle) < 0 || !gil_enter(&guard))
 		return false;
-	ok = attach(true);
+	ok = attach_observer(true);
 	gil_leave(&guard);
 	return ok;
 }

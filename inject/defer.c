@@ -6,7 +6,7 @@
 #include "inject/module.h"
 
 /* object.method(argument) with an optional argument; new reference, or NULL and no exception. */
-static PyObject *call(PyObject *object, const char *method, PyObject *argument)
+static PyObject *call_method(PyObject *object, const char *method, PyObject *argument)
 {
 	PyObject *result =
 	    argument ? py_call(object, method, "O", argument) : py_call(object, method, NULL);
@@ -23,7 +23,7 @@ static bool in_gevent_hub(void)
 	if (!hub_module)
 		return false;
 	hub_class = py_attribute(hub_module, "Hub");
-	current = hub_class ? call(hub_module, "getcurrent", NULL) : NULL;
+	current = hub_class ? call_method(hub_module, "getcurrent", NULL) : NULL;
 	if (current)
 		yes = py.PyObject_IsInstance(current, hub_class) == 1;
 	py_drop(current);
@@ -36,7 +36,7 @@ static bool to_greenlet(PyObject *callable)
 	PyObject *gevent = module_loaded("gevent"), *greenlet = NULL;
 
 	if (gevent && in_gevent_hub())
-		greenlet = call(gevent, "spawn_raw", callable);
+		greenlet = call_method(gevent, "spawn_raw", callable);
 	py_drop(greenlet);
 	return greenlet != NULL;
 }
@@ -50,7 +50,7 @@ static PyObject *running_uvloop(void)
 	if (!uvloop || !events)
 		return NULL;
 	loop_class = py_attribute(uvloop, "Loop");
-	loop = loop_class ? call(events, "_get_running_loop", NULL) : NULL;
+	loop = loop_class ? call_method(events, "_get_running_loop", NULL) : NULL;
 	if (loop && py.PyObject_IsInstance(loop, loop_class) != 1) {
 		py.Py_DecRef(loop);
 		loop = NULL;
@@ -64,7 +64,7 @@ static bool to_uvloop(PyObject *callable)
 	PyObject *loop = running_uvloop(), *handle = NULL;
 
 	if (loop)
-		handle = call(loop, "call_soon_threadsafe", callable);
+		handle = call_method(loop, "call_soon_threadsafe", callable);
 	py_drop(loop);
 	py_drop(handle);
 	return handle != NULL;

@@ -145,7 +145,7 @@ bool module_replace(PyObject *module, const char *module_name, const char *metho
 }
 
 /* importlib sets __spec__._initializing while it executes a module (3.7 to 3.15). */
-static bool imported(const char *name)
+static bool module_imported(const char *name)
 {
 	PyObject *module = module_loaded(name), *spec, *initializing;
 	bool yes;
@@ -166,7 +166,7 @@ bool gcpreload_inject_imported(const char *name)
 	bool yes = false;
 
 	if (gil_enter(&guard)) {
-		yes = imported(name);
+		yes = module_imported(name);
 		gil_leave(&guard);
 	}
 	return yes;

@@ -72,7 +72,7 @@ static bool is_int(PyObject *value)
 	return type == int_type;
 }
 
-static inline uint64_t natural(PyObject *value)
+static inline uint64_t natural_number(PyObject *value)
 {
 	long n;
 
@@ -88,9 +88,9 @@ static inline uint64_t natural(PyObject *value)
 	return n > 0 ? (uint64_t)n : 0;
 }
 
-static uint64_t number(PyObject *info, PyObject *key)
+static uint64_t number_of_key(PyObject *info, PyObject *key)
 {
-	return natural(py.PyDict_GetItemWithError(info, key));
+	return natural_number(py.PyDict_GetItemWithError(info, key));
 }
 
 /* The next item, if its key is as long as the one that is expected there; 0: any. */
@@ -101,7 +101,7 @@ static inline bool next_number(PyObject *info, Py_ssize_t *at, Py_ssize_t length
 	if (!py.PyDict_Next(info, at, &key, &value) ||
 	    (length && py.PyUnicode_GetLength(key) != length))
 		return false;
-	*n = natural(value);
+	*n = natural_number(value);
 	return true;
 }
 
@@ -116,15 +116,15 @@ static void read_info(PyObject *info, struct gcpreload_event *event)
 	    !next_number(info, &at, 0, &event->collected) ||
 	    !next_number(info, &at, sizeof "uncollectable" - 1, &event->uncollectable)) {
 		py.PyErr_Clear();
-		generation = number(info, key_generation);
-		event->collected = number(info, key_collected);
-		event->uncollectable = number(info, key_uncollectable);
+		generation = number_of_key(info, key_generation);
+		event->collected = number_of_key(info, key_collected);
+		event->uncollectable = number_of_key(info, key_uncollectable);
 	}
 	event->generation =
 	    generation < GCPRELOAD_GENERATIONS ? (uint8_t)generation : GCPRELOAD_GENERATIONS;
 }
 
-static void stop(struct observer *observer, PyObject *info)
+static void collection_stopped(struct observer *observer, PyObject *info)
 {
 	static uint64_t ticked_ns;
 	uint64_t now = gcpreload_now_ns();
@@ -189,7 +189,7 @@ static PyObject *on_gc(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 			if (observer->main && askers)
 				before_lists_are_merged(observer, args[1]);
 		} else {
-			stop(observer, args[1]);
+			collection_stopped(observer, args[1]);
 		}
 	}
 	py.Py_IncRef(py._Py_NoneStruct);
@@ -257,7 +257,7 @@ void observer_forget(void)
 }
 
 /* Interpreters with a GIL each may attach at the same instant. */
-static struct observer *claim(void)
+static struct observer *claim_slot(void)
 {
 	PyObject *none;
 	int i;
@@ -271,7 +271,7 @@ static struct observer *claim(void)
 }
 
 /* Whoever claims it next must find it empty. */
-static void unclaim(struct observer *observer)
+static void unclaim_slot(struct observer *observer)
 {
 	observer->capsule = NULL;
 	observer->main = false;
@@ -289,12 +289,12 @@ static struct observer *observer_of(PyObject *callable)
 }
 
 /* The list was cleared, or its interpreter ended. */
-static void release(PyObject *capsule)
+static void release_observer(PyObject *capsule)
 {
 	struct observer *observer = py.PyCapsule_GetPointer(capsule, CAPSULE);
 
 	if (observer)
-		unclaim(observer);
+		unclaim_slot(observer);
 }
 
 static bool on_list(PyObject *callbacks)
@@ -342,17 +342,17 @@ static bool intern_keys(void)
 	return zero && key_generation && key_collections && key_collected && key_uncollectable;
 }
 
-static int append(PyObject *callbacks)
+static int append_observer(PyObject *callbacks)
 {
-	struct observer *observer = claim();
+	struct observer *observer = claim_slot();
 	PyObject *capsule, *callable;
 	int ret = -ENOMEM;
 
 	if (!observer)
 		return -ENOSPC;
-	capsule = py.PyCapsule_New(observer, CAPSULE, release);
+	capsule = py.PyCapsule_New(observer, CAPSULE, release_observer);
 	if (!capsule) {
-		unclaim(observer);
+		unclaim_slot(observer);
 		return ret;
 	}
 	callable = py.PyCFunction_NewEx(&on_gc_def, capsule, NULL);
@@ -365,7 +365,7 @@ static int append(PyObject *callbacks)
 	observer->main = py_in_main_interpreter();
 	if (py.PyList_Append(callbacks, callable) == 0)
 		ret = 0;
-	py.Py_DecRef(callable); /* a failed append ends it, and release() with it */
+	py.Py_DecRef(callable); /* a failed append ends it, and release_observer() with it */
 	return ret;
 }
 
@@ -378,9 +378,9 @@ static bool read_stats(PyObject *gc, struct gcpreload_totals stats[GCPRELOAD_GEN
 	memset(stats, 0, GCPRELOAD_GENERATIONS * sizeof *stats);
 	for (i = 0; i < n && i < GCPRELOAD_GENERATIONS; i++) {
 		entry = py.PyList_GetItem(list, i);
-		stats[i].collections = number(entry, key_collections);
-		stats[i].collected = number(entry, key_collected);
-		stats[i].uncollectable = number(entry, key_uncollectable);
+		stats[i].collections = number_of_key(entry, key_collections);
+		stats[i].collected = number_of_key(entry, key_collected);
+		stats[i].uncollectable = number_of_key(entry, key_uncollectable);
 	}
 	py_drop(list);
 	return n > 0;
@@ -388,8 +388,8 @@ static bool read_stats(PyObject *gc, struct gcpreload_totals stats[GCPRELOAD_GEN
 
 /* The interpreter has collected before we came (four times by then on 3.11). known: what of its
  * statistics we had counted when the observer was put on the list. */
-static void inherit(PyObject *gc, const struct gcpreload_totals known[GCPRELOAD_GENERATIONS],
-		    const struct gcpreload_totals at_append[GCPRELOAD_GENERATIONS])
+static void inherit_counts(PyObject *gc, const struct gcpreload_totals known[GCPRELOAD_GENERATIONS],
+			   const struct gcpreload_totals at_append[GCPRELOAD_GENERATIONS])
 {
 	struct gcpreload_totals stats[GCPRELOAD_GENERATIONS], before[GCPRELOAD_GENERATIONS],
 	    after[GCPRELOAD_GENERATIONS];
@@ -434,9 +434,9 @@ int observer_attach(PyObject *gc)
 		alone = !any_attached() && !new_runtime;
 		new_runtime = false;
 		gcpreload_ring_totals(totals);
-		ret = append(callbacks);
+		ret = append_observer(callbacks);
 		if (ret == 0)
-			inherit(gc, alone ? totals : none, totals);
+			inherit_counts(gc, alone ? totals : none, totals);
 		attached_before = true;
 	}
 	mark_explicit(gc);

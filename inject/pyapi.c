@@ -46,7 +46,7 @@ bool pyversion_supported(const struct pyversion *version)
 	return version->major == 3 && version->minor >= 7 && version->minor <= 15;
 }
 
-static void *either(void *handle, const char *new_name, const char *old_name)
+static void *symbol_of_either(void *handle, const char *new_name, const char *old_name)
 {
 	void *symbol = dlsym(handle, new_name);
 
@@ -55,7 +55,7 @@ static void *either(void *handle, const char *new_name, const char *old_name)
 
 /* Threads of a host that loads Python late ask at their waits whether Py_IsInitialized is there,
  * and if so call the others. */
-static void publish(struct pyapi *found)
+static void publish_api(struct pyapi *found)
 {
 	int (*is_initialized)(void) = found->Py_IsInitialized;
 
@@ -78,14 +78,14 @@ int pyapi_fill(void *handle)
 		whole = whole && slot[i];
 	}
 	found.PyThreadState_GetUnchecked =
-	    either(handle, "PyThreadState_GetUnchecked", "_PyThreadState_UncheckedGet");
-	found.Py_IsFinalizing = either(handle, "Py_IsFinalizing", "_Py_IsFinalizing");
+	    symbol_of_either(handle, "PyThreadState_GetUnchecked", "_PyThreadState_UncheckedGet");
+	found.Py_IsFinalizing = symbol_of_either(handle, "Py_IsFinalizing", "_Py_IsFinalizing");
 	found.PyThreadState_GetInterpreter =
 	    (PyObject * (*)(PyObject *)) dlsym(handle, "PyThreadState_GetInterpreter");
 	dlerror(); /* what an old name left pending is ours, not the program's */
 	if (!whole || !found.PyThreadState_GetUnchecked || !found.Py_IsFinalizing)
 		return -ENOSYS;
-	publish(&found);
+	publish_api(&found);
 	filled = true;
 	return 0;
 }

@@ -38,7 +38,7 @@ static void text_of(PyObject *object, const char *attribute, char *into, size_t 
 }
 
 /* "file:line in function", or nothing where no Python runs. */
-static void where(char *into, size_t size)
+static void place_of_frame(char *into, size_t size)
 {
 	PyObject *frame = py.PyEval_GetFrame(), *code, *line;
 	char file[256], function[128];
@@ -64,7 +64,7 @@ void slow_say(const struct gcpreload_event *event, int64_t count)
 {
 	char place[512], objects[64] = "";
 
-	where(place, sizeof place);
+	place_of_frame(place, sizeof place);
 	if (count >= 0)
 		snprintf(objects, sizeof objects, ", %lld new objects before", (long long)count);
 	gcpreload_log(GCPRELOAD_LOG_WARNING,

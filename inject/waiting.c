@@ -35,7 +35,7 @@ void gcpreload_inject_wait_begins(bool interpreter)
 /* ------------------------------------------------------------------ which loop waits */
 
 /* "NAME." is a package: any module of it. */
-static bool is_one_of(const char *module, const char *const *names)
+static bool is_module_of(const char *module, const char *const *names)
 {
 	size_t length;
 
@@ -74,12 +74,12 @@ static bool is_of_a_loop(void)
 		py.PyErr_Clear();
 		return false;
 	}
-	if (is_one_of(module_of(frame), loops))
+	if (is_module_of(module_of(frame), loops))
 		return true;
 	if (strcmp(module_of(frame), "selectors") != 0)
 		return false;
 	back = py_attribute(frame, "f_back");
-	yes = back && back != py._Py_NoneStruct && is_one_of(module_of(back), selector_loops);
+	yes = back && back != py._Py_NoneStruct && is_module_of(module_of(back), selector_loops);
 	py_drop(back);
 	return yes;
 }
@@ -193,7 +193,7 @@ static void send_again(uint64_t noted)
 			syscall(SYS_tgkill, syscall(SYS_getpid), syscall(SYS_gettid), number);
 }
 
-static bool interrupts(uint64_t noted, bool restarts)
+static bool signal_interrupts(uint64_t noted, bool restarts)
 {
 	struct sigaction action;
 	int number;
@@ -214,7 +214,7 @@ enum gcpreload_after gcpreload_inject_wait_ends(bool restarts)
 	if (wait.holds_off) {
 		wait.holds_off = false;
 		noted = give_handlers_back();
-		if (wait.after == GCPRELOAD_AFTER_GO_ON && interrupts(noted, restarts))
+		if (wait.after == GCPRELOAD_AFTER_GO_ON && signal_interrupts(noted, restarts))
 			wait.after = GCPRELOAD_AFTER_INTERRUPTED;
 		send_again(noted);
 	}

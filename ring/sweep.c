@@ -203,7 +203,7 @@ static void look_at(struct sweep *s, const char *name)
 	case GCPRELOAD_SWEEP_RING:
 		look_at_ring(s, name);
 		break;
-	case GCPRELOAD_SWEEP_HALF: /* H7: a younger one may be between its making and its lock */
+	case GCPRELOAD_SWEEP_HALF: /* a younger one may be between its making and its lock */
 		if (older_than_a_minute(s, name))
 			remove_file(s, name);
 		break;

@@ -33,7 +33,7 @@ def serve():
 READY = ("one = listen()", "arm(one)", SERVE)
 
 
-# ---- H1 ----
+# ---- waits under a mutex of the host ----
 
 DRIVER = """
 import ctypes, signal, threading
@@ -90,7 +90,7 @@ def test_native_threads_that_poll_at_the_end(
         assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-# ---- H2, H15 ----
+# ---- event loops that must collect themselves ----
 
 
 def test_a_finalizer_that_waits_under_gevent(

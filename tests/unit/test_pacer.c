@@ -47,9 +47,9 @@ static void due_by_counts(void **state)
 	(void)state;
 	assert_int_equal(p.threshold0, 12000); /* nothing was measured yet */
 	assert_int_equal(ask(&p, now, p.young_due - 1, 0, &generation), PACER_NOTHING);
-	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), PACER_DUE);
 	assert_int_equal(generation, 0);
-	assert_int_equal(ask(&p, now, p.young_due, 11, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, p.young_due, 11, &generation), PACER_DUE);
 	assert_int_equal(generation, 1);
 }
 
@@ -90,7 +90,7 @@ static void budget(void **state)
 
 	(void)state;
 	pacer_collected(&p, now, 0, 10000, 1000, MS); /* 100 ns each */
-	assert_int_equal(ask(&p, now, 150000, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, 150000, 0, &generation), PACER_DUE);
 	assert_int_equal(ask(&p, now, 250000, 0, &generation), PACER_BUDGET);
 }
 
@@ -104,7 +104,7 @@ static void budget_at_first(void **state)
 	(void)state;
 	assert_int_equal(ask(&p, now, 30000, 0, &generation), PACER_BUDGET);
 	pacer_automatic(&p, now, 0, 7000, 3600000); /* 300 ns */
-	assert_int_equal(ask(&p, now, 60000, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, 60000, 0, &generation), PACER_DUE);
 	assert_int_equal(ask(&p, now, 70000, 0, &generation), PACER_BUDGET);
 }
 
@@ -118,23 +118,23 @@ static void old_generation(void **state)
 	(void)state;
 	pacer_collected(&p, now, 0, 40000, 0, 4 * MS);
 	now += 6 * SECOND;
-	assert_int_equal(ask(&p, now, 0, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, 0, 0, &generation), PACER_DUE);
 	assert_int_equal(generation, 2);
 	pacer_collected(&p, now, 2, 0, 10000, 4 * MS);
 	assert_int_equal(ask(&p, now + MS, 0, 0, &generation), PACER_NOTHING);
 	/* A quarter more, but too soon; then in time: a hundredth of it is the most. */
 	pacer_collected(&p, now, 0, 40000, 0, 4 * MS);
 	assert_int_equal(ask(&p, now + SECOND - MS, 0, 0, &generation), PACER_NOTHING);
-	assert_int_equal(ask(&p, now + SECOND, 0, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now + SECOND, 0, 0, &generation), PACER_DUE);
 	pacer_collected(&p, now, 2, 0, 10000, 30 * MS);
 	pacer_collected(&p, now, 0, 40000, 0, 4 * MS);
 	assert_int_equal(ask(&p, now + 3 * SECOND - MS, 0, 0, &generation), PACER_NOTHING);
-	assert_int_equal(ask(&p, now + 3 * SECOND, 0, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now + 3 * SECOND, 0, 0, &generation), PACER_DUE);
 	/* Too large for the budget: the young alone, where they are due. */
 	pacer_collected(&p, now, 0, 900000, 0, 90 * MS);
 	now += 6 * SECOND;
 	assert_int_equal(ask(&p, now, 0, 0, &generation), PACER_BUDGET);
-	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), PACER_DUE);
 	assert_true(generation < 2);
 }
 
@@ -148,7 +148,7 @@ static void old_ones_that_live(void **state)
 	(void)state;
 	for (i = 0; i < 4; i++) { /* the old generation grows by more than a quarter */
 		pacer_collected(&p, now, 0, 60000, 0, MS);
-		for (apart[i] = 0; ask(&p, now += SECOND / 4, 0, 0, &generation) != PACER_COLLECT;)
+		for (apart[i] = 0; ask(&p, now += SECOND / 4, 0, 0, &generation) != PACER_DUE;)
 			apart[i] += SECOND / 4;
 		assert_int_equal(generation, 2);
 		pacer_collected(&p, now, 2, 0, 0, MS);
@@ -170,7 +170,7 @@ static void old_ones_are_counted_again(void **state)
 	pacer_recounted(&p, now, 100000);
 	assert_false(pacer_recount_due(&p, now + 9 * SECOND));
 	assert_true(pacer_recount_due(&p, now + 10 * SECOND));
-	assert_int_equal(ask(&p, now, 0, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, 0, 0, &generation), PACER_DUE);
 	pacer_recounted(&p, now, UINT64_MAX); /* not known: as before */
 	assert_int_equal(p.old, 100000);
 }
@@ -251,7 +251,7 @@ static void full_collections_come_back_by_themselves(void **state)
 	assert_true(p.threshold2 <= INT32_MAX / 2);
 	/* Where young ones leave little, the count alone makes a full one due. */
 	counts[2] = 100;
-	assert_int_equal(pacer_due(&p, now + SECOND, counts, &generation), PACER_COLLECT);
+	assert_int_equal(pacer_due(&p, now + SECOND, counts, &generation), PACER_DUE);
 	assert_int_equal(generation, 2);
 	pacer_collected(&p, now + SECOND, 2, 0, 0, MS);
 	lasts_for(&p, 0);
@@ -312,7 +312,7 @@ static void fallen_back_is_due_earlier(void **state)
 	assert_true(pacer_unreached(&p, now += SECOND));
 	assert_in_range(p.threshold0, 1900, 2100);
 	assert_int_equal(ask(&p, now, p.threshold0 / 2 - 1, 0, &generation), PACER_NOTHING);
-	assert_int_equal(ask(&p, now, p.threshold0 / 2, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, p.threshold0 / 2, 0, &generation), PACER_DUE);
 }
 
 static void never_waits(void **state)
@@ -327,7 +327,7 @@ static void never_waits(void **state)
 	assert_true(p.fallen_back);
 	assert_true(p.threshold0 <= 50000);
 	/* A chance that brings a collection brings it back. */
-	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, p.young_due, 0, &generation), PACER_DUE);
 	pacer_collected(&p, now, generation, 20000, 100, MS);
 	assert_false(p.fallen_back);
 	assert_true(p.threshold0 > 50000);
@@ -389,7 +389,7 @@ static void memory_limit(void **state)
 	assert_true(pacer_machine(&p, now += SECOND, &machine));
 	assert_int_equal(p.guard, GCPRELOAD_GUARD_LIMIT);
 	assert_int_equal(p.threshold0, 700);
-	assert_int_equal(ask(&p, now, 0, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, 0, 0, &generation), PACER_DUE);
 	assert_int_equal(generation, 2);
 	pacer_guarded(&p, now, 100 * MB, 0, MS);
 	assert_false(p.guard_full);
@@ -433,11 +433,11 @@ static void cpu_quota(void **state)
 
 	(void)state;
 	pacer_machine(&p, now, &machine); /* before our time */
-	assert_int_equal(ask(&p, now, 10000, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now, 10000, 0, &generation), PACER_DUE);
 	machine.throttled_ns += MS;
 	pacer_machine(&p, now += SECOND, &machine);
 	assert_int_equal(ask(&p, now, 10000, 0, &generation), PACER_PAUSED);
-	assert_int_equal(ask(&p, now + 3 * SECOND, 10000, 0, &generation), PACER_COLLECT);
+	assert_int_equal(ask(&p, now + 3 * SECOND, 10000, 0, &generation), PACER_DUE);
 	machine.throttled_ns += MS; /* again: longer */
 	pacer_machine(&p, now += SECOND, &machine);
 	assert_int_equal(ask(&p, now + 3 * SECOND, 10000, 0, &generation), PACER_PAUSED);

@@ -141,7 +141,7 @@ static void removes_the_dead_only(void **state)
 	assert_non_null(strstr(told, "2.1.00000002.ctl\n"));
 	assert_false(there("1.1.00000001") || there("2.1.00000002") || there("2.1.00000002.ctl"));
 	assert_true(there("3.1.00000003") && there("3.1.00000003.ctl"));
-	/* Younger than a minute by the file's own time, whatever its content says (H7). */
+	/* Younger than a minute by the file's own time, whatever its content says. */
 	assert_true(there("important.txt") && there(".4.1.00000004.new"));
 	close(fd);
 	assert_int_equal(sweep(0, 0, 0, 0, false), 2);
@@ -301,7 +301,7 @@ static void publish_often(const char *there_)
 	}
 }
 
-/* H7: a sweeper that never rests against processes that make their files. */
+/* A sweeper that never rests against processes that make their files. */
 static void never_steals_from_the_living(void **state)
 {
 	const struct gcpreload_sweep_limits all = { 0 };
