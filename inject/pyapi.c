@@ -2,7 +2,6 @@
 #include "inject/pyapi.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/dl.h"
@@ -25,26 +24,6 @@ static const char *const names[] = {
 #define N_NAMES (sizeof names / sizeof *names)
 
 _Static_assert(sizeof(struct pyapi) == (N_NAMES + 3) * sizeof(void *), "names in struct's order");
-
-bool pyversion_parse(struct pyversion *version, const char *text)
-{
-	char *end;
-
-	memset(version, 0, sizeof *version);
-	version->major = (int)strtol(text, &end, 10);
-	if (end == text || *end != '.')
-		return false;
-	version->minor = (int)strtol(end + 1, &end, 10);
-	if (*end == '.')
-		version->micro = (int)strtol(end + 1, &end, 10);
-	version->free_threaded = strstr(text, "free-threading build") != NULL;
-	return true;
-}
-
-bool pyversion_supported(const struct pyversion *version)
-{
-	return version->major == 3 && version->minor >= 7 && version->minor <= 15;
-}
 
 static void *symbol_of_either(void *handle, const char *new_name, const char *old_name)
 {

@@ -14,6 +14,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "rules/pyversion.h"
+
 typedef struct gcpreload_object PyObject;
 typedef ssize_t Py_ssize_t;
 
@@ -105,21 +107,7 @@ struct pyapi {
 /* Valid once pyapi_fill has returned 0. */
 extern struct pyapi py;
 
-struct pyversion {
-	int major;
-	int minor;
-	int micro;
-	bool free_threaded;
-};
-
 extern struct pyversion python_version;
-
-/* Whether a version is one this library knows: 3.7 to 3.15. */
-bool pyversion_supported(const struct pyversion *version);
-
-/* Parses what Py_GetVersion() says ("3.13.0 experimental free-threading build (...)"). Returns
- * false if it is not a version. */
-bool pyversion_parse(struct pyversion *version, const char *text);
 
 /* Fills py from the objects of handle (RTLD_DEFAULT or dlopen's). Does not need the GIL. Returns
  * 0, also when it is filled already, or -ENOSYS when one function is missing. */

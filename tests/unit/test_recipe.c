@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "engine/tuner.h"
+#include "rules/pyversion.h"
 
 static void recipe_of_every_version(void **state)
 {
