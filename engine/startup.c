@@ -10,6 +10,7 @@
 #include "engine/tuner.h"
 #include "inject/module.h"
 #include "inject/observer.h"
+#include "rules/recipe.h"
 
 #define LOOK_EVERY_NS 250000000ull /* a look at the memory is a dozen system calls */
 /* A child of a pre-forking server shares what its parent froze. Unfrozen in the child, those
@@ -80,7 +81,7 @@ void startup_begin(void)
 
 	set_empties(false);
 	if (settings->startup_gc || process.mode < GCPRELOAD_MODE_FREEZE ||
-	    tuner_recipe_for(&python_version) != TUNER_FREEZE || tuner_frozen() > SHARED_AT_MOST)
+	    recipe_for(&python_version) != RECIPE_FREEZE || tuner_frozen() > SHARED_AT_MOST)
 		return;
 	if (!intercept_application())
 		return;

@@ -11,6 +11,7 @@
 #include "engine/process.h"
 #include "inject/module.h"
 #include "inject/observer.h"
+#include "rules/recipe.h"
 
 #define IMMORTALS_AT_MOST 2000
 #define INHERITS_MOST	  1.25
@@ -25,19 +26,6 @@ static bool intercepted;       /* the application's gc.freeze() would be noticed
 static int64_t frozen_at_most; /* by us and the interpreter: more is the application's */
 static int64_t frozen_by_interpreter;
 static uint64_t fulls_at_freeze;
-
-enum tuner_recipe tuner_recipe_for(const struct pyversion *version)
-{
-	if (version->free_threaded) {
-		if (version->minor < 14 || (version->minor == 14 && version->micro < 3))
-			return TUNER_OBSERVE;
-		return TUNER_THRESHOLDS;
-	}
-	/* The incremental collector; 3.14.5 went back to generations. */
-	if (version->minor == 14 && version->micro < 5)
-		return TUNER_THRESHOLDS;
-	return TUNER_FREEZE;
-}
 
 void tuner_forget(void)
 {
@@ -377,17 +365,17 @@ static bool collect_and_freeze(PyObject *gc, struct tuner_done *done)
 
 struct tuner_done tuner_tune(PyObject *gc)
 {
-	enum tuner_recipe recipe = tuner_recipe_for(&python_version);
+	enum recipe recipe = recipe_for(&python_version);
 	struct tuner_done done = { .tuned = false };
 
-	if (recipe == TUNER_OBSERVE) {
+	if (recipe == RECIPE_OBSERVE) {
 		tuner_stand_back(gc, "this free-threaded Python is slower with frozen objects");
 		return done;
 	}
 	/* Our own collection is not charged to the interpreter's. */
 	process.status.period = GCPRELOAD_PERIOD_TUNED;
 	process_update();
-	if (recipe == TUNER_FREEZE && !collect_and_freeze(gc, &done)) {
+	if (recipe == RECIPE_FREEZE && !collect_and_freeze(gc, &done)) {
 		tuner_stand_back(gc, "gc.collect or gc.freeze failed");
 		return done;
 	}
@@ -415,7 +403,7 @@ void tuner_freeze_before_fork(PyObject *gc)
 {
 	int64_t frozen = process.status.frozen_objects;
 
-	if (tuner_recipe_for(&python_version) == TUNER_OBSERVE)
+	if (recipe_for(&python_version) == RECIPE_OBSERVE)
 		return;
 	/* A master that starts a worker anew has little to add: not each time. */
 	if (frozen > 0 && full_collections() == fulls_at_freeze &&

@@ -10,15 +10,6 @@
 #include "inject/pyapi.h"
 #include "ring/writer.h"
 
-/* What the version of the interpreter allows (DESIGN.md, "What is done to which collector"). */
-enum tuner_recipe {
-	TUNER_OBSERVE,	  /* tuning would make it worse */
-	TUNER_THRESHOLDS, /* freeze costs a walk of the heap: only before a fork */
-	TUNER_FREEZE,
-};
-
-enum tuner_recipe tuner_recipe_for(const struct pyversion *version);
-
 /* A new runtime begins in this process: nothing of it is ours. */
 void tuner_forget(void);
 

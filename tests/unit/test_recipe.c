@@ -7,28 +7,27 @@
 
 #include <cmocka.h>
 
-#include "engine/tuner.h"
-#include "rules/pyversion.h"
+#include "rules/recipe.h"
 
 static void recipe_of_every_version(void **state)
 {
 	static const struct {
 		const char *text;
-		enum tuner_recipe recipe;
+		enum recipe recipe;
 	} table[] = {
-		{ "3.7.0 (default, Jun 27 2018) ", TUNER_FREEZE },
-		{ "3.13.0 (main, Oct  7 2024) ", TUNER_FREEZE },
-		{ "3.14.0b1 (main, May  6 2025) ", TUNER_THRESHOLDS },
-		{ "3.14.0 (main, Oct  7 2025) ", TUNER_THRESHOLDS },
-		{ "3.14.4 (main) ", TUNER_THRESHOLDS },
-		{ "3.14.5 (main) ", TUNER_FREEZE },
-		{ "3.15.0a1 (main) ", TUNER_FREEZE },
-		{ "3.13.0 experimental free-threading build (main) ", TUNER_OBSERVE },
-		{ "3.13.9 experimental free-threading build (main) ", TUNER_OBSERVE },
-		{ "3.14.2 free-threading build (main) ", TUNER_OBSERVE },
-		{ "3.14.3 free-threading build (main) ", TUNER_THRESHOLDS },
-		{ "3.14.5 free-threading build (main) ", TUNER_THRESHOLDS },
-		{ "3.15.0 free-threading build (main) ", TUNER_THRESHOLDS },
+		{ "3.7.0 (default, Jun 27 2018) ", RECIPE_FREEZE },
+		{ "3.13.0 (main, Oct  7 2024) ", RECIPE_FREEZE },
+		{ "3.14.0b1 (main, May  6 2025) ", RECIPE_THRESHOLDS },
+		{ "3.14.0 (main, Oct  7 2025) ", RECIPE_THRESHOLDS },
+		{ "3.14.4 (main) ", RECIPE_THRESHOLDS },
+		{ "3.14.5 (main) ", RECIPE_FREEZE },
+		{ "3.15.0a1 (main) ", RECIPE_FREEZE },
+		{ "3.13.0 experimental free-threading build (main) ", RECIPE_OBSERVE },
+		{ "3.13.9 experimental free-threading build (main) ", RECIPE_OBSERVE },
+		{ "3.14.2 free-threading build (main) ", RECIPE_OBSERVE },
+		{ "3.14.3 free-threading build (main) ", RECIPE_THRESHOLDS },
+		{ "3.14.5 free-threading build (main) ", RECIPE_THRESHOLDS },
+		{ "3.15.0 free-threading build (main) ", RECIPE_THRESHOLDS },
 	};
 	struct pyversion version;
 	size_t i;
@@ -37,8 +36,8 @@ static void recipe_of_every_version(void **state)
 	for (i = 0; i < sizeof table / sizeof *table; i++) {
 		assert_true(pyversion_parse(&version, table[i].text));
 		assert_true(pyversion_supported(&version));
-		if (tuner_recipe_for(&version) != table[i].recipe)
-			fail_msg("%s: recipe %d", table[i].text, (int)tuner_recipe_for(&version));
+		if (recipe_for(&version) != table[i].recipe)
+			fail_msg("%s: recipe %d", table[i].text, (int)recipe_for(&version));
 	}
 }
 
