@@ -29,7 +29,7 @@ static void begin_new_process(void)
 	}
 	begun = true;
 	soon_forget();
-	process.status.sample = sample_decide(settings);
+	process.status.sample = sample_of_this_process(settings);
 	if (process.status.sample == GCPRELOAD_SAMPLE_UNTUNED)
 		process.mode = GCPRELOAD_MODE_OBSERVE;
 	process.status.state = GCPRELOAD_STATE_STARTING;
