@@ -159,7 +159,7 @@ $(B)/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(fuzz_obj)
 # From what the programs say of themselves; where scdoc and python3 are.
 man: $(B)/man/.made
 
-$(B)/man/.made: $(B)/gcpreload $(program_bin) scripts/man.py rules/settings.def
+$(B)/man/.made: $(B)/gcpreload $(program_bin) scripts/man.py
 	$(call quiet,MAN)rm -rf $(@D) && python3 scripts/man.py $(B) $(@D) && \
 		for page in $(@D)/*.scd; do scdoc < $$page > $${page%.scd} || exit 1; done && touch $@
 

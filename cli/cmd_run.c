@@ -11,85 +11,20 @@
 #include "cli/locate.h"
 #include "cli/memory.h"
 #include "cli/options.h"
+#include "cli/run_options.h"
 #include "cli/text.h"
 
 /* As env(1), nice(1) and the shells have it. */
 #define EXIT_NOT_FOUND 127
 #define EXIT_NOT_RUN   126
 
-#define FIRST_SETTING 1000 /* getopt's value of the first setting; beyond all letters */
-
-/* A boolean may stand alone: --force is --force=1. Names stay allocated: getopt has them. */
-static struct option *make_options(void)
-{
-	struct option *options = need(calloc(environment_n_settings + 2, sizeof *options));
-	char name[64];
-	size_t i;
-
-	for (i = 0; i < environment_n_settings; i++) {
-		const struct setting *s = &environment_settings[i];
-
-		environment_option(name, sizeof name, s);
-		options[i].name = need(strdup(name));
-		options[i].has_arg =
-		    strcmp(s->type, "boolean") == 0 ? optional_argument : required_argument;
-		options[i].val = FIRST_SETTING + (int)i;
-	}
-	options[i] = (struct option)OPTION_HELP;
-	return options;
-}
-
-static void free_options(struct option *options)
-{
-	size_t i;
-
-	for (i = 0; i < environment_n_settings; i++)
-		free((char *)options[i].name);
-	free(options);
-}
-
-static int set(const struct command *command, const struct setting *setting, const char *value)
-{
-	char option[64];
-
-	if (!setting)
-		return EXIT_USAGE;
-	if (!environment_allows(setting, value))
-		return options_wrong(command, "--%s: %s is not %s",
-				     environment_option(option, sizeof option, setting),
-				     *value ? value : "an empty text", setting->allowed);
-	setenv(setting->variable, value, 1);
-	return -1;
-}
-
-static int run_options(const struct command *command, int argc, char **argv)
-{
-	struct option *longs = make_options();
-	struct options o = { command, argc, argv, "+:m:t:h", longs, -1, 0 };
-	int c, ret = -1;
-
-	while (ret < 0 && (c = options_next(&o)) != -1) {
-		if (c == 'h' && o.exit == EXIT_FINE)
-			environment_help();
-		if (o.exit >= 0)
-			ret = o.exit;
-		else if (c == 'm')
-			ret = set(command, environment_find("GCPRELOAD_MODE"), optarg);
-		else if (c == 't')
-			ret = set(command, environment_find("GCPRELOAD_TRIGGER"), optarg);
-		else
-			ret = set(command, &environment_settings[c - FIRST_SETTING],
-				  optarg ? optarg : "1");
-	}
-	free_options(longs);
-	return ret;
-}
-
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_run(const struct command *command, int argc, char **argv)
 {
 	char library[4096], *why;
-	int ret = run_options(command, argc, argv);
+	int ret = run_options_take(command, argc, argv, NULL, NULL);
 
+	if (ret == EXIT_FINE)
+		environment_help();
 	if (ret >= 0)
 		return ret;
 	if (optind >= argc)
@@ -121,5 +56,5 @@ const struct command command_run = {
 	    "  -t TRIGGER         --trigger=TRIGGER\n"
 	    "\n"
 	    "Each setting is an option, and the variable GCPRELOAD_NAME:\n",
-	.exec = exec,
+	.exec = exec_run,
 };

@@ -13,7 +13,7 @@ struct command {
 	const char *name;
 	const char *usage;   /* after "gcpreload NAME" */
 	const char *summary; /* one line, for the list of commands */
-	const char *help;    /* below the usage; whole lines */
+	const char *help;    /* below the usage; whole lines. NULL: --help prints nothing */
 
 	/* argv[0] is the sub-command's own name. Returns the exit status. */
 	int (*exec)(const struct command *command, int argc, char **argv);

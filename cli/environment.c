@@ -6,100 +6,39 @@
 #include <string.h>
 
 #include "cli/memory.h"
-#include "cli/text.h"
-
-#define SETTING(name, type, standard, allowed, help)                                               \
-	{ "GCPRELOAD_" #name, #type, standard, allowed, help },
-const struct setting environment_settings[] = {
-#include "rules/settings.def"
-};
-#undef SETTING
-
-const size_t environment_n_settings = sizeof environment_settings / sizeof environment_settings[0];
 
 #define PREFIX "GCPRELOAD_"
 
-char *environment_option(char *out, size_t size, const struct setting *setting)
+static const char *const helps[] = {
+#define SETTING(NAME, field, type, fallback, help) help,
+#include "rules/settings.def"
+};
+
+char *environment_option(char *out, size_t size, const struct settings_row *row)
 {
-	const char *in = setting->variable + sizeof PREFIX - 1;
 	size_t i;
 
-	for (i = 0; in[i] && i < size - 1; i++)
-		out[i] = in[i] == '_' ? '-' : (char)(in[i] | 0x20);
+	for (i = 0; row->name[i] && i < size - 1; i++)
+		out[i] = row->name[i] == '_' ? '-' : (char)(row->name[i] | 0x20);
 	out[i] = '\0';
 	return out;
 }
 
-const struct setting *environment_find(const char *variable)
+char *environment_variable(char *out, size_t size, const struct settings_row *row)
 {
-	size_t i;
-
-	for (i = 0; i < environment_n_settings; i++)
-		if (strcmp(environment_settings[i].variable, variable) == 0)
-			return &environment_settings[i];
-	return NULL;
+	snprintf(out, size, PREFIX "%s", row->name);
+	return out;
 }
 
-/* Whether value is one of the words in a text such as "off, observe or freeze". */
-static bool is_word_of(const char *value, const char *text)
+void environment_set(const struct settings_row *row, const char *value)
 {
-	size_t n;
+	char name[ENVIRONMENT_NAME];
 
-	for (; *text; text += n) {
-		text += strspn(text, ", ");
-		n = strcspn(text, ", ");
-		if (n && n == strlen(value) && strncmp(text, value, n) == 0)
-			return strcmp(value, "or") != 0;
-	}
-	return false;
-}
-
-static bool is_threshold(const char *text, size_t n)
-{
-	char number[16];
-	long long value;
-
-	if (n == 4 && strncmp(text, "keep", 4) == 0)
-		return true;
-	if (n >= sizeof number)
-		return false;
-	memcpy(number, text, n);
-	number[n] = '\0';
-	return text_number(number, 1, INT32_MAX, &value) == 0;
-}
-
-static bool are_thresholds(const char *text)
-{
-	size_t n;
-	int i;
-
-	for (i = 0; i < 3; i++) {
-		n = strcspn(text, ",");
-		if (!is_threshold(text, n))
-			return false;
-		text += n;
-		if (i < 2 && *text++ != ',')
-			return false;
-	}
-	return !*text;
-}
-
-bool environment_allows(const struct setting *setting, const char *value)
-{
-	static const char *const lists[] = { "boolean", "mode", "ring", "level" };
-	long long gid;
-	size_t i;
-
-	for (i = 0; i < sizeof lists / sizeof lists[0]; i++)
-		if (strcmp(setting->type, lists[i]) == 0)
-			return is_word_of(value, setting->allowed);
-	if (strcmp(setting->type, "thresholds") == 0)
-		return are_thresholds(value);
-	if (strcmp(setting->type, "path") == 0)
-		return *value == '/';
-	if (strcmp(setting->type, "group") == 0)
-		return text_number(value, 0, UINT32_MAX - 1ll, &gid) == 0;
-	return true; /* the library has the last word */
+	environment_variable(name, sizeof name, row);
+	if (value)
+		setenv(name, value, 1);
+	else
+		unsetenv(name);
 }
 
 /* Prints words from column on, in lines of 80. */
@@ -126,14 +65,14 @@ static void print_folded(const char *text, int column)
 
 void environment_help(void)
 {
-	const struct setting *s = environment_settings;
-	char option[64], *text;
+	const struct settings_row *row = settings_rows;
+	char option[ENVIRONMENT_NAME], *text;
 	size_t i;
 
-	for (i = 0; i < environment_n_settings; i++, s++) {
-		text = format_text("%s (%s%s%s)", s->help, s->allowed,
-				   *s->standard ? "; default: " : "", s->standard);
-		printf("  --%-16s ", environment_option(option, sizeof option, s));
+	for (i = 0; i < SETTINGS; i++, row++) {
+		text = format_text("%s (%s%s%s)", helps[i], row->allowed,
+				   *row->fallback ? "; default: " : "", row->fallback);
+		printf("  --%-16s ", environment_option(option, sizeof option, row));
 		print_folded(text, 21);
 		free(text);
 	}

@@ -57,7 +57,8 @@ int options_next(struct options *o)
 	}
 	c = getopt_long(o->argc, o->argv, o->shorts, o->longs, NULL);
 	if (c == 'h') {
-		options_help(o->command);
+		if (o->command->help)
+			options_help(o->command);
 		o->exit = EXIT_FINE;
 	} else if (c == ':') {
 		o->exit = options_wrong(o->command, "%s: a value is missing", o->argv[optind - 1]);

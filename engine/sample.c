@@ -19,7 +19,7 @@ enum gcpreload_sample sample_of_this_process(const struct gcpreload_settings *se
 
 	if (!sample_is_asked(settings))
 		return GCPRELOAD_SAMPLE_NONE;
-	if (settings->sample_by_process) {
+	if (settings->sample_by == GCPRELOAD_SAMPLE_BY_PROCESS) {
 		process.pid = syscall(SYS_getpid);
 		process.now = gcpreload_now_ns();
 		return sample_decide(settings, &process, sizeof process);

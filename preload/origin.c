@@ -10,10 +10,9 @@
 #include <unistd.h>
 
 #include "ring/raw.h"
+#include "rules/command_line.h"
 
-#define COMMAND_MAX 4096
-#define ANCESTORS   8
-#define MAPS_MAX    (8u << 20) /* 65 530 mappings, the kernel's own limit, have about as much */
+#define MAPS_MAX (8u << 20) /* 65 530 mappings, the kernel's own limit, have about as much */
 
 ssize_t origin_slurp(const char *path, char *buffer, size_t size)
 {
@@ -35,9 +34,9 @@ ssize_t origin_slurp(const char *path, char *buffer, size_t size)
 	return n;
 }
 
-static void read_command_line(const char *path, char command[COMMAND_MAX])
+static void read_command_line(const char *path, char command[COMMAND_LINE_MAX])
 {
-	ssize_t length = origin_slurp(path, command, COMMAND_MAX), i;
+	ssize_t length = origin_slurp(path, command, COMMAND_LINE_MAX), i;
 
 	while (length > 0 && !command[length - 1])
 		length--;
@@ -50,26 +49,11 @@ static void read_command_line(const char *path, char command[COMMAND_MAX])
 
 const char *origin_own(void)
 {
-	static char command[COMMAND_MAX];
+	static char command[COMMAND_LINE_MAX];
 
 	if (!command[0])
 		read_command_line("/proc/self/cmdline", command);
 	return command;
-}
-
-static bool is_nameless(const char *command)
-{
-	static const char *const marks[] = {
-#define NAMELESS(text) text,
-#include "rules/nameless.def"
-#undef NAMELESS
-	};
-	size_t i;
-
-	for (i = 0; i < sizeof marks / sizeof *marks; i++)
-		if (strstr(command, marks[i]))
-			return true;
-	return false;
 }
 
 /* Not by its environment, over which servers write their titles. */
@@ -119,28 +103,26 @@ static pid_t parent_of(pid_t pid)
 	return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
 }
 
-static void find_named(char command[COMMAND_MAX])
+static pid_t parent_with_line(void *unused, pid_t pid, char line[COMMAND_LINE_MAX])
 {
+	pid_t parent = parent_of(pid);
 	char path[64];
-	pid_t pid = getppid();
-	int i;
 
-	for (i = 0; i < ANCESTORS && pid > 0 && is_ours(pid); i++, pid = parent_of(pid)) {
-		snprintf(path, sizeof path, "/proc/%d/cmdline", (int)pid);
-		read_command_line(path, command);
-		if (!is_nameless(command))
-			return;
-	}
-	command[0] = '\0';
+	(void)unused;
+	if (parent <= 0 || !is_ours(parent))
+		return 0;
+	snprintf(path, sizeof path, "/proc/%d/cmdline", (int)parent);
+	read_command_line(path, line);
+	return parent;
 }
 
 const char *origin_named(void)
 {
-	static char command[COMMAND_MAX];
+	static char command[COMMAND_LINE_MAX];
 	static bool looked;
 
-	if (!looked && is_nameless(origin_own()))
-		find_named(command);
+	if (!looked && command_line_is_nameless(origin_own()))
+		command_line_of_ancestor(command, getpid(), parent_with_line, NULL);
 	looked = true;
 	return command;
 }

@@ -1,45 +1,105 @@
 /* SPDX-License-Identifier: MIT */
-/* What the settings of settings.def ask for. */
+/*
+ * The settings of settings.def: environment beats file beats default. What is asked of the process
+ * and of the kernel comes from whoever asks (struct settings_asker): the library for the process
+ * that it is in, the command for any.
+ */
 #ifndef GCPRELOAD_RULES_SETTINGS_H
 #define GCPRELOAD_RULES_SETTINGS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/log.h"
 #include "base/vocabulary.h"
 #include "rules/trigger.h"
+#include "rules/types.h"
 
+/* Words in the order of settings.def. */
 enum gcpreload_ring_use { GCPRELOAD_RING_AUTO, GCPRELOAD_RING_REQUIRE, GCPRELOAD_RING_OFF };
+enum gcpreload_sample_by { GCPRELOAD_SAMPLE_BY_POD, GCPRELOAD_SAMPLE_BY_PROCESS };
 
-#define GCPRELOAD_KEEP 0 /* a threshold that stays as it is */
+/* SETTINGS_MODE and so on. */
+enum settings_number {
+#define SETTING(NAME, field, type, fallback, help) SETTINGS_##NAME,
+#include "rules/settings.def"
+	SETTINGS
+};
 
-/* Texts are the owner's, and stay as long as this does. */
+/* Texts are the asker's, and stay as long as it keeps them. */
 struct gcpreload_settings {
-	enum gcpreload_mode mode;
-	enum gcpreload_ring_use ring;
-	bool force;
-	bool startup_gc;	/* GCPRELOAD_STARTUP_GC */
-	uint64_t slow_ns;	/* GCPRELOAD_SLOW_MS; 0: no collection is logged */
-	uint32_t sample;	/* GCPRELOAD_SAMPLE, in millionths */
-	bool sample_by_process; /* GCPRELOAD_SAMPLE_BY; else by host name */
-	int32_t thresholds[GCPRELOAD_GENERATIONS];
-	uint64_t young_ns;  /* GCPRELOAD_YOUNG_MS; 0: threshold0 is not adapted */
-	uint64_t budget_ns; /* GCPRELOAD_BUDGET_MS */
-	const char *dir;
-	int64_t group; /* or -1 */
-	const char *trigger;
-	struct trigger_list triggers; /* the same, parsed */
-	uint64_t baseline_ns;
-	const char *service_name;
-	const char *service_version;
+#define SETTING(NAME, field, type, fallback, help) SETTINGS_C_##type field;
+#include "rules/settings.def"
+	struct trigger_list triggers; /* trigger, parsed */
+	const char *service_version;  /* or NULL */
 	const char *service_environment;
-	enum gcpreload_log_level log_level;
-	const char *log_file;
-	const char *only;
-	const char *except;
-	const char *conf;
 	bool excluded; /* by ONLY or EXCEPT */
 };
+
+/* What is known of a setting without its value. */
+struct settings_row {
+	const char *name; /* LOG_FILE */
+	const char *fallback;
+	const char *allowed; /* for people */
+	types_parser *parse;
+	uint64_t low, high; /* of numbers */
+	size_t offset;	    /* of its field */
+	bool is_text;	    /* the field is a const char * */
+	bool only_environment;
+};
+
+extern const struct settings_row settings_rows[SETTINGS];
+
+/* The row of a name in upper case, or NULL. */
+const struct settings_row *settings_named(const char *name, size_t length);
+
+/* Whether a text may stand for the setting. */
+bool settings_allow(const struct settings_row *row, const char *text);
+
+enum settings_source { SETTINGS_FROM_DEFAULT, SETTINGS_FROM_FILE, SETTINGS_FROM_ENVIRONMENT };
+
+/* Where the value that counts comes from. */
+struct settings_origin {
+	enum settings_source source;
+	int line;	  /* of the file */
+	const char *text; /* the value as it stands there */
+};
+
+#define SETTINGS_FILE_ROOM 16384 /* the file is shorter */
+
+struct settings_asker {
+	void *arg;
+	/* The command line of the process; ancestor: of the one that it counts as, too, or "".
+	 * Asked only where a glob is to be matched. */
+	const char *(*command_line)(void *arg, bool ancestor);
+	/* Reads at most size - 1 bytes of a file and terminates them. Returns the length or -errno.
+	 */
+	ssize_t (*slurp)(void *arg, const char *path, char *text, size_t size);
+	char *room; /* for it, SETTINGS_FILE_ROOM bytes */
+	/* A copy of so many bytes, terminated, that stays. */
+	const char *(*keep)(void *arg, const char *text, size_t length);
+	/* Is told in one sentence of each setting that cannot be used. */
+	void (*complain)(void *arg, const char *sentence);
+	struct settings_origin *origins; /* SETTINGS of them, to be filled; or NULL */
+};
+
+/* Whether GCPRELOAD_DISABLE says to do nothing. Nothing else is read, nothing is said. */
+bool settings_disabled(char *const *environment);
+
+/* Fills settings. One that is unknown is ignored, one that cannot be used gets its default. */
+void settings_resolve(struct gcpreload_settings *settings, char *const *environment,
+		      const struct settings_asker *asker);
+
+/* Whether the process, or the ancestor that it counts as, matches one of globs. */
+bool settings_match(const struct settings_asker *asker, const char *globs);
+
+/* For rules/config.c: one setting by its name in upper case; line: of the file, 0: environment. */
+void settings_set(struct gcpreload_settings *settings, const struct settings_asker *asker,
+		  const char *name, size_t length, const char *text, int line);
+
+/* The value of a variable, or NULL. */
+const char *settings_variable(char *const *environment, const char *name);
 
 #endif

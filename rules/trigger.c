@@ -65,7 +65,7 @@ bool trigger_seconds(const char *text, const char *end, uint64_t *ns)
 		}
 	}
 	*ns += whole * SECOND;
-	return digits;
+	return digits && *ns <= SECONDS_MAX * SECOND;
 }
 
 static bool parse_count(const char *text, const char *end, uint64_t *count)

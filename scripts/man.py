@@ -15,8 +15,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-TEXT = r'((?:"(?:[^"\\]|\\.)*"\s*)+)'
-SETTING = re.compile(rf"^SETTING\((\w+), (\w+), {TEXT},\s*{TEXT},\s*{TEXT}\)", re.M)
+OPTION = re.compile(r"^  --([a-z-]+) +(.*(?:\n {21}.*)*)", re.M)
 
 
 def said(program: Path, *words: str) -> str:
@@ -25,19 +24,14 @@ def said(program: Path, *words: str) -> str:
     ).stdout.strip("\n")
 
 
-def strings(text: str) -> str:
-    return "".join(re.findall(r'"((?:[^"\\]|\\.)*)"', text))
-
-
 def escaped(text: str) -> str:
     return re.sub(r"([\\_*<>#`\[\]~-])", r"\\\1", text)
 
 
-def settings() -> list[tuple[str, str, str, str]]:
-    """Name, default, what is allowed, help."""
-    found = SETTING.findall((ROOT / "rules" / "settings.def").read_text())
-    return [(name, strings(default), strings(allowed), strings(help_))
-            for name, _, default, allowed, help_ in found]  # fmt: skip
+def settings(program: Path) -> list[tuple[str, str]]:
+    """Name, and the help with what is allowed and the default."""
+    found = OPTION.findall(said(program, "run", "--help"))
+    return [(option.replace("-", "_"), " ".join(text.split())) for option, text in found]
 
 
 def sub_commands(program: Path) -> dict[str, str]:
@@ -89,13 +83,11 @@ what happened. The environment variables that the library reads are in *gcpreloa
 """
 
 
-def settings_page() -> str:
+def settings_page(program: Path) -> str:
     lines = []
-    for name, default, allowed, help_ in settings():
-        shown = f" Default: {escaped(default)}." if default else ""
-        names = f"*{escaped('GCPRELOAD_' + name)}*, *{escaped(name.lower())}*"
-        said = f"{escaped(help_[0].upper() + help_[1:])} ({escaped(allowed)}).{shown}"
-        lines.append(f"{names}\n\t{said}\n")
+    for name, help_ in settings(program):
+        names = f"*{escaped('GCPRELOAD_' + name.upper())}*, *{escaped(name)}*"
+        lines.append(f"{names}\n\t{escaped(help_[0].upper() + help_[1:])}.\n")
     every = "\n".join(lines)
     return f"""gcpreload.conf(5)
 
@@ -124,7 +116,7 @@ def main() -> None:
     into.mkdir(parents=True, exist_ok=True)
     commands = sub_commands(program)
     (into / "gcpreload.1.scd").write_text(main_page(program, commands))
-    (into / "gcpreload.conf.5.scd").write_text(settings_page())
+    (into / "gcpreload.conf.5.scd").write_text(settings_page(program))
     for name, summary in commands.items():
         (into / f"gcpreload-{name}.1.scd").write_text(page_of(program, name, summary))
 

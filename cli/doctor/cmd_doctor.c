@@ -56,14 +56,15 @@ void doctor_check_settings(const char *command_line, const char *origin, struct 
 	const char *value = getenv("GCPRELOAD_DISABLE");
 	size_t i;
 
-	for (i = 0; i < environment_n_settings; i++) {
-		const struct setting *s = &environment_settings[i];
-		const char *now = getenv(s->variable);
+	for (i = 0; i < SETTINGS; i++) {
+		const struct settings_row *row = &settings_rows[i];
+		char name[ENVIRONMENT_NAME];
+		const char *now = getenv(environment_variable(name, sizeof name, row));
 
-		if (now && *now && !environment_allows(s, now))
+		if (now && *now && !settings_allow(row, now))
 			finding(findings, FINDING_NOTE,
-				"%s: %s is not %s; the default is used instead: %s", s->variable,
-				now, s->allowed, *s->standard ? s->standard : "none");
+				"%s: %s is not %s; the default is used instead: %s", name, now,
+				row->allowed, *row->fallback ? row->fallback : "none");
 	}
 	if (value && strcmp(value, "1") == 0)
 		finding(findings, FINDING_BAD,

@@ -53,13 +53,13 @@ static void take_settings(pid_t pid)
 	char value[1024];
 	size_t i;
 
-	for (i = 0; i < environment_n_settings; i++) {
-		const char *name = environment_settings[i].variable;
+	for (i = 0; i < SETTINGS; i++) {
+		const struct settings_row *row = &settings_rows[i];
+		char name[ENVIRONMENT_NAME];
 
-		if (procfs_environment(pid, name, value, sizeof value) == 1)
-			setenv(name, value, 1);
-		else
-			unsetenv(name);
+		environment_variable(name, sizeof name, row);
+		environment_set(
+		    row, procfs_environment(pid, name, value, sizeof value) == 1 ? value : NULL);
 	}
 }
 

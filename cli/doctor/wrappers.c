@@ -108,8 +108,8 @@ static void drop_environment(const char *who)
 	size_t i;
 
 	unsetenv("LD_PRELOAD");
-	for (i = 0; i < environment_n_settings; i++)
-		unsetenv(environment_settings[i].variable);
+	for (i = 0; i < SETTINGS; i++)
+		environment_set(&settings_rows[i], NULL);
 	dropped_by = who;
 }
 

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 from lib.mounts import need_mounts
-from lib.paths import APPS, ROOT
+from lib.paths import APPS
 from lib.rings import command, ps, ring_files
 from lib.run import Completed, environment, files_below, run
 from lib.server import gunicorn
+from lib.settings import SETTINGS
 from venvs import Interpreter
 
 READY_ONCE = APPS / "ready_once.py"
@@ -72,15 +73,7 @@ BAD: dict[str, list[str]] = {
 }
 
 
-def allowed_values() -> dict[str, str]:
-    """What is allowed for each setting, from the library's own table."""
-    table = (ROOT / "rules" / "settings.def").read_text()
-    texts = r'((?:"[^"]*"\s*)+)'
-    found = re.findall(rf"^SETTING\((\w+),\s*(?:\w+,\s*)?{texts},\s*{texts},", table, re.MULTILINE)
-    return {name: "".join(re.findall('"(.*?)"', allowed)) for name, _, allowed in found}
-
-
-ALLOWED = allowed_values()
+ALLOWED = {setting.name: setting.allowed for setting in SETTINGS}
 BAD_SETTINGS = [(name, value) for name in ALLOWED for value in BAD.get(name, [])]
 
 

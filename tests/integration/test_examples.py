@@ -12,10 +12,10 @@ import pytest
 from lib.paths import COMMAND, ROOT
 from lib.puppet import Puppet
 from lib.rings import command
+from lib.settings import SETTINGS
 from venvs import Interpreter
 
 EXAMPLES = ROOT / "examples"
-SETTINGS = set(re.findall(r"^SETTING\((\w+)", (ROOT / "rules/settings.def").read_text(), re.M))
 
 
 def test_rules_are_rules() -> None:
@@ -54,7 +54,7 @@ def test_settings_and_options_are_there() -> None:
     help_text = command("export", "--help").stdout.decode()
     for file in EXAMPLES.iterdir():
         text = file.read_text()
-        assert set(re.findall(r"GCPRELOAD_(\w+)", text)) <= SETTINGS, file
+        assert set(re.findall(r"GCPRELOAD_(\w+)", text)) <= {s.name for s in SETTINGS}, file
         if "gcpreload-export" in text:
             for option in re.findall(r"gcpreload-export[^\n]*?(--[a-z-]+)", text):
                 assert option in help_text, file

@@ -11,8 +11,8 @@ import pytest
 from lib.paths import COMMAND, ROOT
 from lib.rings import command
 from lib.run import environment, run
+from lib.settings import SETTINGS
 
-SETTINGS = re.findall(r"^SETTING\((\w+)", (ROOT / "rules/settings.def").read_text(), re.M)
 COMMANDS = re.findall(r"^  ([a-z]+)  ", command("--help").stdout.decode(), re.M)
 
 
@@ -28,7 +28,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         page = subprocess.run(
             ["scdoc"], input=source.read_bytes(), capture_output=True, check=True
         ).stdout
-        found[source.stem] = re.sub(r"\\f[BIRP]|\\(?=[-&])", "", page.decode()).replace("\\&", "")
+        found[source.stem] = re.sub(r"\\f[BIRP]|\\&|\\(?=-)", "", page.decode())
     return found
 
 
@@ -58,10 +58,12 @@ def test_a_page_for_each_command(pages: dict[str, str]) -> None:
 
 
 def test_the_settings_page_has_them_all(pages: dict[str, str]) -> None:
-    assert len(SETTINGS) > 15
-    for name in SETTINGS:
-        assert f"GCPRELOAD_{name}" in pages["gcpreload.conf.5"], name
-        assert name.lower() in pages["gcpreload.conf.5"]
+    page = " ".join(pages["gcpreload.conf.5"].split())
+    for setting in SETTINGS:
+        name = setting.name.lower()
+        assert f"{setting.variable}, {name}" in page, name
+        assert setting.help[1:] in page, name
+        assert f"({setting.allowed}" in page, name
 
 
 COMPLETE = """

@@ -1,4 +1,4 @@
-"""One table drives the library, the command's help and the example file."""
+"""One table drives the library, the command's help, the manual, and the example file."""
 
 from __future__ import annotations
 
@@ -6,33 +6,68 @@ import re
 from pathlib import Path
 
 import pytest
-from lib.paths import APPS, COMMAND, ROOT
+from lib.paths import APPS, ROOT
 from lib.run import environment, run
+from lib.settings import SETTINGS, Setting, options_of_run
 from venvs import Interpreter
 
-TABLE = (ROOT / "rules" / "settings.def").read_text()
-SETTINGS = re.findall(r'^SETTING\((\w+), \w+, "([^"]*)"', TABLE, re.MULTILINE)
-ONLY_IN_THE_ENVIRONMENT = ("DISABLE", "CONF")
 EXAMPLE = ROOT / "gcpreload.conf.example"
+EVERY = pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+
+
+def documentation() -> Path:
+    """Where the table for people stands."""
+    page = ROOT / "docs" / "settings.md"
+    return page if page.exists() else ROOT / "README.md"
 
 
 def test_the_table_is_read() -> None:
-    assert len(SETTINGS) == TABLE.count("\nSETTING(") > 10
+    table = (ROOT / "rules" / "settings.def").read_text()
+    assert len(SETTINGS) == len(re.findall(r"^\w*SETTING\(", table, re.M)) > 10
 
 
-@pytest.mark.parametrize(("name", "default"), SETTINGS)
-def test_run_help_names_it(name: str, default: str) -> None:
-    help_text = run([COMMAND, "run", "--help"], environment()).stdout.decode()
-    assert f"--{name.lower().replace('_', '-')} " in help_text
-    assert " ".join(f"default: {default}".split()) in " ".join(help_text.split()) or not default
+@EVERY
+def test_run_help_names_it(setting: Setting) -> None:
+    default = f"; default: {setting.default}" if setting.default else ""
+    said = options_of_run()[setting.option]
+    assert said == f"{setting.help} ({setting.allowed}{default})"
 
 
-@pytest.mark.parametrize(("name", "default"), SETTINGS)
-def test_the_example_file_has_its_default(name: str, default: str) -> None:
-    lines = EXAMPLE.read_text().splitlines()
-    assert (f"#{name.lower()} = {default}".rstrip() in lines) == (
-        name not in ONLY_IN_THE_ENVIRONMENT
-    )
+def test_run_has_no_other_options() -> None:
+    assert set(options_of_run()) == {setting.option for setting in SETTINGS}
+
+
+def comments(text: str) -> dict[str, str]:
+    """Of each setting in the example, what stands above it."""
+    found = re.findall(r"((?:^# .*\n)+)#(\w+) =", text, re.M)
+    return {name: " ".join(above.replace("# ", " ").split()) for above, name in found}
+
+
+@EVERY
+def test_the_example_file_has_it(setting: Setting) -> None:
+    """With its default and what is allowed."""
+    text = EXAMPLE.read_text()
+    name, help_ = setting.name.lower(), setting.help[0].upper() + setting.help[1:]
+    line = f"#{name} = {setting.default}".rstrip()
+    assert (line in text.splitlines()) != setting.only_environment
+    if not setting.only_environment:
+        assert comments(text)[name] == f"{help_} ({setting.allowed})."
+
+
+def documented() -> dict[str, str]:
+    """The rows of the table for people, which has the important ones: the defaults."""
+    rows = {}
+    for line in documentation().read_text().splitlines():
+        row = re.match(r"\| (`GCPRELOAD_.*?) \| (\S*) *\|", line)
+        for name in re.findall(r"`GCPRELOAD_(\w+)`", row[1]) if row else []:
+            rows[name] = row[2].strip("`")
+    return rows
+
+
+def test_what_is_documented() -> None:
+    rows = documented()
+    assert len(rows) > 10, documentation()
+    assert rows.items() <= {setting.name: setting.default for setting in SETTINGS}.items()
 
 
 def test_the_example_file_works(

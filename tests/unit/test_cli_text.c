@@ -373,10 +373,11 @@ static void splitting(void **state)
 
 static bool allowed(const char *variable, const char *value)
 {
-	const struct setting *setting = environment_find(variable);
+	const struct settings_row *row = settings_named(variable + strlen("GCPRELOAD_"),
+							strlen(variable + strlen("GCPRELOAD_")));
 
-	assert_non_null(setting);
-	return environment_allows(setting, value);
+	assert_non_null(row);
+	return settings_allow(row, value);
 }
 
 static void settings(void **state)
@@ -385,9 +386,8 @@ static void settings(void **state)
 
 	(void)state;
 	assert_string_equal(
-	    environment_option(option, sizeof option, environment_find("GCPRELOAD_LOG_FILE")),
-	    "log-file");
-	assert_null(environment_find("GCPRELOAD_NOSUCH"));
+	    environment_option(option, sizeof option, settings_named("LOG_FILE", 8)), "log-file");
+	assert_null(settings_named("NOSUCH", 6));
 	assert_true(allowed("GCPRELOAD_MODE", "observe"));
 	assert_false(allowed("GCPRELOAD_MODE", "or"));
 	assert_false(allowed("GCPRELOAD_MODE", "freez"));

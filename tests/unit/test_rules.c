@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: MIT */
+/* Settings as the rules read them: from an environment and a file that are texts here. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "rules/sample.h"
+#include "rules/settings.h"
+
+static struct gcpreload_settings settings;
+static struct settings_origin origins[SETTINGS];
+static const char *file, *own, *ancestor; /* what the asker has; file NULL: there is none */
+static char said[4096];
+static char kept[1 << 16];
+static size_t used, asked_for_lines;
+
+static const char *command_line(void *arg, bool of_ancestor)
+{
+	(void)arg;
+	asked_for_lines++;
+	return of_ancestor ? ancestor : own;
+}
+
+static ssize_t slurp(void *arg, const char *path, char *text, size_t size)
+{
+	(void)arg;
+	(void)path;
+	return file ? snprintf(text, size, "%s", file) : -ENOENT;
+}
+
+static const char *keep(void *arg, const char *text, size_t length)
+{
+	char *copy = kept + used;
+
+	(void)arg;
+	assert_true(used + length < sizeof kept);
+	memcpy(copy, text, length);
+	copy[length] = '\0';
+	used += length + 1;
+	return copy;
+}
+
+static void complain(void *arg, const char *sentence)
+{
+	(void)arg;
+	strcat(strcat(said, sentence), "\n");
+}
+
+/* Variables, up to a NULL, over a file. */
+static void resolve(const char *text, ...)
+{
+	static char room[SETTINGS_FILE_ROOM];
+	const struct settings_asker asker = { NULL, command_line, slurp,  room,
+					      keep, complain,	  origins };
+	char *environment[16] = { NULL };
+	va_list args;
+	int i = 0;
+
+	file = text;
+	said[0] = '\0';
+	used = asked_for_lines = 0;
+	va_start(args, text);
+	while ((environment[i] = va_arg(args, char *)))
+		i++;
+	va_end(args);
+	settings_resolve(&settings, environment, &asker);
+}
+
+static void defaults(void **state)
+{
+	(void)state;
+	resolve(NULL, NULL);
+	assert_string_equal(said, "");
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_FREEZE);
+	assert_int_equal(settings.thresholds[0], 50000);
+	assert_int_equal(settings.thresholds[1], GCPRELOAD_KEEP);
+	assert_int_equal(settings.young_ns, 10000000);
+	assert_int_equal(settings.sample, 1000000);
+	assert_int_equal(settings.group, -1);
+	assert_int_equal(settings.triggers.n, 1);
+	assert_true(settings.startup_gc);
+	assert_int_equal(origins[SETTINGS_MODE].source, SETTINGS_FROM_DEFAULT);
+	assert_string_equal(origins[SETTINGS_MODE].text, "freeze");
+	assert_int_equal(asked_for_lines, 0);
+}
+
+static void origin_of_each(void **state)
+{
+	(void)state;
+	resolve("\nmode = observe\nservice = shop\nring = x\n", "GCPRELOAD_MODE=idle",
+		"GCPRELOAD_LOG=loud", NULL);
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_IDLE);
+	assert_int_equal(origins[SETTINGS_MODE].source, SETTINGS_FROM_ENVIRONMENT);
+	assert_string_equal(settings.service_name, "shop");
+	assert_int_equal(origins[SETTINGS_SERVICE].source, SETTINGS_FROM_FILE);
+	assert_int_equal(origins[SETTINGS_SERVICE].line, 3);
+	assert_string_equal(origins[SETTINGS_SERVICE].text, "shop");
+	assert_int_equal(origins[SETTINGS_RING].source, SETTINGS_FROM_DEFAULT);
+	assert_int_equal(origins[SETTINGS_LOG].source, SETTINGS_FROM_DEFAULT);
+	assert_string_equal(
+	    said, "line 4 of /etc/gcpreload.conf: RING=x: must be auto, require or off; using "
+		  "'auto'\nGCPRELOAD_LOG=loud: must be none, error, warning, info or debug; using "
+		  "'warning'\n");
+}
+
+/* What must stay in the environment, because it is read before or instead of the file. */
+static void not_in_the_file(void **state)
+{
+	(void)state;
+	resolve("conf = /x\ndisable = 1\n", NULL);
+	assert_string_equal(settings.conf, "/etc/gcpreload.conf");
+	assert_false(settings.disable);
+	assert_string_equal(
+	    said, "line 1 of /etc/gcpreload.conf: CONF counts in the environment only, ignored\n"
+		  "line 2 of /etc/gcpreload.conf: DISABLE counts in the environment only, "
+		  "ignored\n");
+}
+
+static void which_file(void **state)
+{
+	(void)state;
+	resolve(NULL, "GCPRELOAD_CONF=/x", NULL);
+	assert_string_equal(said, "the settings in /x are ignored: No such file or directory\n");
+	/* What is said is done. */
+	resolve("mode = observe\n", "GCPRELOAD_CONF=x", NULL);
+	assert_non_null(strstr(said, "using '/etc/gcpreload.conf'"));
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_OBSERVE);
+	resolve("mode = observe\n", "GCPRELOAD_CONF=", NULL);
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_FREEZE);
+}
+
+static void scope(const char *globs, const char *except, bool excluded)
+{
+	char only_text[128], except_text[128];
+
+	snprintf(only_text, sizeof only_text, "GCPRELOAD_ONLY=%s", globs);
+	snprintf(except_text, sizeof except_text, "GCPRELOAD_EXCEPT=%s", except);
+	resolve(NULL, only_text, except_text, NULL);
+	if (settings.excluded != excluded)
+		fail_msg("only %s, except %s: %d", globs, except, settings.excluded);
+}
+
+static void which_processes(void **state)
+{
+	(void)state;
+	own = "python3 app.py";
+	ancestor = "";
+	scope("*app.py", "", false);
+	scope("app.py", "", true);
+	scope("x,*app*", "", false);
+	scope("*", "*app.py", true);
+	scope("", "x,y", false);
+	ancestor = "uvicorn";
+	scope("uvi*", "", false);
+	scope("", "uvi*", true);
+	resolve("[*app.py]\nmode = off\n[x]\nmode = idle\n", NULL);
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_OFF);
+}
+
+static void edges(void **state)
+{
+	static const struct {
+		const char *name, *text;
+		bool allowed;
+	} table[] = {
+		{ "BASELINE", "1000000", true },
+		{ "BASELINE", "1000000.0000000001", true },
+		{ "BASELINE", "1000000.5", false },
+		{ "BUDGET_MS", "1", true },
+		{ "BUDGET_MS", "0", false },
+		{ "YOUNG_MS", "1000000", true },
+		{ "YOUNG_MS", "1000001", false },
+		{ "YOUNG_MS", "+1", false },
+		{ "YOUNG_MS", "18446744073709551617", false },
+		{ "THRESHOLDS", "2147483647,keep,1", true },
+		{ "THRESHOLDS", "2147483648,keep,1", false },
+		{ "GROUP", "4294967294", true },
+		{ "GROUP", "4294967295", false },
+		{ "GROUP", "", true },
+		{ "SAMPLE", "1.0", true },
+		{ "SAMPLE", "1.000001", false },
+		{ "SAMPLE", "0.", false },
+		{ "MODE", "or", false },
+		{ "MODE", "off,", false },
+		{ "DISABLE", "yes", true },
+		{ "DISABLE", "YES", false },
+		{ "DIR", "", false },
+		{ "LOG_FILE", "", true },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof table / sizeof *table; i++) {
+		const struct settings_row *row =
+		    settings_named(table[i].name, strlen(table[i].name));
+
+		assert_non_null(row);
+		if (settings_allow(row, table[i].text) != table[i].allowed)
+			fail_msg("%s=%s", table[i].name, table[i].text);
+	}
+}
+
+static void services(void **state)
+{
+	(void)state;
+	resolve(NULL, "OTEL_SERVICE_NAME=shop", "OTEL_RESOURCE_ATTRIBUTES=service.version=3,a=b",
+		NULL);
+	assert_string_equal(settings.service_name, "shop");
+	assert_string_equal(settings.service_version, "3");
+	assert_null(settings.service_environment);
+	resolve(NULL, "OTEL_RESOURCE_ATTRIBUTES=service.name=x,deployment.environment=live", NULL);
+	assert_string_equal(settings.service_name, "x");
+	assert_string_equal(settings.service_environment, "live");
+}
+
+/* A larger share has all of a smaller one, and none and all are what they say. */
+static void samples(void **state)
+{
+	enum gcpreload_sample before, now;
+	char name[32], share[64];
+	int i, tenths, tuned[11] = { 0 };
+
+	(void)state;
+	for (i = 0; i < 200; i++) {
+		snprintf(name, sizeof name, "web-7c9d5b6f4-%d", i);
+		before = GCPRELOAD_SAMPLE_UNTUNED;
+		for (tenths = 0; tenths < 10; tenths++) {
+			snprintf(share, sizeof share, "GCPRELOAD_SAMPLE=0.%d", tenths);
+			resolve(NULL, share, NULL);
+			assert_true(sample_is_asked(&settings));
+			now = sample_decide(&settings, name, strlen(name));
+			tuned[tenths] += now == GCPRELOAD_SAMPLE_TUNED;
+			assert_true(before == GCPRELOAD_SAMPLE_UNTUNED || now == before);
+			before = now;
+		}
+	}
+	assert_int_equal(tuned[0], 0);
+	assert_in_range(tuned[5], 70, 130);
+	resolve(NULL, "GCPRELOAD_SAMPLE=1", NULL);
+	assert_int_equal(sample_decide(&settings, "x", 1), GCPRELOAD_SAMPLE_NONE);
+	resolve(NULL, "GCPRELOAD_SAMPLE=0.5", "GCPRELOAD_MODE=observe", NULL);
+	assert_false(sample_is_asked(&settings));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(defaults),	   cmocka_unit_test(origin_of_each),
+		cmocka_unit_test(not_in_the_file), cmocka_unit_test(which_file),
+		cmocka_unit_test(which_processes), cmocka_unit_test(edges),
+		cmocka_unit_test(services),	   cmocka_unit_test(samples),
+	};
+
+	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
+}
