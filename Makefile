@@ -137,7 +137,7 @@ $(B)/tsan/calls_at_once: tests/apps/calls_at_once.c Makefile
 	$(call quiet,LD)$(CC) -Wall $(tsan_flags) -o $@ $< -pthread -ldl
 
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
-fuzz_src := $(wildcard ring/*.c rules/*.c cli/doctor/*.c) base/clock.c base/self.c base/log.c \
+fuzz_src := $(wildcard ring/*.c rules/*.c cli/doctor/*.c) $(filter-out base/machine.c,$(wildcard base/*.c)) \
 	$(filter-out cli/main.c,$(wildcard cli/*.c)) \
 	$(addprefix cli/export/,counts.c gather.c metrics.c past.c otlp_message.c otlp_state.c) \
 	$(addprefix cli/export/,page_data.c page_history.c) \

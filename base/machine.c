@@ -12,20 +12,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/directory.h"
+#include "base/proc_stat.h"
+#include "base/small_file.h"
+
 #define CGROUPS "/sys/fs/cgroup"
-
-static bool slurp(const char *path, char *buffer, size_t size)
-{
-	ssize_t n = -1;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		n = read(fd, buffer, size - 1);
-		close(fd);
-	}
-	buffer[n > 0 ? n : 0] = '\0';
-	return n > 0;
-}
 
 /* Of the line "name NUMBER"; 0 where there is none. */
 static uint64_t field(const char *text, const char *name)
@@ -46,7 +37,7 @@ static bool own_path(const char *controller, char *path, size_t size)
 {
 	char text[4096], *line, *colon, *end;
 
-	if (!slurp("/proc/self/cgroup", text, sizeof text))
+	if (small_file_read("/proc/self/cgroup", text, sizeof text) <= 0)
 		return false;
 	for (line = text; line && *line; line = end ? end + 1 : NULL) {
 		end = strchr(line, '\n');
@@ -77,10 +68,10 @@ static bool group_file(const char *controller, const char *name, char *text, siz
 		return false;
 	snprintf(path, sizeof path, CGROUPS "%s%s%s/%s", *controller ? "/" : "", controller, own,
 		 name);
-	if (slurp(path, text, size))
+	if (small_file_read(path, text, size) > 0)
 		return true;
 	snprintf(path, sizeof path, CGROUPS "%s%s/%s", *controller ? "/" : "", controller, name);
-	return slurp(path, text, size);
+	return small_file_read(path, text, size) > 0;
 }
 
 static uint64_t group_number(const char *controller, const char *name)
@@ -136,7 +127,7 @@ void machine_look(struct machine *machine)
 	char text[128];
 
 	memset(machine, 0, sizeof *machine);
-	if (slurp("/proc/self/statm", text, sizeof text))
+	if (small_file_read("/proc/self/statm", text, sizeof text) > 0)
 		machine->resident = resident_of(text);
 	look_at_group(machine);
 }
@@ -180,63 +171,45 @@ uint64_t machine_cpu_of_others(void)
 	return less(clock_ns(CLOCK_PROCESS_CPUTIME_ID), own);
 }
 
-/* proc(5): field 2 is the command in parentheses and may hold any byte, so count from its end. The
- * text from the blank before field 3 on, or NULL. */
-static char *stat_of(const char *path, char *buffer, size_t size)
-{
-	char *end = slurp(path, buffer, size) ? strrchr(buffer, ')') : NULL;
-
-	return end && end[1] == ' ' ? end + 1 : NULL;
-}
-
 uint64_t machine_start_time(int pid)
 {
-	char path[64], stat[1024], *p;
-	int i;
+	struct proc_stat stat;
+	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/stat", pid);
-	p = stat_of(path, stat, sizeof stat);
-	for (i = 3; p && i < 22; i++)
-		p = strchr(p + 1, ' ');
-	return p ? strtoull(p + 1, NULL, 10) : 0;
+	proc_stat_read(path, &stat);
+	return stat.start_time;
 }
 
-static bool runs(const char *tid)
+static bool thread_runs(const char *tid)
 {
-	char path[64], stat[512], *p;
+	struct proc_stat stat;
+	char path[64];
 
 	snprintf(path, sizeof path, "/proc/self/task/%.20s/stat", tid);
-	p = stat_of(path, stat, sizeof stat);
-	return p && (p[1] == 'R' || p[1] == 'D');
+	proc_stat_read(path, &stat);
+	return stat.state == 'R' || stat.state == 'D';
 }
-
-/* getdents64(2), which opendir() would allocate for. */
-struct entry {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
 
 bool machine_others_run(void)
 {
 	char buffer[64 * 24] __attribute__((aligned(8))), own[24];
 	int fd = open("/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	const struct entry *entry;
+	const struct directory_entry *entry;
 	bool found = false;
 	long n, at;
 
 	if (fd < 0)
 		return false;
 	snprintf(own, sizeof own, "%ld", syscall(SYS_gettid));
-	n = syscall(SYS_getdents64, fd, buffer, sizeof buffer);
+	n = directory_read(fd, buffer, sizeof buffer);
 	for (at = 0; at < n && !found; at += entry->length) {
-		entry = (const struct entry *)(buffer + at);
-		found = *entry->name != '.' && strcmp(entry->name, own) != 0 && runs(entry->name);
+		entry = directory_entry_at(buffer, at);
+		found = *entry->name != '.' && strcmp(entry->name, own) != 0 &&
+			thread_runs(entry->name);
 	}
 	if (n > 0 && !found)
-		found = syscall(SYS_getdents64, fd, buffer, sizeof buffer) > 0;
+		found = directory_read(fd, buffer, sizeof buffer) > 0;
 	close(fd);
 	return found;
 }

@@ -23,7 +23,7 @@ struct growth {
 };
 
 /* Resident memory, and the memory limit and throttled time of this process's cgroup, of version 2
- * or 1 (cgroups(7)). What cannot be read is 0. A dozen system calls. */
+ * or 1 (cgroups(7)). What cannot be read is 0. Some twenty system calls. */
 void machine_look(struct machine *machine);
 
 /* Resident memory and open descriptors. Four system calls. */

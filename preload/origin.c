@@ -9,34 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/proc_stat.h"
+#include "base/small_file.h"
 #include "ring/raw.h"
 #include "rules/command_line.h"
 
 #define MAPS_MAX (8u << 20) /* 65 530 mappings, the kernel's own limit, have about as much */
 
-ssize_t origin_slurp(const char *path, char *buffer, size_t size)
-{
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	size_t length = 0;
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (length < size - 1) {
-		n = read(fd, buffer + length, size - 1 - length);
-		if (n <= 0)
-			break;
-		length += (size_t)n;
-	}
-	n = n < 0 ? -errno : (ssize_t)length;
-	close(fd);
-	buffer[length] = '\0';
-	return n;
-}
-
 static void read_command_line(const char *path, char command[COMMAND_LINE_MAX])
 {
-	ssize_t length = origin_slurp(path, command, COMMAND_LINE_MAX), i;
+	ssize_t length = small_file_read(path, command, COMMAND_LINE_MAX), i;
 
 	while (length > 0 && !command[length - 1])
 		length--;
@@ -91,16 +73,14 @@ static bool is_ours(pid_t pid)
 	return ours;
 }
 
-/* proc(5): the name, in parentheses, may hold any byte; behind it come the state and the parent. */
 static pid_t parent_of(pid_t pid)
 {
-	char path[64], stat[512], *end;
+	struct proc_stat stat;
+	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	if (origin_slurp(path, stat, sizeof stat) <= 0)
-		return 0;
-	end = strrchr(stat, ')');
-	return end && strlen(end) > 4 ? (pid_t)strtol(end + 4, NULL, 10) : 0;
+	proc_stat_read(path, &stat);
+	return stat.parent;
 }
 
 static pid_t parent_with_line(void *unused, pid_t pid, char line[COMMAND_LINE_MAX])

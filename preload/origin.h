@@ -7,17 +7,11 @@
 #ifndef GCPRELOAD_PRELOAD_ORIGIN_H
 #define GCPRELOAD_PRELOAD_ORIGIN_H
 
-#include <stddef.h>
-#include <sys/types.h>
-
 /* The arguments of this process, separated by spaces. */
 const char *origin_own(void);
 
 /* Those of the nearest ancestor with a name, where this process has none; else "". An ancestor
  * counts only if it is this user's and under the library. */
 const char *origin_named(void);
-
-/* Reads at most size - 1 bytes of a file and terminates them. Returns the length or -errno. */
-ssize_t origin_slurp(const char *path, char *buffer, size_t size);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/small_file.h"
 #include "preload/log.h"
 #include "preload/origin.h"
 
@@ -39,7 +40,7 @@ static const char *own_command_line(void *unused, bool ancestor)
 static ssize_t slurp_file(void *unused, const char *path, char *text, size_t size)
 {
 	(void)unused;
-	return origin_slurp(path, text, size);
+	return small_file_read(path, text, size);
 }
 
 static void say_or_count(void *unused, const char *sentence)

@@ -7,38 +7,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Reads the beginning of a small file into a NUL-terminated buffer; returns its length. */
-static size_t slurp(const char *path, char *buffer, size_t size)
-{
-	size_t length = 0;
-	ssize_t n;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-	if (fd >= 0) {
-		while (length < size - 1) {
-			n = read(fd, buffer + length, size - 1 - length);
-			if (n <= 0)
-				break;
-			length += (size_t)n;
-		}
-		close(fd);
-	}
-	buffer[length] = '\0';
-	return length;
-}
-
-/* proc(5): field 2 is the command in parentheses and may hold any byte, so count from its end. */
-static uint64_t start_time(void)
-{
-	char stat[1024], *p;
-	int field;
-
-	slurp("/proc/self/stat", stat, sizeof stat);
-	p = strrchr(stat, ')');
-	for (field = 2; p && field < 22; field++)
-		p = strchr(p + 1, ' ');
-	return p ? strtoull(p + 1, NULL, 10) : 0;
-}
+#include "base/proc_stat.h"
+#include "base/small_file.h"
 
 static uint64_t pid_namespace(void)
 {
@@ -53,11 +23,12 @@ static uint64_t pid_namespace(void)
 
 static void command(char *out, size_t size)
 {
-	size_t length = slurp("/proc/self/cmdline", out, size), i;
+	ssize_t length = small_file_read("/proc/self/cmdline", out, size), i;
 
-	while (length && (out[length - 1] == '\0' || out[length - 1] == ' '))
+	while (length > 0 && (out[length - 1] == '\0' || out[length - 1] == ' '))
 		length--;
-	out[length] = '\0';
+	if (length >= 0)
+		out[length] = '\0';
 	for (i = 0; i < length; i++)
 		if (!out[i])
 			out[i] = ' ';
@@ -68,7 +39,7 @@ static void cgroup(char *out, size_t size)
 {
 	char text[2048], *line, *end;
 
-	slurp("/proc/self/cgroup", text, sizeof text);
+	small_file_read("/proc/self/cgroup", text, sizeof text);
 	line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
 	if (line)
 		line = strstr(line, "::") + 2;
@@ -89,11 +60,14 @@ static void cgroup(char *out, size_t size)
 
 void ring_identity_fill(struct gcpreload_header *header)
 {
+	struct proc_stat stat;
+
 	header->pid = (int32_t)syscall(SYS_getpid);
 	header->ppid = (int32_t)syscall(SYS_getppid);
 	header->uid = geteuid();
 	header->pid_namespace = pid_namespace();
-	header->start_time = start_time();
+	proc_stat_read("/proc/self/stat", &stat);
+	header->start_time = stat.start_time;
 	gethostname(header->hostname, sizeof header->hostname - 1);
 	command(header->command, sizeof header->command);
 	cgroup(header->cgroup, sizeof header->cgroup);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fnv.h"
 #include "cli/export/past.h"
 #include "cli/memory.h"
 #include "cli/text.h"
@@ -74,10 +75,8 @@ struct gather_service *gather_service(struct gather *gather, const char *name)
 
 static size_t *chain(struct gather *gather, const struct gather_dir *dir, const char *name)
 {
-	uint64_t hash = 14695981039346656037u ^ dir->inode ^ dir->device << 32;
+	uint64_t hash = fnv_64(FNV_64 ^ dir->inode ^ dir->device << 32, name, strlen(name));
 
-	for (; *name; name++)
-		hash = (hash ^ (uint8_t)*name) * 1099511628211u;
 	return &gather->table[(hash ^ hash >> 32) % gather->table_size];
 }
 
