@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring/names.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
-#define FAMILY ".family." /* and PID.START */
-#define OTHER  (GCPRELOAD_RETIRED_FILES - 1)
+#include "ring/layout.h"
 
-void ring_retired_name_of(char name[RING_RETIRED_NAME], unsigned i, bool hidden)
+#define OTHER  (GCPRELOAD_RETIRED_FILES - 1)
+#define FAMILY ".family." /* and PID.START */
+
+void ring_retired_name(char name[RING_RETIRED_NAME], unsigned i, bool hidden)
 {
 	const char *dot = hidden ? "." : "", *new = hidden ? ".new" : "";
 
@@ -25,7 +28,7 @@ bool gcpreload_retired_name(const char *name, bool hidden)
 	if (strncmp(name, hidden ? ".retired." : "retired.", hidden ? 9 : 8) != 0)
 		return false;
 	for (i = 0; i < GCPRELOAD_RETIRED_FILES; i++) {
-		ring_retired_name_of(one, i, hidden);
+		ring_retired_name(one, i, hidden);
 		if (strcmp(name, one) == 0)
 			return true;
 	}
@@ -71,22 +74,22 @@ static bool is_family_name(const char *name)
 	return p && !*p;
 }
 
-enum gcpreload_sweep_kind gcpreload_sweep_kind(const char *name)
+enum gcpreload_name gcpreload_name_kind(const char *name)
 {
 	bool hidden = *name == '.';
 	const char *end = skip_ring_name(name + hidden);
 
 	if (is_family_name(name))
-		return GCPRELOAD_SWEEP_FAMILY;
+		return GCPRELOAD_NAME_FAMILY;
 	if (!end && gcpreload_retired_name(name, hidden))
-		return hidden ? GCPRELOAD_SWEEP_HALF : GCPRELOAD_SWEEP_TOTALS;
+		return hidden ? GCPRELOAD_NAME_HALF : GCPRELOAD_NAME_TOTALS;
 	if (!end)
-		return GCPRELOAD_SWEEP_OTHER;
+		return GCPRELOAD_NAME_OTHER;
 	if (hidden)
 		return strcmp(end, ".new") == 0 || strcmp(end, ".ctl.new") == 0
-			   ? GCPRELOAD_SWEEP_HALF
-			   : GCPRELOAD_SWEEP_OTHER;
+			   ? GCPRELOAD_NAME_HALF
+			   : GCPRELOAD_NAME_OTHER;
 	if (!*end)
-		return GCPRELOAD_SWEEP_RING;
-	return strcmp(end, ".ctl") == 0 ? GCPRELOAD_SWEEP_CONTROL : GCPRELOAD_SWEEP_OTHER;
+		return GCPRELOAD_NAME_RING;
+	return strcmp(end, ".ctl") == 0 ? GCPRELOAD_NAME_CONTROL : GCPRELOAD_NAME_OTHER;
 }

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fnv.h"
 #include "ring/histogram.h"
 #include "ring/names.h"
 #include "ring/raw.h"
@@ -31,14 +32,10 @@ struct fold {
 	char hidden[RING_RETIRED_NAME];
 };
 
-/* FNV-1a. Where a service's name leads to; that two meet is no harm. */
-static unsigned place_of(const char *service)
+/* Where a service's name leads to; that two meet is no harm. */
+static unsigned retired_place_of(const char *service)
 {
-	uint32_t hash = 2166136261u;
-
-	for (; *service; service++)
-		hash = (hash ^ (uint8_t)*service) * 16777619u;
-	return hash % OTHER;
+	return fnv_32(FNV_32, service, strlen(service)) % OTHER;
 }
 
 static int check(struct gcpreload_reader *reader, struct gcpreload_retired *retired,
@@ -72,7 +69,7 @@ static int open_checked(struct gcpreload_reader *reader, struct gcpreload_retire
 
 	memset(reader, 0, sizeof *reader);
 	memset(retired, 0, sizeof *retired);
-	ring_retired_name_of(name, i, false);
+	ring_retired_name(name, i, false);
 	reader->fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (reader->fd < 0)
 		return -errno;
@@ -120,7 +117,7 @@ static bool may_pass(int error)
 /* Finds the file of the ring's service, or the place for one. Returns 0 or -errno. */
 static int find(struct fold *f)
 {
-	unsigned n, begin = place_of(f->from.service_name);
+	unsigned n, begin = retired_place_of(f->from.service_name);
 	int ret;
 
 	for (n = 0; n < OTHER; n++) {
@@ -150,7 +147,7 @@ static bool finish_last(const struct fold *f)
 	bool gone;
 	int fd;
 
-	if (gcpreload_sweep_kind(f->totals.last) != GCPRELOAD_SWEEP_RING)
+	if (gcpreload_name_kind(f->totals.last) != GCPRELOAD_NAME_RING)
 		return true;
 	fd = openat(f->dir, f->totals.last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
@@ -290,7 +287,7 @@ static int replace(struct fold *f)
 	char name[RING_RETIRED_NAME];
 	int ret;
 
-	ring_retired_name_of(f->hidden, f->i, true);
+	ring_retired_name(f->hidden, f->i, true);
 	f->new = openat(f->dir, f->hidden, flags, 0600);
 	/* Nobody else makes one under the lock: a killed sweeper left it. */
 	if (f->new < 0 && errno == EEXIST && unlinkat(f->dir, f->hidden, 0) == 0)
@@ -299,7 +296,7 @@ static int replace(struct fold *f)
 		return -errno;
 	ret = write_new(f);
 	close(f->new);
-	ring_retired_name_of(name, f->i, false);
+	ring_retired_name(name, f->i, false);
 	if (ret == 0 && renameat(f->dir, f->hidden, f->dir, name) < 0)
 		ret = -errno;
 	if (ret < 0)

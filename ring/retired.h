@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "ring/layout.h"
+#include "ring/names.h"
 #include "ring/reader.h"
 
 /* The service name of retired.other. */

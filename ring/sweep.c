@@ -7,11 +7,11 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/directory.h"
 #include "ring/layout.h"
 #include "ring/names.h"
 #include "ring/raw.h"
@@ -20,15 +20,6 @@
 #define NAME_SIZE   64 /* 10 digits, 20 digits, 8 of hex, and what stands around them */
 #define HALF_MADE_S 60
 #define SECOND	    1000000000ull
-
-/* getdents64(2)'s own, which glibc calls dirent only since it began to hide the call. */
-struct entry {
-	uint64_t inode;
-	int64_t offset;
-	uint16_t length;
-	uint8_t type;
-	char name[];
-};
 
 /* A dead ring that may stay, if the limits allow. */
 struct kept {
@@ -66,7 +57,7 @@ static void unlink_and_tell(struct sweep *s, const char *name)
 static bool may_go(struct sweep *s, int fd, const char *name)
 {
 	if (s->limits->dry_run || s->limits->totals ||
-	    gcpreload_sweep_kind(name) != GCPRELOAD_SWEEP_RING)
+	    gcpreload_name_kind(name) != GCPRELOAD_NAME_RING)
 		return true;
 	if (s->limits->max_folds && s->n_folds == s->limits->max_folds)
 		return false;
@@ -199,26 +190,26 @@ static bool is_orphan(const struct sweep *s, const char *name)
 
 static void look_at(struct sweep *s, const char *name)
 {
-	switch (gcpreload_sweep_kind(name)) {
-	case GCPRELOAD_SWEEP_RING:
+	switch (gcpreload_name_kind(name)) {
+	case GCPRELOAD_NAME_RING:
 		look_at_ring(s, name);
 		break;
-	case GCPRELOAD_SWEEP_HALF: /* a younger one may be between its making and its lock */
+	case GCPRELOAD_NAME_HALF: /* a younger one may be between its making and its lock */
 		if (older_than_a_minute(s, name))
 			remove_file(s, name);
 		break;
-	case GCPRELOAD_SWEEP_CONTROL:
+	case GCPRELOAD_NAME_CONTROL:
 		if (older_than_a_minute(s, name) && is_orphan(s, name))
 			remove_file(s, name);
 		break;
-	case GCPRELOAD_SWEEP_TOTALS:
+	case GCPRELOAD_NAME_TOTALS:
 		if (s->limits->totals && (s->locked || s->limits->dry_run))
 			remove_file(s, name);
 		break;
-	case GCPRELOAD_SWEEP_FAMILY: /* who has opened it meanwhile finds that it is gone */
+	case GCPRELOAD_NAME_FAMILY: /* who has opened it meanwhile finds that it is gone */
 		remove_file(s, name);
 		break;
-	case GCPRELOAD_SWEEP_OTHER:
+	case GCPRELOAD_NAME_OTHER:
 		break;
 	}
 }
@@ -255,16 +246,15 @@ static int look_at_all(struct sweep *s, int list)
 {
 	const uint32_t most = s->limits->max_look;
 	char buffer[4096] __attribute__((aligned(8)));
+	const struct directory_entry *entry;
 	uint32_t looked = 0;
 	long n = 0, at;
 
-	while ((!most || looked < most) &&
-	       (n = syscall(SYS_getdents64, list, buffer, sizeof buffer)) > 0) {
-		for (at = 0; at < n; at += ((struct entry *)(buffer + at))->length) {
-			if (most && looked >= most)
-				break;
+	while ((!most || looked < most) && (n = directory_read(list, buffer, sizeof buffer)) > 0) {
+		for (at = 0; at < n && !(most && looked >= most); at += entry->length) {
+			entry = directory_entry_at(buffer, at);
 			looked++;
-			look_at(s, ((struct entry *)(buffer + at))->name);
+			look_at(s, entry->name);
 		}
 	}
 	return n < 0 ? -errno : s->n_removed;

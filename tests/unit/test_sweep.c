@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 
 #include "ring/family.h"
-#include "ring/names.h"
 #include "ring/retired.h"
+#include "ring/names.h"
 #include "ring/sweep.h"
 #include "test_rings.h"
 
@@ -73,48 +73,48 @@ static void kinds(void **state)
 {
 	static const struct {
 		const char *name;
-		enum gcpreload_sweep_kind kind;
+		enum gcpreload_name kind;
 	} names[] = {
-		{ "1.2.deadbeef", GCPRELOAD_SWEEP_RING },
-		{ "4194304.18446744073709551615.00000000", GCPRELOAD_SWEEP_RING },
-		{ "1.2.deadbeef.ctl", GCPRELOAD_SWEEP_CONTROL },
-		{ ".1.2.deadbeef.new", GCPRELOAD_SWEEP_HALF },
-		{ ".1.2.deadbeef.ctl.new", GCPRELOAD_SWEEP_HALF },
-		{ "retired.0", GCPRELOAD_SWEEP_TOTALS },
-		{ "retired.63", GCPRELOAD_SWEEP_TOTALS },
-		{ "retired.other", GCPRELOAD_SWEEP_TOTALS },
-		{ ".retired.7.new", GCPRELOAD_SWEEP_HALF },
-		{ ".retired.other.new", GCPRELOAD_SWEEP_HALF },
-		{ "retired.64", GCPRELOAD_SWEEP_OTHER },
-		{ "retired.07", GCPRELOAD_SWEEP_OTHER },
-		{ "retired.1.new", GCPRELOAD_SWEEP_OTHER },
-		{ ".retired.1", GCPRELOAD_SWEEP_OTHER },
-		{ ".family.1.2", GCPRELOAD_SWEEP_FAMILY },
-		{ ".family.4194304.18446744073709551615", GCPRELOAD_SWEEP_FAMILY },
-		{ ".family.1", GCPRELOAD_SWEEP_OTHER },
-		{ ".family.1.", GCPRELOAD_SWEEP_OTHER },
-		{ ".family.1.2.3", GCPRELOAD_SWEEP_OTHER },
-		{ "family.1.2", GCPRELOAD_SWEEP_OTHER },
-		{ "", GCPRELOAD_SWEEP_OTHER },
-		{ ".", GCPRELOAD_SWEEP_OTHER },
-		{ "..", GCPRELOAD_SWEEP_OTHER },
-		{ "1.2.deadbee", GCPRELOAD_SWEEP_OTHER },
-		{ "1.2.deadbeef0", GCPRELOAD_SWEEP_OTHER },
-		{ "1.2.DEADBEEF", GCPRELOAD_SWEEP_OTHER },
-		{ "1..deadbeef", GCPRELOAD_SWEEP_OTHER },
-		{ "x.2.deadbeef", GCPRELOAD_SWEEP_OTHER },
-		{ "-1.2.deadbeef", GCPRELOAD_SWEEP_OTHER },
-		{ "11111111111.2.deadbeef", GCPRELOAD_SWEEP_OTHER },
-		{ "1.2.deadbeef.txt", GCPRELOAD_SWEEP_OTHER },
-		{ ".1.2.deadbeef", GCPRELOAD_SWEEP_OTHER },
-		{ "1.2.deadbeef.ctl.new", GCPRELOAD_SWEEP_OTHER },
-		{ "important.txt", GCPRELOAD_SWEEP_OTHER },
+		{ "1.2.deadbeef", GCPRELOAD_NAME_RING },
+		{ "4194304.18446744073709551615.00000000", GCPRELOAD_NAME_RING },
+		{ "1.2.deadbeef.ctl", GCPRELOAD_NAME_CONTROL },
+		{ ".1.2.deadbeef.new", GCPRELOAD_NAME_HALF },
+		{ ".1.2.deadbeef.ctl.new", GCPRELOAD_NAME_HALF },
+		{ "retired.0", GCPRELOAD_NAME_TOTALS },
+		{ "retired.63", GCPRELOAD_NAME_TOTALS },
+		{ "retired.other", GCPRELOAD_NAME_TOTALS },
+		{ ".retired.7.new", GCPRELOAD_NAME_HALF },
+		{ ".retired.other.new", GCPRELOAD_NAME_HALF },
+		{ "retired.64", GCPRELOAD_NAME_OTHER },
+		{ "retired.07", GCPRELOAD_NAME_OTHER },
+		{ "retired.1.new", GCPRELOAD_NAME_OTHER },
+		{ ".retired.1", GCPRELOAD_NAME_OTHER },
+		{ ".family.1.2", GCPRELOAD_NAME_FAMILY },
+		{ ".family.4194304.18446744073709551615", GCPRELOAD_NAME_FAMILY },
+		{ ".family.1", GCPRELOAD_NAME_OTHER },
+		{ ".family.1.", GCPRELOAD_NAME_OTHER },
+		{ ".family.1.2.3", GCPRELOAD_NAME_OTHER },
+		{ "family.1.2", GCPRELOAD_NAME_OTHER },
+		{ "", GCPRELOAD_NAME_OTHER },
+		{ ".", GCPRELOAD_NAME_OTHER },
+		{ "..", GCPRELOAD_NAME_OTHER },
+		{ "1.2.deadbee", GCPRELOAD_NAME_OTHER },
+		{ "1.2.deadbeef0", GCPRELOAD_NAME_OTHER },
+		{ "1.2.DEADBEEF", GCPRELOAD_NAME_OTHER },
+		{ "1..deadbeef", GCPRELOAD_NAME_OTHER },
+		{ "x.2.deadbeef", GCPRELOAD_NAME_OTHER },
+		{ "-1.2.deadbeef", GCPRELOAD_NAME_OTHER },
+		{ "11111111111.2.deadbeef", GCPRELOAD_NAME_OTHER },
+		{ "1.2.deadbeef.txt", GCPRELOAD_NAME_OTHER },
+		{ ".1.2.deadbeef", GCPRELOAD_NAME_OTHER },
+		{ "1.2.deadbeef.ctl.new", GCPRELOAD_NAME_OTHER },
+		{ "important.txt", GCPRELOAD_NAME_OTHER },
 	};
 	size_t i;
 
 	(void)state;
 	for (i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (gcpreload_sweep_kind(names[i].name) != names[i].kind)
+		if (gcpreload_name_kind(names[i].name) != names[i].kind)
 			fail_msg("%s is not of kind %d", names[i].name, names[i].kind);
 }
 
