@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import re
 import shutil
 import statistics
@@ -22,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import venvs
+from bench_sure import LEAST_ROUNDS, median_interval
 from venvs import Interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ROOT / "tests" / "bench"
-RESAMPLES = 400
-LEAST_ROUNDS = 8  # or nothing is said of how sure a number is
 
 
 class Failed(Exception):
@@ -49,15 +47,16 @@ class Spread:
     low: float
     high: float
     rounds: int
-    sure_from: float | None  # 95 % of bootstrap resamples give a median between these two;
-    sure_to: float | None  # None: of too few rounds
+    sure_from: float | None  # 95 %; None: of too few rounds, or of rounds of one process
+    sure_to: float | None
 
     def text(self, show: str) -> str:
         return f"{show % self.median} ({show % self.low} to {show % self.high})"
 
     def sure(self, show: str) -> str:
         if self.sure_from is None:
-            return f"{self.rounds} rounds, no interval"
+            few = f"{self.rounds} rounds" if self.rounds < LEAST_ROUNDS else "one process"
+            return f"{few}, no interval"
         return f"95 %: {show % self.sure_from} to {show % self.sure_to}"
 
     def json(self) -> dict[str, float | None]:
@@ -66,16 +65,12 @@ class Spread:
         }
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float], one_process: bool = False) -> Spread:
+    """Rounds of one process have in common what the next process would have otherwise: then there
+    is no interval."""
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
-    if len(values) < LEAST_ROUNDS:
-        return Spread(median, low, high, len(values), None, None)
-    chance = random.Random(1)
-    medians = sorted(
-        statistics.median(chance.choices(values, k=len(values))) for _ in range(RESAMPLES)
-    )
-    sure = medians[int(0.025 * RESAMPLES)], medians[int(0.975 * RESAMPLES) - 1]
-    return Spread(median, low, high, len(values), *sure)
+    sure = None if one_process else median_interval(values)
+    return Spread(median, low, high, len(values), *(sure or (None, None)))
 
 
 def quiet(values: Sequence[float], noise: Sequence[float]) -> list[float]:
@@ -131,6 +126,11 @@ class Table:
     rows: list[list[str]]
     figures: Any
     notes: str = ""
+
+    def markdown(self) -> None:
+        print(f"\n**{self.title}**\n")
+        for line in (self.heads, ["---"] * len(self.heads), *self.rows):
+            print(f"| {' | '.join(line)} |")
 
     def print(self) -> None:
         print(f"\n{self.title}\n")

@@ -11,8 +11,8 @@ it is from the first is what the machine does, and says how little a difference 
 from __future__ import annotations
 
 import argparse
-import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -23,12 +23,15 @@ from types import FrameType
 from typing import NoReturn
 
 import bench_common as common
+import latency_file
 import latency_report as report
 import latency_server as servers
 import load
 import venvs
 from bench_common import ROOT, Failed
-from latency_report import Interval, Sample
+from bench_sure import LEAST_ROUNDS
+from latency_file import Run
+from latency_report import Interval
 from latency_server import App, Mode
 
 QUICK = {"apps": "django-sync", "modes": "stock,freeze,idle", "loads": "70", "rounds": 1}
@@ -36,7 +39,7 @@ FULL = {
     "apps": "django-sync,django-gevent,fastapi,flask-gthread",
     "modes": ",".join(mode.name for mode in servers.MODES),
     "loads": "35,70,95",
-    "rounds": common.LEAST_ROUNDS,
+    "rounds": LEAST_ROUNDS,
 }
 WARM_UP = 2.0  # seconds at half of what stock sustains, not counted
 
@@ -88,43 +91,68 @@ def one_server(
         }
 
 
-def measure(app: App, options: argparse.Namespace) -> dict[str, dict[str, Sample]]:
+class Progress:
+    """What comes next, and how long it may still take, from how long it took so far."""
+
+    def __init__(self, servers_to_come: int) -> None:
+        self.began = time.monotonic()
+        self.total, self.done = servers_to_come, 0
+
+    def begin(self, what: str) -> None:
+        left = ""
+        if self.done:
+            each = (time.monotonic() - self.began) / self.done
+            left = f", about {duration(each * (self.total - self.done))} left"
+        common.say(f"{what}; server {self.done + 1} of {self.total}{left}")
+        self.done += 1
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def in_turns(modes: list[Mode], number: int) -> list[Mode]:
+    """By chance, the same in each run: none is always next to the first, or always before it."""
+    return random.Random(number).sample(modes, len(modes))
+
+
+def measure(app: App, options: argparse.Namespace, run: Run, progress: Progress) -> list[str]:
+    """Into the run, round by round; the titles of its tables."""
     limit = options.rate or sustained(app, options)
     common.say(f"{app.name}: stock sustains {limit:.0f} requests a second")
-    found: dict[int, dict[str, list[Interval]]] = {
-        percent: {mode.name: [] for mode in options.modes} for percent in options.loads
+    quota = f", {options.cpus:g} CPU" if options.cpus else ""
+    titles = {
+        percent: f"{app.name}{quota}, {percent} % of {limit:.0f} requests a second"
+        for percent in options.loads
     }
     for number in range(options.rounds):
-        shift = number % len(options.modes)
-        for mode in options.modes[shift:] + options.modes[:shift]:
-            common.say(f"{app.name}: round {number + 1} of {options.rounds}, {mode.name}")
-            for percent, one in one_server(app, mode, limit, options).items():
-                if not one.latencies:
-                    raise Failed(f"{app.name} in mode {mode.name}: no request was answered")
-                found[percent][mode.name].append(one)
-    quota = f", {options.cpus:g} CPU" if options.cpus else ""
-    return {
-        f"{app.name}{quota}, {percent} % of {limit:.0f} requests a second": {
-            name: Sample(intervals) for name, intervals in modes.items()
-        }
-        for percent, modes in found.items()
-    }
+        found: dict[str, dict[int, Interval]] = {}
+        for mode in in_turns(options.modes, number):
+            progress.begin(f"{app.name}: round {number + 1} of {options.rounds}, {mode.name}")
+            found[mode.name] = one_server(app, mode, limit, options)
+        for percent, title in titles.items():
+            table = run.tables.setdefault(title, {mode.name: [] for mode in options.modes})
+            for name, intervals in table.items():
+                if not found[name][percent].latencies:
+                    raise Failed(f"{app.name} in mode {name}: no request was answered")
+                intervals.append(found[name][percent])
+        keep(options, run, progress)
+    return list(titles.values())
 
 
-def notes(options: argparse.Namespace, python: str) -> str:
-    about = subprocess.run([python, "-V"], capture_output=True, text=True, check=False)
-    machine = common.machine()
-    cores = len(servers.USABLE)
+def about(options: argparse.Namespace, python: str) -> str:
+    said = subprocess.run([python, "-V"], capture_output=True, text=True, check=False)
     rounds = "1 round" if options.rounds == 1 else f"{options.rounds} rounds"
-    return f"""
-{about.stdout.strip()}, {machine["cpu"]}, {cores} cores, one for the server and one for the
-generator; {rounds} of {options.seconds:g} s each, in turns, with a new process each
-time; about {options.objects} objects after loading. Latency in ms, from when a request was due,
-all rounds together; a percentile only with {report.BEYOND} samples beyond it. GC in and out of
-requests: share of the time, and the longest collection, from every collection that happened."""
+    return (
+        f"{said.stdout.strip()}, {common.machine()['cpu']}, {len(servers.USABLE)} cores, one for "
+        f"the server and one for the generator;\n{rounds} of {options.seconds:g} s each, in turns,"
+        f" with a new process each time; about {options.objects} objects after loading."
+    )
 
 
-def draw(options: argparse.Namespace, python: str) -> None:
+def draw(options: argparse.Namespace) -> None:
+    python = venvs.venv("latency", venvs.system_interpreter())
     program = ROOT / "scripts" / "latency_picture.py"
     subprocess.run([python, program, options.json, options.picture], check=True)
     common.say(f"the picture is in {options.picture}")
@@ -141,7 +169,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--modes", help=f"some of {FULL['modes']}; the first is compared with, and measured twice"
     )
-    parser.add_argument("--loads", help="percent of what stock sustains (35,70,95)")
+    parser.add_argument("--loads", "--load", help="percent of what stock sustains (35,70,95)")
     parser.add_argument(
         "--rounds", type=int, help=f"of each mode ({FULL['rounds']}, the least for an interval)"
     )
@@ -151,7 +179,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--cpus", type=float, help="CPU quota of the server, by a cgroup (root)")
     parser.add_argument("--app", metavar="COMMAND", help="your own: 'gunicorn my:app'")
     parser.add_argument("--url", default="/", help="its path; {n} counts (%(default)s)")
-    parser.add_argument("--json", help="a file for all figures")
+    parser.add_argument("--json", type=Path, help="a file for everything that was measured")
+    parser.add_argument("--render", type=Path, help="no run: the tables of such a file")
+    parser.add_argument("--markdown", action="store_true", help="tables in Markdown")
     parser.add_argument("--picture", help="an SVG or PNG file for the latency distributions")
     return parser.parse_args()
 
@@ -171,7 +201,7 @@ def settle(options: argparse.Namespace, python: str) -> list[App]:
         if getattr(options, name) is None:
             setattr(options, name, value)
     if options.picture and not options.json:
-        options.json = str(Path(options.picture).with_suffix(".json"))
+        options.json = Path(options.picture).with_suffix(".json")
     options.seconds = options.seconds or (12.0 if options.quick else 8.0)
     if options.rounds < 1 or options.seconds < 1:
         raise Failed("--rounds and --seconds must be 1 at least")
@@ -197,29 +227,48 @@ def with_the_first_again(modes: list[Mode]) -> list[Mode]:
     return [modes[0], again, *(mode for mode in modes[1:] if mode != again)]
 
 
-def keep(options: argparse.Namespace, figures: dict[str, object]) -> None:
-    """After each table: a run takes long."""
-    sys.stdout.flush()
+def keep(options: argparse.Namespace, run: Run, progress: Progress) -> None:
+    """After each round: a run takes long."""
+    run.took = time.monotonic() - progress.began
     if options.json:
-        whole = {**common.machine(), "tables": report.without_nan(figures)}
-        Path(options.json).write_text(json.dumps(whole, indent=1, allow_nan=False))
+        latency_file.save(run, options.json)
 
 
-def run(options: argparse.Namespace) -> None:
+def show(run: Run, titles: list[str], markdown: bool) -> None:
+    found = run.figures()
+    for title in titles:
+        for table in report.tables(title, found[title]):
+            table.markdown() if markdown else table.print()
+    sys.stdout.flush()
+
+
+def finish(options: argparse.Namespace, run: Run) -> None:
+    print(f"\n{run.about}\n{report.LEGEND}")
+    if options.picture:
+        draw(options)
+    common.say(f"it took {duration(run.took)}")
+
+
+def render(options: argparse.Namespace) -> None:
+    options.json = options.render
+    run = latency_file.load(options.json)
+    show(run, list(run.tables), options.markdown)
+    finish(options, run)
+
+
+def bench(options: argparse.Namespace) -> None:
     python = venvs.venv("latency", venvs.system_interpreter())
     apps = settle(options, python)
     subprocess.run(["make", "-s", "-C", ROOT, "all"], check=True, stdout=sys.stderr)
     if len(servers.USABLE) < 2:
         common.say("one core only: the server shares it with the generator")
     os.sched_setaffinity(0, {servers.GENERATORS_CORE})
-    figures = {}
+    run = Run(about(options, python), common.machine())
+    progress = Progress(len(apps) * options.rounds * len(options.modes))
+    keep(options, run, progress)  # a file that cannot be written is told at once
     for app in apps:
-        for title, samples in measure(app, options).items():
-            figures[title] = report.print_tables(title, samples)
-            keep(options, figures)
-    print(notes(options, python))
-    if options.picture:
-        draw(options, python)
+        show(run, measure(app, options, run, progress), options.markdown)
+    finish(options, run)
 
 
 def stop(number: int, frame: FrameType | None) -> NoReturn:
@@ -234,8 +283,8 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
     try:
-        run(options)
-    except (Failed, subprocess.CalledProcessError) as error:
+        render(options) if options.render else bench(options)
+    except (Failed, OSError, subprocess.CalledProcessError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     return 0

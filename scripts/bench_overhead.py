@@ -162,11 +162,12 @@ class Collections:
         return self.quiet([a - b for a, b in pairs])
 
     def quiet(self, values: list[float]) -> Spread:
-        return spread(quiet(values, self.ns["ours", "recipe"]))
+        return spread(quiet(values, self.ns["ours", "recipe"]), one_process=True)
 
     def preloaded(self) -> Spread:
         """No callback: a process under the library, against one without it."""
-        return spread([a - b for a, b in zip(self.ns["ours", "none"], self.ns["stock", "none"])])
+        pairs = zip(self.ns["ours", "none"], self.ns["stock", "none"])
+        return spread([a - b for a, b in pairs], one_process=True)
 
 
 @contextlib.contextmanager
@@ -279,7 +280,7 @@ class Context:
 
     def over(self, call: str) -> Spread:
         """What the program's call costs over libc's own."""
-        return spread(quiet(self.more[call], self.libc[call]))
+        return spread(quiet(self.more[call], self.libc[call]), one_process=True)
 
 
 DELAYED = {"GCPRELOAD_TRIGGER": "delay:1000000"}
@@ -336,7 +337,9 @@ def calls(built: Built, scale: float) -> Result:
             {
                 "process": one.name,
                 "more_ns": {call: one.over(call).json() for call in one.calls},
-                "libc_ns": {call: spread(one.libc[call]).json() for call in one.calls},
+                "libc_ns": {
+                    call: spread(one.libc[call], one_process=True).json() for call in one.calls
+                },
             }
         )
     libc = [statistics.median(found[0].libc[call]) for call in CALLS]

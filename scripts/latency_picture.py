@@ -29,16 +29,28 @@ def place(percent: float) -> float:
 
 
 def panel(axes: Any, title: str, modes: dict[str, Any]) -> None:  # noqa: ANN401 - untyped library
-    for name, figures in modes.items():
-        points = [(place(p), ms) for p, ms in figures["curve_ms"] if ms is not None]
-        style = "--" if name == "stock again" else "-"
-        axes.plot(*zip(*points), style, label=name, color=COLOURS.get(name), linewidth=1.6)
+    """The median of the rounds; in grey all rounds of the first mode and of it again, which is
+    what a line of another mode must leave to say anything."""
+    for number, (name, figures) in enumerate(modes.items()):
+        curve = figures["curve_ms"]
+        places = [place(point["percent"]) for point in curve]
+        if number < 2:
+            sides = [[point[side] for point in curve] for side in ("lowest", "highest")]
+            axes.fill_between(places, *sides, color="#888888", alpha=0.2, linewidth=0)
+        axes.plot(
+            places,
+            [point["median"] for point in curve],
+            "--" if number == 1 else "-",
+            label=name,
+            color=COLOURS.get(name),
+            linewidth=1.6,
+        )
     axes.set_title(title, fontsize=9)
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(matplotlib.ticker.FormatStrFormatter("%g"))
     axes.yaxis.set_minor_formatter(matplotlib.ticker.NullFormatter())
     shown = max(
-        place(p) for figures in modes.values() for p, ms in figures["curve_ms"] if ms is not None
+        place(point["percent"]) for figures in modes.values() for point in figures["curve_ms"]
     )
     ticks = [tick for tick in TICKS if place(tick) <= shown + 0.01]
     axes.set_xticks([place(tick) for tick in ticks], [f"{tick:g}" for tick in ticks], fontsize=8)
@@ -48,7 +60,7 @@ def panel(axes: Any, title: str, modes: dict[str, Any]) -> None:  # noqa: ANN401
 def main() -> None:
     source, target = sys.argv[1:]
     with open(source) as file:
-        tables = json.load(file)["tables"]
+        tables = json.load(file)["figures"]
     columns = min(3, len(tables))
     rows = -(-len(tables) // columns)
     figure, grid = pyplot.subplots(
@@ -59,7 +71,7 @@ def main() -> None:
     for axes, (title, modes) in zip(grid.flat, tables.items()):
         panel(axes, title, modes)
     for line in grid:
-        line[0].set_ylabel("latency, ms")
+        line[0].set_ylabel("latency, ms (median of rounds)")
     for axes in grid[-1]:
         axes.set_xlabel("percentile of requests")
     handles, names = grid[0][0].get_legend_handles_labels()

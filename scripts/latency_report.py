@@ -1,22 +1,27 @@
-"""The latency benchmark's numbers: percentiles that say something, how sure they are, a table."""
+"""The latency benchmark's numbers: what is exact first, then what is more than noise."""
 
 from __future__ import annotations
 
 import math
-import random
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench_common import LEAST_ROUNDS, Table
+import bench_sure
+from bench_common import Table
+from bench_sure import LEAST_ROUNDS, WITHIN_NOISE, Ratio
 
-BEYOND = 30  # samples, or a percentile is not shown
-RESAMPLES = 200
+BEYOND = 30  # requests in all rounds together, or a percentile is not shown
+BEYOND_IN_A_ROUND = 5
 PERCENTILES = (50.0, 95.0, 99.0, 99.9)
 # As `gcpreload report` divides them: an idle collection during which other threads worked is in
 # a request, too.
 OUT_OF_REQUESTS = ("idle",)
 CURVE = [50, 75, 90, 95, 97.5, 99, 99.5, 99.75, 99.9, 99.95, 99.99]
+NOTHING = "-"
+
+Figures = dict[str, dict[str, Any]]
 
 
 @dataclass
@@ -33,170 +38,220 @@ class Interval:
     throttled: float
     collections: list[dict[str, Any]] = field(repr=False)
 
+    def __post_init__(self) -> None:
+        self.latencies = sorted(self.latencies)
 
-def at(ordered: Sequence[float], percent: float) -> float:
-    """The value that so many percent are not above; nan where too few are."""
-    if len(ordered) * (100 - percent) / 100 < BEYOND:
-        return float("nan")
-    return ordered[min(int(len(ordered) * percent / 100), len(ordered) - 1)]
+    def at(self, percent: float) -> float:
+        """The value that so many percent are not above; nan where too few are."""
+        number = len(self.latencies)
+        if number * (100 - percent) / 100 < BEYOND_IN_A_ROUND:
+            return float("nan")
+        return self.latencies[min(int(number * percent / 100), number - 1)]
+
+    def cpu_each(self) -> float:
+        return self.cpu / len(self.latencies)
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """One number of each round."""
+
+    values: list[float]
+
+    def json(self) -> dict[str, float]:
+        values = self.values
+        return {
+            "median": statistics.median(values),
+            "lowest": min(values),
+            "highest": max(values),
+        }
 
 
 class Sample:
     """All intervals of a mode under a load."""
 
-    def __init__(self, intervals: list[Interval]) -> None:
-        self.intervals = intervals
-        self.latencies = sorted(value for one in intervals for value in one.latencies)
+    def __init__(self, intervals: Sequence[Interval]) -> None:
+        self.intervals = list(intervals)
         self.seconds = sum(one.seconds for one in intervals)
-        self.answered = len(self.latencies)
+        self.answered = sum(len(one.latencies) for one in intervals)
 
-    def gc(self, out: bool) -> tuple[float, float]:
-        """Share of the time in percent, and the longest in milliseconds."""
+    def latency(self, percent: float) -> Rounds | None:
+        """In milliseconds; None where too few requests are beyond it."""
+        values = [1e3 * one.at(percent) for one in self.intervals]
+        few = self.answered * (100 - percent) / 100 < BEYOND
+        return None if few or any(map(math.isnan, values)) else Rounds(values)
+
+    def cpu(self) -> Rounds:
+        """Milliseconds a request."""
+        return Rounds([1e3 * one.cpu_each() for one in self.intervals])
+
+    def measured(self) -> dict[str, Rounds | None]:
+        """What is compared with the first mode."""
+        latency = {f"p{percent:g}": self.latency(percent) for percent in PERCENTILES}
+        return {"cpu": self.cpu(), **latency}
+
+    def gc(self, out: bool) -> dict[str, float]:
+        """Share of the time, and the longest."""
         every = [
             one["seconds"]
             for interval in self.intervals
             for one in interval.collections
             if (one["cause"] in OUT_OF_REQUESTS) == out
         ]
-        return 100 * sum(every) / self.seconds, 1e3 * max(every, default=0.0)
+        return {
+            "percent": 100 * sum(every) / self.seconds,
+            "longest_ms": 1e3 * max(every, default=0.0),
+        }
 
     def json(self) -> dict[str, Any]:
-        inside, outside = self.gc(False), self.gc(True)
+        measured = self.measured()
         return {
+            "rounds": len(self.intervals),
             "seconds": self.seconds,
             "answered": self.answered,
             "failures": sum(one.failures for one in self.intervals),
             "throughput": self.answered / self.seconds,
-            "latency_ms": {
-                f"p{percent:g}": 1e3 * at(self.latencies, percent) for percent in PERCENTILES
-            },
-            "longest_ms": 1e3 * self.latencies[-1],
-            "curve_ms": [[percent, 1e3 * at(self.latencies, percent)] for percent in CURVE],
-            "generator_late_ms": 1e3 * max(one.late for one in self.intervals),
+            "gc_in_requests": self.gc(False),
+            "gc_out_of_requests": self.gc(True),
+            "collections": sum(len(one.collections) for one in self.intervals),
             "cpu_ms_per_request": 1e3 * sum(one.cpu for one in self.intervals) / self.answered,
             "rss_mb": max(one.rss for one in self.intervals) / 2**20,
             "highest_rss_mb": max(one.highest for one in self.intervals) / 2**20,
             "throttled_seconds": sum(one.throttled for one in self.intervals),
-            "gc_in_requests": {"percent": inside[0], "longest_ms": inside[1]},
-            "gc_out_of_requests": {"percent": outside[0], "longest_ms": outside[1]},
-            "collections": sum(len(one.collections) for one in self.intervals),
+            "generator_late_ms": 1e3 * max(one.late for one in self.intervals),
+            "of_rounds": {name: one.json() if one else None for name, one in measured.items()},
+            "curve_ms": [
+                {"percent": percent, **rounds.json()}
+                for percent in CURVE
+                if (rounds := self.latency(percent))
+            ],
         }
 
 
-def _percentiles(intervals: Sequence[Interval]) -> list[float]:
-    ordered = sorted(value for one in intervals for value in one.latencies)
-    return [at(ordered, percent) for percent in PERCENTILES]
+def ratios(sample: Sample, to: Sample) -> dict[str, Ratio | None]:
+    """Of CPU time a request and of each percentile, in the same rounds."""
+    return {
+        name: bench_sure.ratio(mine.values, theirs.values) if mine and theirs else None
+        for (name, mine), theirs in zip(sample.measured().items(), to.measured().values())
+    }
 
 
-def ratios(sample: Sample, to: Sample) -> list[dict[str, float]]:
-    """Of each percentile, to the other's in the same rounds: the ratio and, of enough rounds,
-    between which two values 95 % of resamples find it.
-
-    What is drawn anew are rounds: each is a process of its own, at a time of its own, and differs
-    from the next by more than the requests in it do. A few of them say nothing about that.
-    """
-    found = [
-        {"ratio": at(sample.latencies, percent) / at(to.latencies, percent)}
-        for percent in PERCENTILES
-    ]
-    rounds = list(zip(sample.intervals, to.intervals))
-    if len(rounds) < LEAST_ROUNDS:
-        return found
-    chance = random.Random(1)
-    drawn: list[list[float]] = [[] for _ in PERCENTILES]
-    for _ in range(RESAMPLES):
-        mine, theirs = zip(*chance.choices(rounds, k=len(rounds)))
-        for values, one, other in zip(drawn, _percentiles(mine), _percentiles(theirs)):
-            values.append(one / other)
-    for ratio, values in zip(found, drawn):
-        if any(map(math.isnan, values)):
-            continue  # some have too few samples beyond it
-        values.sort()
-        ratio["sure_from"] = values[int(RESAMPLES * 0.025)]
-        ratio["sure_to"] = values[int(RESAMPLES * 0.975) - 1]
-    return found
-
-
-def _latency_heads(rounds: int) -> list[str]:
-    number = "1 round" if rounds == 1 else f"{rounds} rounds"
-    sure = "95 % sure" if rounds >= LEAST_ROUNDS else f"{number}, no interval"
-    shown = ["mode", *(f"p{percent:g}" for percent in PERCENTILES), "longest"]
-    return [*shown, f"p95 to the first ({sure})", "p99 to the first", "failed"]
-
-
-COST = [
-    *("mode", "requests/s", "CPU ms/request", "RSS MB", "highest", "GC in requests, longest"),
-    *("out of requests, longest", "throttled"),
-]
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "-"
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
-
-
-def _ratio(ratio: dict[str, float]) -> str:
-    if not ratio or math.isnan(ratio["ratio"]):
-        return "-"
-    if "sure_from" not in ratio:
-        return f"{ratio['ratio']:.2f}"
-    return "{ratio:.2f} ({sure_from:.2f} to {sure_to:.2f})".format(**ratio)
-
-
-def _gc(part: dict[str, float]) -> str:
-    return f"{part['percent']:.3f} %, {_number(part['longest_ms'])} ms"
-
-
-def _latency_row(name: str, figure: dict[str, Any]) -> list[str]:
-    shown = [*figure["latency_ms"].values(), figure["longest_ms"]]
-    compared = [figure["ratio_to_first"].get(percent, {}) for percent in ("p95", "p99")]
-    return [name, *map(_number, shown), *map(_ratio, compared), str(figure["failures"])]
-
-
-def _cost_row(name: str, figure: dict[str, Any]) -> list[str]:
-    return [
-        name,
-        _number(figure["throughput"]),
-        _number(figure["cpu_ms_per_request"]),
-        f"{figure['rss_mb']:.0f}",
-        f"{figure['highest_rss_mb']:.0f}",
-        _gc(figure["gc_in_requests"]),
-        _gc(figure["gc_out_of_requests"]),
-        f"{100 * figure['throttled_seconds'] / figure['seconds']:.1f} %",
-    ]
-
-
-def figures(samples: dict[str, Sample]) -> dict[str, dict[str, Any]]:
-    """Of each mode; the first is what the others are compared with."""
+def figures(samples: dict[str, Sample]) -> Figures:
+    """Of each mode. The first is what the others are compared with; the second is the first once
+    more, and what these two differ by is the machine's."""
+    first, again = list(samples.values())[:2]
+    band = ratios(again, first)
     found = {}
-    first = next(iter(samples.values()))
     for name, sample in samples.items():
-        compared = [] if sample is first else ratios(sample, first)
+        compared = {} if sample is first else ratios(sample, first)
         found[name] = {
             **sample.json(),
             "ratio_to_first": {
-                f"p{percent:g}": ratio for percent, ratio in zip(PERCENTILES, compared)
+                what: one
+                and {**vars(one), "beyond_noise": sample is not again and one.beyond(band[what])}
+                for what, one in compared.items()
             },
         }
     return found
 
 
-def print_tables(title: str, samples: dict[str, Sample]) -> dict[str, dict[str, Any]]:
-    """Two tables of a load; the figures behind them."""
-    found = figures(samples)
-    rows = [_latency_row(name, figure) for name, figure in found.items()]
-    heads = _latency_heads(min(len(sample.intervals) for sample in samples.values()))
-    Table(f"{title}: latency in ms", heads, rows, found).print()
-    rows = [_cost_row(name, figure) for name, figure in found.items()]
-    Table(f"{title}: what it costs", COST, rows, found).print()
-    return found
+# ---- tables ----
 
 
-def without_nan(value: Any) -> Any:  # noqa: ANN401 - whatever JSON has
-    """JSON has no word for it: null."""
-    if isinstance(value, dict):
-        return {key: without_nan(one) for key, one in value.items()}
-    if isinstance(value, list):
-        return [without_nan(one) for one in value]
-    return None if isinstance(value, float) and math.isnan(value) else value
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+
+
+def _band(again: dict[str, Any], what: str) -> str:
+    ratio = again["ratio_to_first"][what]
+    return "{sure_from:.2f} to {sure_to:.2f}".format(**ratio) if ratio else NOTHING
+
+
+def _result(figure: dict[str, Any], what: str) -> str:
+    """The ratio, or that it is none."""
+    ratio = figure["ratio_to_first"][what]
+    if ratio is None:
+        return NOTHING
+    if not ratio["beyond_noise"]:
+        return WITHIN_NOISE
+    return "{ratio:.2f} ({sure_from:.2f} to {sure_to:.2f})".format(**ratio)
+
+
+def _counted(title: str, found: Figures) -> Table:
+    first, again = list(found)[:2]
+    heads = [
+        *("mode", "GC in requests", "longest ms", "GC out of them", "longest ms"),
+        *("CPU ms/request", f"to {first}", "RSS MB", "highest", "requests/s", "failed"),
+        "throttled",
+    ]
+    rows = [["A/A band", *[""] * 5, _band(found[again], "cpu"), *[""] * 5]]
+    for name, figure in found.items():
+        parts = [figure["gc_in_requests"], figure["gc_out_of_requests"]]
+        gc = [[f"{one['percent']:.3f} %", _number(one["longest_ms"])] for one in parts]
+        gc = [cells if one["longest_ms"] else ["0", "0"] for cells, one in zip(gc, parts)]
+        rows.append(
+            [
+                *(name, *gc[0], *gc[1]),
+                _number(figure["cpu_ms_per_request"]),
+                "" if name in (first, again) else _result(figure, "cpu"),
+                f"{figure['rss_mb']:.0f}",
+                f"{figure['highest_rss_mb']:.0f}",
+                _number(figure["throughput"]),
+                str(figure["failures"]),
+                f"{100 * figure['throttled_seconds'] / figure['seconds']:.1f} %",
+            ]
+        )
+    return Table(f"{title}: what was counted", heads, rows, found)
+
+
+def _seen(of_rounds: dict[str, float] | None) -> str:
+    if of_rounds is None:
+        return NOTHING
+    median, lowest, highest = map(_number, of_rounds.values())
+    return median if lowest == highest else f"{median} ({lowest} to {highest})"
+
+
+def _latency_cell(figure: dict[str, Any], what: str) -> str:
+    result = _result(figure, what)
+    if result in (NOTHING, WITHIN_NOISE):
+        return result
+    return f"{_number(figure['of_rounds'][what]['median'])}; {result}"
+
+
+def _latency(title: str, found: Figures) -> Table:
+    first, again = list(found)[:2]
+    rounds = min(figure["rounds"] for figure in found.values())
+    names = [f"p{percent:g}" for percent in PERCENTILES]
+    names = [name for name in names if any(one["of_rounds"][name] for one in found.values())]
+    rows = [["A/A band", *(_band(found[again], name) for name in names)]]
+    for mode, figure in found.items():
+        as_seen = mode in (first, again) or rounds < LEAST_ROUNDS
+        rows.append(
+            [
+                mode,
+                *(
+                    _seen(figure["of_rounds"][name]) if as_seen else _latency_cell(figure, name)
+                    for name in names
+                ),
+            ]
+        )
+    number = "1 round" if rounds == 1 else f"{rounds} rounds"
+    few = f" ({number}: what was seen, no result)" if rounds < LEAST_ROUNDS else ""
+    return Table(f"{title}: latency in ms{few}", ["mode", *names], rows, found)
+
+
+def tables(title: str, found: Figures) -> list[Table]:
+    latency = _latency(title, found)
+    return [_counted(title, found), *([latency] if len(latency.heads) > 1 else [])]
+
+
+LEGEND = f"""\
+GC in requests and out of them: share of the time, and the longest collection, of every collection
+that happened. CPU time and memory are the kernel's. The first mode is measured twice: the A/A
+band is the 95 % interval of its ratio to itself, and is the machine's own noise. A ratio whose
+distance from 1 is not beyond the band, or whose own 95 % interval holds 1, is no result, nor is
+its percentile: "{WITHIN_NOISE}". Intervals are of rounds, in pairs (signed ranks), from
+{LEAST_ROUNDS} rounds on; of fewer there is none, and no ratio. Latency counts from when a request
+was due. Of the first mode: the median of the rounds, with the lowest and the highest round; of
+the others the median, and the ratio with its interval. A percentile is shown where {BEYOND}
+requests are beyond it, and {BEYOND_IN_A_ROUND} in each round."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
+import subprocess
 import sys
+from pathlib import Path
 
 import bench_common
 import bench_latency
+import bench_sure
+import latency_file
 import latency_report
 import latency_server
 import pytest
+from latency_file import Run
 from latency_report import Interval, Sample
+from lib.paths import ROOT
 
 TITLE = "app, 70 % of 100 requests a second"
 
@@ -37,50 +42,152 @@ def sample(factors: list[float], number: int = 1000) -> Sample:
     return Sample([interval([f * chance.uniform(1, 2) for _ in range(number)]) for f in factors])
 
 
-def latency_table(samples: dict[str, Sample], capsys: pytest.CaptureFixture[str]) -> str:
-    latency_report.print_tables(TITLE, samples)
-    return capsys.readouterr().out.partition("what it costs")[0]
+def printed(samples: dict[str, Sample], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """What was counted, and the latency."""
+    for table in latency_report.tables(TITLE, latency_report.figures(samples)):
+        table.print()
+    return capsys.readouterr().out.split(f"\n{TITLE}: ")[1:]
+
+
+def row(table: str, mode: str) -> list[str]:
+    (line,) = re.findall(rf"^{re.escape(mode)}  .*", table, re.M)
+    return re.split(r"  +", line)
 
 
 @pytest.mark.parametrize(("rounds", "says"), [(1, "1 round"), (2, "2 rounds"), (7, "7 rounds")])
-def test_no_interval_of_few_rounds(
+def test_nothing_is_compared_of_few_rounds(
     rounds: int, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    samples = {"stock": sample([1.0] * rounds), "stock again": sample([2.0] * rounds)}
-    said = latency_table(samples, capsys)
-    assert f"p95 to the first ({says}, no interval)" in said
-    assert "sure" not in said
-    (row,) = re.findall(r"^stock again.*", said, re.M)
-    assert " 2.00  " in row
-    assert "(" not in row
-    figure = latency_report.figures(samples)["stock again"]["ratio_to_first"]["p95"]
-    assert list(figure) == ["ratio"]
+    modes = {"stock": 1.0, "stock again": 1.0, "freeze": 2.0}
+    samples = {mode: sample([factor] * rounds) for mode, factor in modes.items()}
+    counted, latency = printed(samples, capsys)
+    assert f"latency in ms ({says}: what was seen, no result)" in TITLE + latency
+    assert row(latency, "A/A band") == ["A/A band", *["-"] * (len(row(latency, "stock")) - 1)]
+    assert "-" in row(counted, "freeze")
+    assert float(row(latency, "freeze")[1].split()[0]) > 2900
+    ratios = latency_report.figures(samples)["freeze"]["ratio_to_first"]
+    assert set(ratios.values()) == {None}
 
 
-def test_an_interval_of_eight_rounds(capsys: pytest.CaptureFixture[str]) -> None:
-    samples = {"stock": sample([1.0] * 8), "freeze": sample([2.0] * 8)}
-    said = latency_table(samples, capsys)
-    assert "p95 to the first (95 % sure)" in said
-    assert re.search(r"^freeze .* 2\.00 \(\d\.\d\d to \d\.\d\d\)", said, re.M)
-    ratio = latency_report.figures(samples)["freeze"]["ratio_to_first"]["p95"]
-    assert 1.9 < ratio["sure_from"] <= ratio["ratio"] <= ratio["sure_to"] < 2.1
+def test_the_band_of_the_same_thing_is_first(capsys: pytest.CaptureFixture[str]) -> None:
+    steady = [1.0, 1.1, 0.9, 1.0, 1.05, 0.95, 1.0, 1.02]
+    modes = {"stock": steady, "stock again": steady[::-1], "freeze": [2.0] * 8}
+    samples = {mode: sample(factors) for mode, factors in modes.items()}
+    for table in printed(samples, capsys):
+        lines = [line for line in table.splitlines() if line][1:]
+        assert [re.split(r"  +", line)[0] for line in lines[2:]] == ["A/A band", *modes]
+    ratio = latency_report.figures(samples)["freeze"]["ratio_to_first"]["p50"]
+    assert ratio["beyond_noise"]
+    assert 1.8 < ratio["sure_from"] <= ratio["ratio"] <= ratio["sure_to"] < 2.3
+    (cell,) = re.findall(r"^freeze +(\S+; \S+ \([^)]*\))  ", table, re.M)
+    assert re.fullmatch(r"\d+; \d\.\d\d \(\d\.\d\d to \d\.\d\d\)", cell)
+
+
+WILD = [1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("again", "freeze"),
+    [
+        ([9 * one for one in WILD], [2 * one for one in WILD]),  # the same differs by more
+        (WILD, [*[2 * one for one in WILD[:4]], *WILD[4:]]),  # as does its own interval
+    ],
+    ids=["band", "interval"],
+)
+def test_what_noise_does_too_is_no_result(
+    again: list[float], freeze: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    samples = {"stock": sample(WILD), "stock again": sample(again), "freeze": sample(freeze)}
+    _, latency = printed(samples, capsys)
+    assert set(row(latency, "freeze")[1:]) == {"within noise"}
+    assert "within noise" not in " ".join(row(latency, "stock") + row(latency, "stock again"))
+    assert "within noise" in latency_report.LEGEND
 
 
 def test_rounds_that_differ_make_it_wide() -> None:
     """However many requests there are: half of the rounds were four times as slow, by chance."""
-    slow_at_times = [1.0, 4.0, 1.0, 4.0, 4.0, 1.0, 4.0, 1.0]
-    steady, wild = sample([1.0] * 8, 5000), sample(slow_at_times, 5000)
-    median = latency_report.ratios(wild, steady)[0]
-    assert median["sure_to"] > 2 * median["sure_from"]
-    same = latency_report.ratios(wild, wild)[0]
-    assert same == {"ratio": 1.0, "sure_from": 1.0, "sure_to": 1.0}
+    steady, wild = sample([1.0] * 8, 5000), sample(WILD, 5000)
+    median = latency_report.ratios(wild, steady)["p50"]
+    assert median is not None
+    assert median.sure_to > 2 * median.sure_from
+    assert latency_report.ratios(wild, wild)["p50"] == bench_sure.Ratio(1.0, 1.0, 1.0)
+
+
+def test_what_is_exact_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
+    samples = {"stock": sample([1.0] * 8), "stock again": sample([1.0] * 8)}
+    counted, latency = printed(samples, capsys)
+    assert counted.startswith("what was counted")
+    assert latency.startswith("latency in ms\n")
+    words = row(counted, "stock")
+    assert words[1:6] == ["0.100 %", "10.0", "0", "0", "1.00"]
 
 
 def test_no_percentile_of_few_samples(capsys: pytest.CaptureFixture[str]) -> None:
-    samples = {"stock": sample([1.0] * 8, 20), "freeze": sample([2.0] * 8, 20)}
-    said = latency_table(samples, capsys)
-    assert re.search(r"^freeze +\d\.?\d*\S* +- +- +- +", said, re.M), said
-    json.dumps(latency_report.without_nan(latency_report.figures(samples)), allow_nan=False)
+    """Neither of few in all rounds together, nor of few in one of them."""
+    samples = {"stock": sample([1.0] * 8, 5), "stock again": sample([2.0] * 8, 5)}
+    (counted,) = printed(samples, capsys)
+    assert "latency" not in counted
+    lopsided = sample([1.0] * 8, 1000)
+    lopsided.intervals[3].latencies[4:] = []
+    assert Sample(lopsided.intervals).latency(50) is None
+    assert sample([1.0] * 8, 1000).latency(99) is not None
+    assert sample([1.0] * 8, 1000).latency(99.9) is None
+    assert sample([1.0], 500).latency(95) is None
+
+
+# ---- the file of a run ----
+
+
+def a_run(rounds: int = 8) -> Run:
+    modes = {"stock": 1.0, "stock again": 1.0, "freeze": 2.0}
+    table = {mode: sample([factor] * rounds, 200).intervals for mode, factor in modes.items()}
+    return Run("made up", {"cpu": "none"}, {TITLE: table}, 61.0)
+
+
+def render(path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [ROOT / "scripts" / "bench", "latency", "--render", path, *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_tables_can_be_made_again_of_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, run = tmp_path / "run.json", a_run()
+    latency_file.save(run, path)
+    bench_latency.show(run, [TITLE], markdown=False)
+    tables = capsys.readouterr().out
+    done = render(path)
+    assert (done.returncode, done.stderr) == (0, "bench: it took 1 min 1 s\n")
+    assert done.stdout.startswith(tables)
+    assert done.stdout.endswith(f"made up\n{latency_report.LEGEND}\n")
+    assert list(tmp_path.iterdir()) == [path]
+    # GitHub's tables: each line of one has as many cells as its head.
+    lines = [one for one in render(path, "--markdown").stdout.splitlines() if one.startswith("|")]
+    assert len(lines) == 2 * (2 + 4)
+    assert len({one.count("|") for one in lines[:6]}) == 1
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path, run = tmp_path / "run.json", a_run(1)
+    latency_file.save(run, path)
+    before = path.read_bytes()
+    run.about = object()  # type: ignore[assignment]
+    with pytest.raises(TypeError):
+        latency_file.save(run, path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 2}', '{"format": 1, "tables": 3}'])
+def test_another_file_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.json"
+    path.write_text(text)
+    done = render(path)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert str(path) in done.stderr
+
+
+# ---- which modes, in which order ----
 
 
 def settled(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
@@ -109,14 +216,23 @@ def test_the_first_is_always_measured_again(
 
 
 def test_as_many_rounds_as_an_interval_needs(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert bench_latency.FULL["rounds"] >= bench_common.LEAST_ROUNDS
+    assert bench_latency.FULL["rounds"] >= bench_sure.LEAST_ROUNDS
     with pytest.raises(bench_common.Failed, match="none is left"):
         settled(monkeypatch, "--modes", "recipe", "--app", "gunicorn a:b")
+
+
+def test_no_mode_is_always_next_to_the_first() -> None:
+    modes = latency_server.MODES
+    turns = [bench_latency.in_turns(modes, number) for number in range(8)]
+    assert all(sorted(one, key=modes.index) == modes for one in turns)
+    behind = {one[(one.index(modes[0]) + 1) % len(modes)].name for one in turns}
+    assert len(behind) > 3
+    assert turns == [bench_latency.in_turns(modes, number) for number in range(8)]
 
 
 @pytest.mark.parametrize("number", [2, 7, 8])
 def test_overhead_has_no_interval_of_few_rounds(number: int) -> None:
     spread = bench_common.spread([float(value) for value in range(number)])
-    enough = number >= bench_common.LEAST_ROUNDS
+    enough = number >= bench_sure.LEAST_ROUNDS
     assert spread.sure("%g").startswith("95 %: " if enough else f"{number} rounds, no interval")
     assert (spread.json()["sure_from"] is not None) == enough
