@@ -95,13 +95,15 @@ class Progress:
     """What comes next, and how long it may still take, from how long it took so far."""
 
     def __init__(self, servers_to_come: int) -> None:
-        self.began = time.monotonic()
+        self.began = self.first = time.monotonic()
         self.total, self.done = servers_to_come, 0
 
     def begin(self, what: str) -> None:
         left = ""
-        if self.done:
-            each = (time.monotonic() - self.began) / self.done
+        if not self.done:
+            self.first = time.monotonic()
+        else:
+            each = (time.monotonic() - self.first) / self.done
             left = f", about {duration(each * (self.total - self.done))} left"
         common.say(f"{what}; server {self.done + 1} of {self.total}{left}")
         self.done += 1
