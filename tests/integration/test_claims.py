@@ -298,7 +298,7 @@ def test_the_callers_own_python_is_found_by_any_name(ring_dir: Path, tmp_path: P
 
 
 def test_what_a_program_that_looks_sees(python: Interpreter, ring_dir: Path) -> None:
-    """README's limits: what is frozen is missed by two functions, until it is thawed."""
+    """docs/limits.md: what is frozen is missed by two functions, until it is thawed."""
     see = (
         "[any(o is HEAP[0] for o in gc.get_objects()), len(gc.get_referrers(HEAP[0])) > 0]",
         "[gc.get_threshold()[0] == 50000, gc.get_freeze_count() >= HEAP_SIZE]",
