@@ -163,14 +163,18 @@ $(B)/man/.made: $(B)/gcpreload $(program_bin) scripts/man.py
 	$(call quiet,MAN)rm -rf $(@D) && python3 scripts/man.py $(B) $(@D) && \
 		for page in $(@D)/*.scd; do scdoc < $$page > $${page%.scd} || exit 1; done && touch $@
 
+doc = $(PREFIX)/share/doc/gcpreload
+
 # Renamed into place: a process has the old file mapped, and each new one needs a whole one.
 replace = install -m 0755 $(1) $(2)/.$(notdir $(1)).new && mv -f $(2)/.$(notdir $(1)).new $(2)/$(notdir $(1))
 
 install: all
-	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(PREFIX)/share/doc/gcpreload
+	install -d $(DESTDIR)$(LIBDIR) $(DESTDIR)$(BINDIR) $(DESTDIR)$(doc)/docs $(DESTDIR)$(doc)/examples
 	$(call replace,$(B)/libgcpreload.so,$(DESTDIR)$(LIBDIR))
 	$(foreach p,$(B)/gcpreload $(program_bin),$(call replace,$(p),$(DESTDIR)$(BINDIR)) &&) :
-	install -m 0644 README.md $(DESTDIR)$(PREFIX)/share/doc/gcpreload/
+	install -m 0644 README.md DESIGN.md CHANGELOG.md gcpreload.conf.example $(DESTDIR)$(doc)/
+	install -m 0644 docs/* $(DESTDIR)$(doc)/docs/
+	install -m 0644 examples/* $(DESTDIR)$(doc)/examples/
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 	install -m 0644 completion/gcpreload.bash \
 		$(DESTDIR)$(PREFIX)/share/bash-completion/completions/gcpreload
@@ -183,7 +187,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(LIBDIR)/libgcpreload.so $(DESTDIR)$(BINDIR)/gcpreload \
 		$(patsubst %,$(DESTDIR)$(BINDIR)/gcpreload-%,export top)
-	rm -rf $(DESTDIR)$(PREFIX)/share/doc/gcpreload
+	rm -rf $(DESTDIR)$(doc)
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/gcpreload \
 		$(DESTDIR)$(PREFIX)/share/man/man1/gcpreload*.1 \
 		$(DESTDIR)$(PREFIX)/share/man/man5/gcpreload.conf.5

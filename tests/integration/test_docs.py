@@ -97,3 +97,14 @@ def test_no_interval_stands_where_none_was_measured() -> None:
         text = page.read_text()
         assert "gone in every mode" not in text
         assert not re.search(r"^\|.*\d \(\d[\d.]*-\d[\d.]*\)", text, re.M)
+
+
+def test_they_are_installed_together(tmp_path: Path) -> None:
+    done = run(["make", "-s", "-C", ROOT, "install", f"DESTDIR={tmp_path}"], environment())
+    assert done.returncode == 0, done.stderr
+    place = tmp_path / "usr/local/share/doc/gcpreload"
+    assert [(place / page.relative_to(ROOT)).read_bytes() for page in PAGES] == [
+        page.read_bytes() for page in PAGES
+    ]
+    for link in links(place / "README.md"):
+        assert (place / link.partition("#")[0]).exists(), link
