@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/no_ring.h"
 #include "cli/options.h"
 #include "cli/procfs.h"
 #include "cli/snapshot.h"
@@ -23,15 +24,8 @@ struct ps {
 static void add_starting(void *arg, const struct procfs *p)
 {
 	struct snapshot *s = snapshots_add(arg);
-	char value[64];
-	const char *reason = "has not begun to serve, or never will; ask: gcpreload doctor --pid";
+	char *reason = no_ring_setting(p->pid);
 
-	if (procfs_environment(p->pid, "GCPRELOAD_DISABLE", value, sizeof value) == 1 &&
-	    strcmp(value, "0") != 0 && *value)
-		reason = "GCPRELOAD_DISABLE is set";
-	else if (procfs_environment(p->pid, "GCPRELOAD_RING", value, sizeof value) == 1 &&
-		 strcmp(value, "off") == 0)
-		reason = "GCPRELOAD_RING=off: it keeps no measurements";
 	s->starting = s->alive = true;
 	s->header.state = GCPRELOAD_STATE_STARTING;
 	s->header.pid = p->pid;
@@ -39,7 +33,10 @@ static void add_starting(void *arg, const struct procfs *p)
 	s->header.uid = p->uid;
 	s->header.start_time = p->start_time;
 	snprintf(s->header.command, sizeof s->header.command, "%s", p->command);
-	snprintf(s->header.reason, sizeof s->header.reason, "%s", reason);
+	snprintf(s->header.reason, sizeof s->header.reason, "%s",
+		 reason ? reason
+			: "has not begun to serve, or never will; ask: gcpreload doctor --pid");
+	free(reason);
 }
 
 static void gc_entries(const struct snapshot *s, struct json *json)
@@ -238,7 +235,7 @@ static int ps_options(struct ps *ps, const struct command *command, int argc, ch
 	return -1;
 }
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_ps(const struct command *command, int argc, char **argv)
 {
 	struct ps ps = { 0 };
 	struct snapshots all;
@@ -275,5 +272,5 @@ const struct command command_ps = {
 		"GC% is the share of time spent in collections since the present period began\n"
 		"(start-up, serving with the interpreter's own collector, serving tuned).\n"
 		"COLLECTIONS are those of generation 0, 1 and 2; LONGEST is the longest of all.\n",
-	.exec = exec,
+	.exec = exec_ps,
 };

@@ -14,13 +14,24 @@ static const char *const helps[] = {
 #include "rules/settings.def"
 };
 
-char *environment_option(char *out, size_t size, const struct settings_row *row)
+char *environment_file_name(char *out, size_t size, const struct settings_row *row)
 {
 	size_t i;
 
 	for (i = 0; row->name[i] && i < size - 1; i++)
-		out[i] = row->name[i] == '_' ? '-' : (char)(row->name[i] | 0x20);
+		out[i] = row->name[i] == '_' ? '_' : (char)(row->name[i] | 0x20);
 	out[i] = '\0';
+	return out;
+}
+
+char *environment_option(char *out, size_t size, const struct settings_row *row)
+{
+	char *p;
+
+	environment_file_name(out, size, row);
+	for (p = out; *p; p++)
+		if (*p == '_')
+			*p = '-';
 	return out;
 }
 

@@ -15,6 +15,9 @@ char *environment_option(char *out, size_t size, const struct settings_row *row)
 /* Its variable: GCPRELOAD_LOG_FILE. Returns out. */
 char *environment_variable(char *out, size_t size, const struct settings_row *row);
 
+/* Its name in the file: log_file. Returns out. */
+char *environment_file_name(char *out, size_t size, const struct settings_row *row);
+
 /* Puts it into this process's environment; NULL takes it out. */
 void environment_set(const struct settings_row *row, const char *value);
 

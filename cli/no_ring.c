@@ -1,28 +1,68 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/no_ring.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "cli/decision.h"
 #include "cli/memory.h"
 #include "cli/procfs.h"
 
-/* Under the library, and no file: it has not come so far, or is to have none. */
-static char *why_none_yet(const struct procfs *p)
+/* The first of the settings that is against a file, or NULL; to be freed. */
+static char *what_forbids(const struct decision *decision)
 {
-	char value[256];
+	char *setting, *text;
+	size_t i;
 
-	if (procfs_environment(p->pid, "GCPRELOAD_RING", value, sizeof value) == 1 &&
-	    strcmp(value, "off") == 0)
-		return format_text("%d: GCPRELOAD_RING=off: it has no file, through which it would "
-				   "be told; start it without that",
-				   (int)p->pid);
-	if (procfs_environment(p->pid, "GCPRELOAD_TRIGGER", value, sizeof value) != 1)
-		strcpy(value, "auto");
-	return format_text("%d: has no measurements yet, beside which it looks for commands: it "
-			   "waits for its trigger (%s), or was told to do nothing, as gcpreload "
-			   "doctor --pid %d says; to say when it is ready, start it with "
-			   "GCPRELOAD_TRIGGER=signal and then: kill -URG %d",
-			   (int)p->pid, value, (int)p->pid, (int)p->pid);
+	for (i = 0; i < decision->n_reasons; i++)
+		if (decision->reasons[i].verdict == DECISION_NONE)
+			return need(strdup(decision->reasons[i].why));
+	if (decision->settings.ring == GCPRELOAD_RING_OFF) {
+		setting = decision_setting(decision, SETTINGS_RING);
+		text = format_text("%s: it keeps no measurements", setting);
+		free(setting);
+		return text;
+	}
+	if (decision->n_reasons)
+		return need(strdup(decision->reasons[0].why));
+	return NULL;
+}
+
+char *no_ring_setting(pid_t pid)
+{
+	struct decision decision;
+	char *text;
+
+	if (decision_of_process(&decision, pid) < 0)
+		return NULL;
+	text = what_forbids(&decision);
+	decision_free(&decision);
+	return text;
+}
+
+/* Under the library, and no file: it has not come so far, or is to have none. */
+static char *why_none_yet(pid_t pid)
+{
+	struct decision decision;
+	char *forbids, *text;
+
+	if (decision_of_process(&decision, pid) < 0)
+		memset(&decision, 0, sizeof decision);
+	forbids = what_forbids(&decision);
+	if (forbids)
+		text = format_text("%d: has no file, through which it would be told: %s; start it "
+				   "without that",
+				   (int)pid, forbids);
+	else
+		text = format_text(
+		    "%d: has no measurements yet, beside which it looks for commands: it waits for "
+		    "its trigger (%s), as gcpreload doctor --pid %d says; to say when it is ready, "
+		    "start it with GCPRELOAD_TRIGGER=signal and then: kill -URG %d",
+		    (int)pid, decision.settings.trigger ? decision.settings.trigger : "unknown",
+		    (int)pid, (int)pid);
+	free(forbids);
+	decision_free(&decision);
+	return text;
 }
 
 char *no_ring_why(int32_t pid, const char *where)
@@ -37,7 +77,7 @@ char *no_ring_why(int32_t pid, const char *where)
 				   "or --dir",
 				   pid, p.ring, where, p.uid);
 	if (*p.python && *p.library)
-		return why_none_yet(&p);
+		return why_none_yet(pid);
 	return format_text("%d: no measurements of it in %s; ask: gcpreload doctor --pid %d", pid,
 			   where, pid);
 }

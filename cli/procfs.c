@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli/locate.h"
+#include "cli/memory.h"
 #include "cli/text.h"
 
 ssize_t procfs_slurp(const char *path, char *text, size_t size)
@@ -87,9 +88,9 @@ static ssize_t read_command(pid_t pid, char *command, size_t size)
 	return end > 0 ? end : 0;
 }
 
-void procfs_command_line(pid_t pid, char line[PROCFS_COMMAND_LINE])
+void procfs_command_line(pid_t pid, char line[COMMAND_LINE_MAX])
 {
-	read_command(pid, line, PROCFS_COMMAND_LINE);
+	read_command(pid, line, COMMAND_LINE_MAX);
 }
 
 static const char *base_name(const char *path)
@@ -192,6 +193,36 @@ int procfs_environment(pid_t pid, const char *name, char *value, size_t size)
 	free(text);
 	fclose(file);
 	return found;
+}
+
+int procfs_whole_environment(pid_t pid, char ***environment)
+{
+	char path[64], **list = need(calloc(1, sizeof *list)), *text = NULL;
+	FILE *file = fopen(file_of(path, pid, "environ"), "re");
+	int ret = file ? 0 : -errno;
+	size_t room = 0, n = 0;
+
+	while (file && getdelim(&text, &room, '\0', file) > 0) {
+		list = need(realloc(list, (n + 2) * sizeof *list));
+		list[n++] = need(strdup(text));
+		list[n] = NULL;
+	}
+	free(text);
+	if (file)
+		fclose(file);
+	else
+		free(list);
+	*environment = file ? list : NULL;
+	return ret;
+}
+
+void procfs_free_environment(char **environment)
+{
+	size_t i;
+
+	for (i = 0; environment[i]; i++)
+		free(environment[i]);
+	free(environment);
 }
 
 void procfs_without_ring(uint32_t uid, bool all_users, procfs_visit *visit, void *arg)

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "rules/command_line.h"
+
 struct procfs {
 	pid_t pid;
 	pid_t ppid;
@@ -25,9 +27,8 @@ struct procfs {
 /* Fills p. Returns 0 or -errno: -ESRCH where there is no such process. */
 int procfs_read(struct procfs *p, pid_t pid);
 
-/* Its whole command line, as the library reads it: at most 4095 bytes; "" where there is none. */
-#define PROCFS_COMMAND_LINE 4096
-void procfs_command_line(pid_t pid, char line[PROCFS_COMMAND_LINE]);
+/* Its whole command line, as the library reads it; "" where there is none. */
+void procfs_command_line(pid_t pid, char line[COMMAND_LINE_MAX]);
 
 /* Whether system calls of it are filtered (seccomp); 0: ourselves. */
 bool procfs_filtered(pid_t pid);
@@ -35,6 +36,10 @@ bool procfs_filtered(pid_t pid);
 /* A variable of the environment it was started with. Returns 1 with its value, 0 where it is
  * not set, -errno. */
 int procfs_environment(pid_t pid, const char *name, char *value, size_t size);
+
+/* All of them, NULL behind the last; to be freed. Returns 0 or -errno. */
+int procfs_whole_environment(pid_t pid, char ***environment);
+void procfs_free_environment(char **environment);
 
 /* The text of a small file, terminated; returns its length or -errno. */
 ssize_t procfs_slurp(const char *path, char *text, size_t size);

@@ -11,8 +11,6 @@
 #include <unistd.h>
 
 #include "cli/doctor/pyenv.h"
-#include "cli/doctor/serves.h"
-#include "cli/doctor/words.h"
 #include "cli/doctor/wrappers.h"
 #include "cli/locate.h"
 #include "cli/memory.h"
@@ -171,7 +169,7 @@ static bool check_machine(const struct chain *chain, struct findings *findings)
 	return false;
 }
 
-static void check_python(struct chain *chain, const struct words *words, struct findings *findings)
+static void check_python(struct chain *chain, struct findings *findings)
 {
 	static const char *const hosts[] = { "uwsgi", "apache2", "httpd", "unitd", "nginx" };
 	const char *name = base_name(chain->program);
@@ -179,7 +177,6 @@ static void check_python(struct chain *chain, const struct words *words, struct 
 
 	if (begins(name, "python") || begins(name, "pypy")) {
 		memcpy(chain->python, chain->program, sizeof chain->python);
-		serves_check(words, findings);
 		return;
 	}
 	for (i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
@@ -211,7 +208,7 @@ static void check_python(struct chain *chain, const struct words *words, struct 
 		    chain->program);
 }
 
-static void check_program(struct chain *chain, const struct words *words, struct findings *findings)
+static void check_program(struct chain *chain, struct findings *findings)
 {
 	const char *loader = chain->elf.interpreter;
 
@@ -231,18 +228,17 @@ static void check_program(struct chain *chain, const struct words *words, struct
 			chain->program, loader);
 		return;
 	}
-	check_python(chain, words, findings);
+	check_python(chain, findings);
 }
 
 /* What ends the chain: a program, or what is none. */
-static void end_at(struct chain *chain, const struct words *words, const char *path,
-		   struct findings *findings)
+static void end_at(struct chain *chain, const char *path, struct findings *findings)
 {
 	int ret = elf_file_read(&chain->elf, path);
 
 	memcpy(chain->program, path, strlen(path) + 1);
 	if (ret == 0)
-		check_program(chain, words, findings);
+		check_program(chain, findings);
 	else if (ret == -ENOEXEC)
 		finding(
 		    findings, FINDING_BAD,
@@ -255,8 +251,9 @@ static void end_at(struct chain *chain, const struct words *words, const char *p
 }
 
 /* One step. Returns false at the end. */
-static bool step(struct chain *chain, struct words *words, struct findings *findings)
+static bool follow_once(struct chain *chain, struct findings *findings)
 {
+	struct words *words = &chain->words;
 	char path[4096];
 
 	if (!words->n) {
@@ -278,25 +275,28 @@ static bool step(struct chain *chain, struct words *words, struct findings *find
 	if (unwrap_script(words, path, findings))
 		return words->n > 0;
 	check_rights(path, findings);
-	end_at(chain, words, path, findings);
+	end_at(chain, path, findings);
 	return false;
 }
 
 void chain_follow(struct chain *chain, char *const *argv, struct findings *findings)
 {
-	struct words words;
 	int steps = 0;
 
-	memset(chain, 0, sizeof *chain);
-	words_from(&words, argv);
-	while (step(chain, &words, findings))
+	words_from(&chain->words, argv);
+	while (follow_once(chain, findings))
 		if (++steps == MOST_STEPS) {
 			finding(
 			    findings, FINDING_BAD,
 			    "%s: runs itself, or too long a chain of programs; name the program "
 			    "at its end",
-			    words_at(&words, 0) ? words_at(&words, 0) : "it");
+			    chain->words.n ? chain->words.list[0] : "it");
 			break;
 		}
-	words_free(&words);
+}
+
+void chain_free(struct chain *chain)
+{
+	words_free(&chain->words);
+	memset(chain, 0, sizeof *chain);
 }

@@ -5,14 +5,19 @@
 
 #include "cli/doctor/elf_file.h"
 #include "cli/doctor/findings.h"
+#include "cli/doctor/words.h"
 
 struct chain {
 	char program[4096]; /* "" where it was not found */
 	struct elf_file elf;
-	char python[4096]; /* program, if it is an interpreter that may be probed; else "" */
+	char python[4096];  /* program, if it is an interpreter that may be probed; else "" */
+	struct words words; /* its command line */
 };
 
-/* Follows the command, starting nothing; what stands in the way is added to findings. */
+/* Follows the command, starting nothing; what stands in the way is added to findings. chain is all
+ * zeros, or as chain_free leaves it. */
 void chain_follow(struct chain *chain, char *const *argv, struct findings *findings);
+
+void chain_free(struct chain *chain);
 
 #endif

@@ -6,22 +6,28 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/decision.h"
 #include "cli/doctor/chain.h"
 #include "cli/doctor/place.h"
 #include "cli/doctor/probe.h"
 #include "cli/doctor/process.h"
 #include "cli/doctor/scope.h"
+#include "cli/doctor/serves.h"
 #include "cli/doctor/wrappers.h"
 #include "cli/environment.h"
 #include "cli/locate.h"
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/text.h"
+#include "rules/command_line.h"
+#include "rules/recipe.h"
 
 struct doctor {
 	bool json;
 	int32_t pid;
-	const char *dir;
+	bool decided; /* decision is known */
+	struct decision decision;
+	struct findings findings;
 };
 
 /* The library as it would be preloaded; this process's environment gets it too. */
@@ -51,71 +57,45 @@ static void check_preload(struct findings *findings)
 			who, who);
 }
 
-void doctor_check_settings(const char *command_line, const char *origin, struct findings *findings)
-{
-	const char *value = getenv("GCPRELOAD_DISABLE");
-	size_t i;
-
-	for (i = 0; i < SETTINGS; i++) {
-		const struct settings_row *row = &settings_rows[i];
-		char name[ENVIRONMENT_NAME];
-		const char *now = getenv(environment_variable(name, sizeof name, row));
-
-		if (now && *now && !settings_allow(row, now))
-			finding(findings, FINDING_NOTE,
-				"%s: %s is not %s; the default is used instead: %s", name, now,
-				row->allowed, *row->fallback ? row->fallback : "none");
-	}
-	if (value && strcmp(value, "1") == 0)
-		finding(findings, FINDING_BAD,
-			"GCPRELOAD_DISABLE=1: the library does nothing; unset it");
-	value = getenv("GCPRELOAD_MODE");
-	if (value && strcmp(value, "off") == 0)
-		finding(findings, FINDING_BAD,
-			"GCPRELOAD_MODE=off: the library does nothing; unset it, or set freeze");
-	else if (value && strcmp(value, "observe") == 0)
-		finding(findings, FINDING_BAD,
-			"GCPRELOAD_MODE=observe: collections are measured, nothing is tuned; unset "
-			"it, or set freeze");
-	value = getenv("GCPRELOAD_TRIGGER");
-	if (value && strcmp(value, "none") == 0)
-		finding(findings, FINDING_BAD,
-			"GCPRELOAD_TRIGGER=none: nothing is ever ready; unset it, or name a "
-			"trigger");
-	scope_check(command_line, origin, findings);
-}
-
 /* What the library does on each version. */
 static void say_version(const struct probe *probe, const char *python, struct findings *findings)
 {
-	const char *threads = probe->free_threaded ? ", free-threaded" : "";
-	int major = 0, minor = 0, micro = 0;
-
-	sscanf(probe->version, "%d.%d.%d", &major, &minor, &micro);
-	if (strcmp(probe->name, "cpython") != 0)
+	if (strcmp(probe->name, "cpython") != 0) {
 		finding(
 		    findings, FINDING_BAD,
 		    "%s: %s has another garbage collector than CPython, which the library leaves "
 		    "alone",
 		    python, probe->name);
-	else if (major != 3 || minor < 7 || minor > 15)
+		return;
+	}
+	if (!pyversion_supported(&probe->version)) {
 		finding(findings, FINDING_BAD,
-			"%s: CPython %s is not supported; use 3.7 to 3.15, the program runs as "
-			"without the library",
-			python, probe->version);
-	else if (probe->free_threaded && (minor < 14 || (minor == 14 && micro < 3)))
-		finding(findings, FINDING_BAD,
+			"%s: CPython %s is not supported; use " PYVERSION_RANGE
+			", the program runs as without the library",
+			python, probe->text);
+		return;
+	}
+	switch (recipe_for(&probe->version)) {
+	case RECIPE_OBSERVE:
+		finding(findings, FINDING_OBSERVED,
 			"%s: free-threaded CPython %s is only measured, because freezing makes it "
 			"slower; use 3.14.3 or later",
-			python, probe->version);
-	else if (probe->free_threaded || (minor == 14 && micro < 5))
+			python, probe->text);
+		break;
+	case RECIPE_THRESHOLDS:
 		finding(findings, FINDING_GOOD,
-			"%s: CPython %s%s: gets other thresholds, nothing is frozen before a fork",
-			python, probe->version, threads);
-	else
+			"%s: CPython %s%s, where tuning means: other thresholds, and freeze only "
+			"before a "
+			"fork",
+			python, probe->text, probe->version.free_threaded ? ", free-threaded" : "");
+		break;
+	case RECIPE_FREEZE:
 		finding(findings, FINDING_GOOD,
-			"%s: CPython %s: collects, freezes and gets other thresholds when ready",
-			python, probe->version);
+			"%s: CPython %s, where tuning means: collect, freeze and other thresholds "
+			"when ready",
+			python, probe->text);
+		break;
+	}
 }
 
 static void check_interpreter(const char *python, struct findings *findings)
@@ -128,7 +108,7 @@ static void check_interpreter(const char *python, struct findings *findings)
 	if (!*probe.name)
 		return;
 	say_version(&probe, python, findings);
-	if (findings_are_bad(findings))
+	if (strcmp(probe.name, "cpython") != 0 || !pyversion_supported(&probe.version))
 		return;
 	if (!probe.loaded)
 		finding(findings, FINDING_BAD,
@@ -152,68 +132,97 @@ static void print_command(char *const *argv)
 		printf("%s%s", text_safe(safe, sizeof safe, *argv), argv[1] ? " " : "");
 }
 
-static const char *const verdicts[2][3] = {
-	{ " will not be tuned", " will be tuned only if it becomes ready (see \"if\" above)",
-	  " will be tuned when it is ready" },
-	{ " is not tuned", " may be tuned (see \"if\" above)",
-	  " is tuned, or will be when it is ready" },
+/* By what stands most against it. */
+static const struct {
+	const char *decision; /* --json */
+	const char *of_command, *of_process;
+	int status;
+} verdicts[] = {
+	[FINDING_GOOD] = { "tuned", "will be tuned when it is ready",
+			   "is tuned, or will be when it is ready", EXIT_FINE },
+	[FINDING_NOTE] = { "tuned", "will be tuned when it is ready",
+			   "is tuned, or will be when it is ready", EXIT_FINE },
+	[FINDING_IF] = { "depends", "will be tuned only on a condition (see \"if\" above)",
+			 "may be tuned (see \"if\" above)", EXIT_IF },
+	[FINDING_OBSERVED] = { "observed", "will only be observed, and not be tuned",
+			       "is only observed, and not tuned", EXIT_NO },
+	[FINDING_BAD] = { "none", "will not be tuned", "is not tuned", EXIT_NO },
 };
 
-static int conclude(const struct doctor *doctor, char *const *argv, const struct findings *findings)
+static void print_verdict(const struct doctor *doctor, char *const *argv, enum finding_level worst)
 {
-	bool bad = findings_are_bad(findings),
-	     depends = !bad && findings_have(findings, FINDING_IF);
-	int status = bad ? EXIT_NO : depends ? EXIT_IF : EXIT_FINE;
-	struct json json;
-
-	if (doctor->json) {
-		json_start(&json, stdout, true);
-		json_open(&json, '{');
-		if (depends)
-			json_pair_null(&json, "tuned");
-		else
-			json_pair_bool(&json, "tuned", !bad);
-		if (doctor->pid)
-			json_pair_int(&json, "pid", doctor->pid);
-		json_key(&json, "command");
-		json_open(&json, '[');
-		for (; *argv; argv++)
-			json_string(&json, *argv);
-		json_close(&json, ']');
-		findings_json(findings, &json);
-		json_close(&json, '}');
-		json_finish(&json);
-		return status;
-	}
-	findings_print(findings);
+	findings_print(&doctor->findings);
 	printf("\n");
 	if (doctor->pid)
 		printf("%d", doctor->pid);
 	else
 		print_command(argv);
-	printf("%s.\n", verdicts[doctor->pid != 0][bad ? 0 : depends ? 1 : 2]);
-	return status;
+	printf(" %s.\n", doctor->pid ? verdicts[worst].of_process : verdicts[worst].of_command);
 }
 
-static void examine_command(char *const *argv, struct findings *findings)
+static void print_json(const struct doctor *doctor, char *const *argv, enum finding_level worst)
 {
-	char line[4096] = "";
-	struct chain chain;
-	size_t n = 0;
-	int i;
+	const struct decision *decision = &doctor->decision;
+	struct json json;
 
-	for (i = 0; argv[i] && n < sizeof line; i++)
-		n += (size_t)snprintf(line + n, sizeof line - n, "%s%s", i ? " " : "", argv[i]);
+	json_start(&json, stdout, true);
+	json_open(&json, '{');
+	if (worst == FINDING_IF)
+		json_pair_null(&json, "tuned");
+	else
+		json_pair_bool(&json, "tuned", worst < FINDING_IF);
+	json_pair_string(&json, "decision", verdicts[worst].decision);
+	if (doctor->pid)
+		json_pair_int(&json, "pid", doctor->pid);
+	json_key(&json, "command");
+	json_open(&json, '[');
+	for (; *argv; argv++)
+		json_string(&json, *argv);
+	json_close(&json, ']');
+	if (doctor->decided)
+		scope_json(decision, &json);
+	else
+		json_pair_null(&json, "settings");
+	findings_json(&doctor->findings, &json);
+	json_close(&json, '}');
+	json_finish(&json);
+}
+
+/* Returns the exit status. */
+static int conclude(const struct doctor *doctor, char *const *argv)
+{
+	enum finding_level worst = findings_worst(&doctor->findings);
+
+	if (doctor->json)
+		print_json(doctor, argv, worst);
+	else
+		print_verdict(doctor, argv, worst);
+	return verdicts[worst].status;
+}
+
+static void examine_command(struct doctor *doctor, char *const *argv)
+{
+	struct findings *findings = &doctor->findings;
+	struct decision *decision = &doctor->decision;
+	struct chain chain = { 0 };
+	char line[COMMAND_LINE_MAX];
+
 	wrappers_reset();
 	check_library(findings);
 	chain_follow(&chain, argv, findings);
 	check_preload(findings);
-	doctor_check_settings(line, "", findings);
+	decision_of_command(decision, words_join(&chain.words, line, sizeof line),
+			    wrappers_given_to_run());
+	doctor->decided = true;
+	scope_check(decision, findings);
+	if (*chain.python && decision->settings.triggers.n)
+		serves_check(&chain.words, decision, findings);
 	if (*chain.python)
 		check_interpreter(chain.python, findings);
-	if (*chain.program)
-		place_check(findings);
+	if (*chain.program && !decision->disabled)
+		place_check(&decision->settings, findings);
 	doctor_check_filter(0, findings);
+	chain_free(&chain);
 }
 
 static int doctor_options(struct doctor *doctor, const struct command *command, int argc,
@@ -250,20 +259,22 @@ static int doctor_options(struct doctor *doctor, const struct command *command, 
 	return -1;
 }
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_doctor(const struct command *command, int argc, char **argv)
 {
 	struct doctor doctor = { 0 };
-	struct findings findings = { 0 };
 	int ret = doctor_options(&doctor, command, argc, argv);
 
 	if (ret >= 0)
 		return ret;
+	argv += optind; /* which wrappers change */
 	if (doctor.pid)
-		doctor_examine_process(doctor.pid, &findings);
+		doctor.decided =
+		    doctor_examine_process(doctor.pid, &doctor.decision, &doctor.findings);
 	else
-		examine_command(argv + optind, &findings);
-	ret = conclude(&doctor, argv + optind, &findings);
-	findings_free(&findings);
+		examine_command(&doctor, argv);
+	ret = conclude(&doctor, argv);
+	findings_free(&doctor.findings);
+	decision_free(&doctor.decision);
 	return ret;
 }
 
@@ -274,15 +285,18 @@ const struct command command_doctor = {
 	.help =
 	    "Follows COMMAND through PATH, #! lines, env, sudo, sh -c and the like, and starts\n"
 	    "the Python interpreter at its end with two lines of its own; never the\n"
-	    "application. Takes GCPRELOAD_* from the environment, as COMMAND would.\n"
+	    "application. Takes settings from the environment, from the file and from the\n"
+	    "options of gcpreload run in COMMAND, as the library would.\n"
 	    "\n"
 	    "  --pid PID          a running process\n"
 	    "  --dir DIR          where measurements would be kept, in place of GCPRELOAD_DIR\n"
-	    "  --json             an object: tuned (null: only if it becomes ready), command,\n"
-	    "                     findings\n"
+	    "  --json             an object: tuned (null: it depends), decision (tuned, depends,\n"
+	    "                     observed or none), command, settings (each with its value and\n"
+	    "                     its source), findings\n"
 	    "\n"
-	    "Exit status 0 where it will be tuned when it is ready; 1 where not; 3 where it\n"
-	    "will be only if it becomes ready, which only running it can show: scripts, servers\n"
-	    "that doctor does not know by name, programs with Python in them.\n",
-	.exec = exec,
+	    "Exit status 0 where it will be tuned when it is ready; 1 where not, or only\n"
+	    "observed; 3 where it depends: only running it can show whether it becomes ready\n"
+	    "(scripts, servers that doctor does not know by name, programs with Python in\n"
+	    "them), or each process decides by chance (GCPRELOAD_SAMPLE_BY=process).\n",
+	.exec = exec_doctor,
 };

@@ -9,7 +9,7 @@
 #include "cli/memory.h"
 #include "cli/text.h"
 
-static const char *const level_names[] = { "ok", "note", "if", "no" };
+static const char *const level_names[] = { "ok", "note", "if", "no", "no" };
 
 void finding(struct findings *findings, enum finding_level level, const char *format, ...)
 {
@@ -25,19 +25,20 @@ void finding(struct findings *findings, enum finding_level level, const char *fo
 	va_end(args);
 }
 
-bool findings_have(const struct findings *findings, enum finding_level level)
+enum finding_level findings_worst(const struct findings *findings)
 {
+	enum finding_level worst = FINDING_GOOD;
 	size_t i;
 
 	for (i = 0; i < findings->n; i++)
-		if (findings->list[i].level == level)
-			return true;
-	return false;
+		if (findings->list[i].level > worst)
+			worst = findings->list[i].level;
+	return worst;
 }
 
 bool findings_are_bad(const struct findings *findings)
 {
-	return findings_have(findings, FINDING_BAD);
+	return findings_worst(findings) == FINDING_BAD;
 }
 
 void findings_print(const struct findings *findings)

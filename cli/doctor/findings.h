@@ -10,9 +10,10 @@
 
 enum finding_level {
 	FINDING_GOOD,
-	FINDING_NOTE, /* worth knowing; it works all the same */
-	FINDING_IF,   /* it will be tuned only if this is so, which cannot be told */
-	FINDING_BAD   /* it will not be tuned, because of this */
+	FINDING_NOTE,	  /* worth knowing; it works all the same */
+	FINDING_IF,	  /* it will be tuned only if this is so, which cannot be told */
+	FINDING_OBSERVED, /* it will only be measured, because of this */
+	FINDING_BAD	  /* it will not be tuned, because of this */
 };
 
 struct findings {
@@ -27,7 +28,9 @@ void finding(struct findings *findings, enum finding_level level, const char *fo
     __attribute__((format(printf, 3, 4)));
 
 bool findings_are_bad(const struct findings *findings);
-bool findings_have(const struct findings *findings, enum finding_level level);
+
+/* The most that was found. */
+enum finding_level findings_worst(const struct findings *findings);
 void findings_print(const struct findings *findings);
 void findings_json(const struct findings *findings, struct json *json);
 void findings_free(struct findings *findings);

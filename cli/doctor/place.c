@@ -62,21 +62,18 @@ static const char *look_at_base(int base, const char **advice)
 	return NULL;
 }
 
-void place_check(struct findings *findings)
+void place_check(const struct gcpreload_settings *settings, struct findings *findings)
 {
-	const char *dir = getenv("GCPRELOAD_DIR"), *ring = getenv("GCPRELOAD_RING"), *why;
-	const char *advice = "";
-	bool required = ring && strcmp(ring, "require") == 0;
+	bool required = settings->ring == GCPRELOAD_RING_REQUIRE;
+	const char *dir = settings->dir, *advice = "", *why;
 	char name[32];
 	int base;
 
-	if (ring && strcmp(ring, "off") == 0) {
+	if (settings->ring == GCPRELOAD_RING_OFF) {
 		finding(findings, FINDING_NOTE,
 			"GCPRELOAD_RING=off: nothing will be measured, ps and report show nothing");
 		return;
 	}
-	if (!dir || *dir != '/')
-		dir = "/dev/shm";
 	snprintf(name, sizeof name, "gcpreload-%u", (unsigned)geteuid());
 	base = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (base < 0) {

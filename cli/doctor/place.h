@@ -4,9 +4,10 @@
 #define GCPRELOAD_CLI_DOCTOR_PLACE_H
 
 #include "cli/doctor/findings.h"
+#include "rules/settings.h"
 
-/* Looks at the directory that this process's environment names. With GCPRELOAD_RING=require
+/* Looks at the directory that the settings name. With GCPRELOAD_RING=require
  * what stands in the way is bad, else it is a note. */
-void place_check(struct findings *findings);
+void place_check(const struct gcpreload_settings *settings, struct findings *findings);
 
 #endif

@@ -12,6 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/environment.h"
+
 #define TIMEOUT_MS 10000
 #define MARK	   "gcpreload-probe "
 
@@ -23,6 +25,19 @@ static const char script[] =
     "'')), int(b'libgcpreload' in open('/proc/self/maps', 'rb').read()), len(getattr(gc, "
     "'callbacks', ())))))\n";
 
+/* They are about the command, and were looked at there. This one is to attach, and to leave
+ * nothing. */
+static void clear_settings(void)
+{
+	size_t i;
+
+	for (i = 0; i < SETTINGS; i++)
+		environment_set(&settings_rows[i], NULL);
+	environment_set(&settings_rows[SETTINGS_CONF], "");
+	environment_set(&settings_rows[SETTINGS_MODE], "observe");
+	environment_set(&settings_rows[SETTINGS_RING], "off");
+}
+
 static void become_python(const char *python, int out)
 {
 	/* No user's or site's code, and no file written: -E -s -S -B. */
@@ -33,9 +48,7 @@ static void become_python(const char *python, int out)
 	dup2(out, 1);
 	dup2(out, 2);
 	signal(SIGPIPE, SIG_DFL);
-	/* These are about the command, and were looked at there. */
-	unsetenv("GCPRELOAD_ONLY");
-	unsetenv("GCPRELOAD_EXCEPT");
+	clear_settings();
 	execv(python, argv);
 	dprintf(2, "%s\n", strerror(errno));
 	_exit(127);
@@ -50,7 +63,7 @@ static int64_t now_ms(void)
 }
 
 /* Reads until the end, or until the time is over. Returns whether the end came. */
-static bool read_all(int fd, char *text, size_t size)
+static bool read_answer(int fd, char *text, size_t size)
 {
 	int64_t end = now_ms() + TIMEOUT_MS, left;
 	struct pollfd p = { fd, POLLIN, 0 };
@@ -76,7 +89,7 @@ static bool read_all(int fd, char *text, size_t size)
 }
 
 /* Runs it; *status is its exit status as of waitpid(2). Returns 0, -ETIMEDOUT or -errno. */
-static int run(const char *python, char *text, size_t size, int *status)
+static int run_python(const char *python, char *text, size_t size, int *status)
 {
 	int fds[2];
 	pid_t pid;
@@ -93,7 +106,7 @@ static int run(const char *python, char *text, size_t size, int *status)
 		close(fds[0]);
 		return -errno;
 	}
-	ended = read_all(fds[0], text, size);
+	ended = read_answer(fds[0], text, size);
 	close(fds[0]);
 	if (!ended)
 		kill(pid, SIGKILL);
@@ -134,7 +147,7 @@ void probe_python(struct probe *probe, const char *python, struct findings *find
 {
 	char text[4096], *at, *refused;
 	int status = 0, threaded = 0, loaded = 0, callbacks = 0;
-	int ret = run(python, text, sizeof text, &status);
+	int ret = run_python(python, text, sizeof text, &status);
 
 	memset(probe, 0, sizeof *probe);
 	refused = strstr(text, "ERROR: ld.so: object '");
@@ -142,13 +155,14 @@ void probe_python(struct probe *probe, const char *python, struct findings *find
 		finding(findings, FINDING_BAD, "ld.so refused the library: %.*s",
 			(int)strcspn(refused, "\n"), refused);
 	at = ret == 0 ? strstr(text, MARK) : NULL;
-	if (!at || sscanf(at, MARK "%31s %31s %d %d %d", probe->name, probe->version, &threaded,
+	if (!at || sscanf(at, MARK "%31s %31s %d %d %d", probe->name, probe->text, &threaded,
 			  &loaded, &callbacks) != 5) {
 		probe->name[0] = '\0';
 		say_failure(python, ret, status, text, findings);
 		return;
 	}
-	probe->free_threaded = threaded;
+	pyversion_parse(&probe->version, probe->text);
+	probe->version.free_threaded = threaded;
 	probe->loaded = loaded;
 	probe->attached = callbacks > 0;
 }

@@ -4,16 +4,17 @@
 #define GCPRELOAD_CLI_DOCTOR_PROBE_H
 
 #include "cli/doctor/findings.h"
+#include "rules/pyversion.h"
 
 struct probe {
 	char name[32]; /* "cpython", "pypy"; "" where nothing was learnt */
-	char version[32];
-	bool free_threaded;
+	char text[32]; /* its version */
+	struct pyversion version;
 	bool loaded;   /* the library is in the process */
 	bool attached; /* and sits on gc.callbacks */
 };
 
-/* Runs python in this process's environment, ten seconds at most. */
+/* Runs python in this process's environment without the settings, ten seconds at most. */
 void probe_python(struct probe *probe, const char *python, struct findings *findings);
 
 #endif

@@ -10,7 +10,6 @@
 
 #include "cli/doctor/process.h"
 #include "cli/doctor/scope.h"
-#include "cli/environment.h"
 #include "cli/locate.h"
 #include "cli/procfs.h"
 #include "ring/reader.h"
@@ -19,10 +18,14 @@ static void say_state(const struct gcpreload_header *h, struct findings *finding
 {
 	bool tuned = h->state == GCPRELOAD_STATE_READY || h->state == GCPRELOAD_STATE_PARENT ||
 		     h->state == GCPRELOAD_STATE_BASELINE;
+	bool observed = h->state == GCPRELOAD_STATE_OBSERVING;
 
-	finding(findings, tuned ? FINDING_GOOD : FINDING_BAD, "%d: mode %s, %s%s%s", h->pid,
-		gcpreload_mode_name(h->mode), gcpreload_state_name(h->state),
-		*h->reason ? ": " : "", h->reason);
+	finding(findings,
+		tuned	   ? FINDING_GOOD
+		: observed ? FINDING_OBSERVED
+			   : FINDING_BAD,
+		"%d: mode %s, %s%s%s", h->pid, gcpreload_mode_name(h->mode),
+		gcpreload_state_name(h->state), *h->reason ? ": " : "", h->reason);
 	if (h->state == GCPRELOAD_STATE_STANDING_BACK)
 		finding(findings, FINDING_NOTE,
 			"GCPRELOAD_FORCE=1 tunes it all the same, if you know better");
@@ -47,44 +50,35 @@ static void examine_ring(const struct procfs *p, struct findings *findings)
 	gcpreload_reader_close(&reader);
 }
 
-/* Its own settings, not ours. */
-static void take_settings(pid_t pid)
+/* Python and the library, but no ring. Returns whether decision is known. */
+static bool explain_no_ring(const struct procfs *p, struct decision *decision,
+			    struct findings *findings)
 {
-	char value[1024];
-	size_t i;
+	int ret = decision_of_process(decision, p->pid);
+	char *setting;
 
-	for (i = 0; i < SETTINGS; i++) {
-		const struct settings_row *row = &settings_rows[i];
-		char name[ENVIRONMENT_NAME];
-
-		environment_variable(name, sizeof name, row);
-		environment_set(
-		    row, procfs_environment(pid, name, value, sizeof value) == 1 ? value : NULL);
+	if (ret < 0) {
+		finding(findings, FINDING_BAD,
+			"%d: its environment cannot be read: %s; ask as root", (int)p->pid,
+			strerror(-ret));
+		return false;
 	}
-}
-
-/* Python and the library, but no ring. */
-static void explain_no_ring(const struct procfs *p, struct findings *findings)
-{
-	char ring[64], line[PROCFS_COMMAND_LINE], origin[PROCFS_COMMAND_LINE];
-
-	take_settings(p->pid);
-	procfs_command_line(p->pid, line);
-	scope_origin(p->pid, origin);
-	doctor_check_settings(line, origin, findings);
-	if (findings_are_bad(findings))
-		return;
-	if (procfs_environment(p->pid, "GCPRELOAD_RING", ring, sizeof ring) == 1 &&
-	    strcmp(ring, "off") == 0) {
+	scope_check(decision, findings);
+	if (findings_worst(findings) >= FINDING_OBSERVED)
+		return true;
+	if (decision->settings.ring == GCPRELOAD_RING_OFF) {
+		setting = decision_setting(decision, SETTINGS_RING);
 		finding(findings, FINDING_IF,
-			"GCPRELOAD_RING=off: it keeps no measurements, so nothing can be told");
-		return;
+			"%s: it keeps no measurements, so nothing can be told", setting);
+		free(setting);
+		return true;
 	}
 	finding(findings, FINDING_BAD,
 		"%d: the library is in it and has decided nothing yet: its main thread has not "
 		"waited on a listening socket. A server does when it has started up; the parent of "
 		"workers, a script or a job never does, and is left as it is",
 		(int)p->pid);
+	return true;
 }
 
 /* Python, but not the library. */
@@ -179,7 +173,7 @@ static void check_library_file(const struct procfs *p, struct findings *findings
 			p->library, (int)p->pid);
 }
 
-void doctor_examine_process(int32_t pid, struct findings *findings)
+bool doctor_examine_process(int32_t pid, struct decision *decision, struct findings *findings)
 {
 	struct procfs p;
 	int ret = procfs_read(&p, pid);
@@ -187,7 +181,7 @@ void doctor_examine_process(int32_t pid, struct findings *findings)
 	if (ret < 0) {
 		finding(findings, FINDING_BAD,
 			"%d: there is no such process; see: gcpreload ps --all", pid);
-		return;
+		return false;
 	}
 	finding(findings, FINDING_GOOD, "%d: %s", pid, *p.command ? p.command : p.exe);
 	if (!p.maps_read) {
@@ -195,24 +189,24 @@ void doctor_examine_process(int32_t pid, struct findings *findings)
 			"%d: belongs to user %u, or cannot be looked at for another reason; ask as "
 			"its user or as root",
 			pid, p.uid);
-		return;
+		return false;
 	}
 	doctor_check_filter(pid, findings);
 	if (*p.library)
 		check_library_file(&p, findings);
 	if (*p.ring) {
 		examine_ring(&p, findings);
-		return;
+		return false;
 	}
 	if (!*p.python) {
 		finding(findings, FINDING_BAD,
 			"%d: there is no Python in it (%s); ask about the process that runs Python",
 			pid, *p.exe ? p.exe : "its program cannot be told");
-		return;
+		return false;
 	}
 	finding(findings, FINDING_GOOD, "%s: its Python", p.python);
 	if (*p.library)
-		explain_no_ring(&p, findings);
-	else
-		explain_not_loaded(&p, findings);
+		return explain_no_ring(&p, decision, findings);
+	explain_not_loaded(&p, findings);
+	return false;
 }

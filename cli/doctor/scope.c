@@ -1,86 +1,70 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/doctor/scope.h"
 
-#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cli/memory.h"
+#include "ring/layout.h"
 
-#define ANCESTORS    8
-#define DEFAULT_CONF "/etc/gcpreload.conf"
-
-/* The library's own rule: globs separated by commas, against the arguments and spaces. */
-static bool matches(const char *globs, const char *command_line)
+/* Those that are not the default, in one line. */
+static void say_settings(const struct decision *decision, struct findings *findings)
 {
-	char *copy = format_text("%s", globs), *glob, *rest = copy;
-	bool found = false;
+	char *all = need(strdup("")), *more, *setting;
+	int i;
 
-	while ((glob = strsep(&rest, ",")) != NULL)
-		found = found || (*glob && fnmatch(glob, command_line, 0) == 0);
-	free(copy);
-	return found;
+	for (i = 0; i < SETTINGS; i++) {
+		if (decision->origins[i].source == SETTINGS_FROM_DEFAULT)
+			continue;
+		setting = decision_setting(decision, (enum settings_number)i);
+		more = format_text("%s%s%s", all, *all ? ", " : "", setting);
+		free(setting);
+		free(all);
+		all = more;
+	}
+	if (*all)
+		finding(findings, FINDING_GOOD, "settings that are not the default: %s", all);
+	free(all);
 }
 
-static bool is_nameless(const char *command_line)
+void scope_check(const struct decision *decision, struct findings *findings)
 {
-	static const char *const marks[] = {
-#define NAMELESS(text) text,
-#include "rules/nameless.def"
-#undef NAMELESS
+	static const enum finding_level levels[] = {
+		[DECISION_TUNED] = FINDING_GOOD,
+		[DECISION_DEPENDS] = FINDING_IF,
+		[DECISION_OBSERVED] = FINDING_OBSERVED,
+		[DECISION_NONE] = FINDING_BAD,
 	};
 	size_t i;
 
-	for (i = 0; i < sizeof marks / sizeof *marks; i++)
-		if (strstr(command_line, marks[i]))
-			return true;
-	return false;
+	for (i = 0; i < decision->n_complaints; i++)
+		finding(findings, FINDING_NOTE, "%s", decision->complaints[i]);
+	if (!decision->disabled)
+		say_settings(decision, findings);
+	for (i = 0; i < decision->n_reasons; i++)
+		finding(findings, levels[decision->reasons[i].verdict], "%s; %s",
+			decision->reasons[i].why, decision->reasons[i].advice);
 }
 
-/* The library's own rule: preload/origin.c. */
-void scope_origin(pid_t pid, char line[PROCFS_COMMAND_LINE])
+void scope_json(const struct decision *decision, struct json *json)
 {
-	struct procfs p;
-	uint32_t uid;
+	char *source;
 	int i;
 
-	procfs_command_line(pid, line);
-	if (is_nameless(line) && procfs_read(&p, pid) == 0) {
-		uid = p.uid;
-		for (i = 0; i < ANCESTORS; i++) {
-			if (procfs_read(&p, p.ppid) < 0 || p.uid != uid || !*p.library)
-				break;
-			procfs_command_line(p.pid, line);
-			if (!is_nameless(line))
-				return;
-		}
+	if (decision->disabled) {
+		json_pair_null(json, "settings");
+		return;
 	}
-	*line = '\0';
-}
-
-void scope_check(const char *command_line, const char *origin, struct findings *findings)
-{
-	const char *only = getenv("GCPRELOAD_ONLY"), *except = getenv("GCPRELOAD_EXCEPT");
-	const char *conf = getenv("GCPRELOAD_CONF");
-
-	if (only && *only && !matches(only, command_line) && !(*origin && matches(only, origin)))
-		finding(findings, FINDING_BAD,
-			"GCPRELOAD_ONLY=%s: does not match the command line; add a glob that does, "
-			"beginning with *",
-			only);
-	if (except && *except && matches(except, command_line))
-		finding(findings, FINDING_BAD,
-			"GCPRELOAD_EXCEPT=%s: matches the command line; take the glob out", except);
-	else if (except && *except && *origin && matches(except, origin))
-		finding(findings, FINDING_BAD,
-			"GCPRELOAD_EXCEPT=%s: matches the command line of the process that started "
-			"it (%s); take the glob out",
-			except, origin);
-	if (!conf)
-		conf = DEFAULT_CONF;
-	if (*conf && access(conf, R_OK) == 0)
-		finding(findings, FINDING_NOTE,
-			"%s: its settings count where the environment has none; not looked at here",
-			conf);
+	json_key(json, "settings");
+	json_open(json, '{');
+	for (i = 0; i < SETTINGS; i++) {
+		source = decision_source(decision, (enum settings_number)i);
+		json_key(json, settings_rows[i].name);
+		json_open(json, '{');
+		json_pair_string(json, "value", decision->origins[i].text);
+		json_pair_string(json, "source", source);
+		json_close(json, '}');
+		free(source);
+	}
+	json_close(json, '}');
 }

@@ -54,45 +54,37 @@ static const char *what_runs(const struct words *words, const char **what)
 	return NULL;
 }
 
-/* Whether one of the list is of that kind. */
-static bool has_trigger(const char *list, const char *kind)
+void serves_check(const struct words *words, const struct decision *decision,
+		  struct findings *findings)
 {
-	size_t n = strlen(kind);
+	const struct trigger_list *triggers = &decision->settings.triggers;
+	const char *what, *name = what_runs(words, &what);
+	bool server = name && IS_ONE_OF(name, servers), forks = name && IS_ONE_OF(name, forkers);
+	char *setting;
 
-	for (; list; list = strchr(list, ',')) {
-		list += *list == ',';
-		if (strncmp(list, kind, n) == 0 && strchr(":+,", list[n]))
-			return true;
-	}
-	return false;
-}
-
-void serves_check(const struct words *words, struct findings *findings)
-{
-	const char *trigger = getenv("GCPRELOAD_TRIGGER"), *what, *name = what_runs(words, &what);
-	bool server = name && IS_ONE_OF(name, servers);
-
-	if (!trigger || !*trigger)
-		trigger = "auto";
-	if (name && IS_ONE_OF(name, forkers) && has_trigger(trigger, "fork"))
+	if (forks && trigger_find(triggers, TRIGGER_FORK)) {
 		finding(findings, FINDING_GOOD, "%s: is ready when it forks its workers", what);
-	else if (server && (has_trigger(trigger, "auto") || has_trigger(trigger, "fork") ||
-			    has_trigger(trigger, "delay") || has_trigger(trigger, "accepts")))
+	} else if (server &&
+		   (trigger_find(triggers, TRIGGER_AUTO) || trigger_find(triggers, TRIGGER_FORK) ||
+		    trigger_find(triggers, TRIGGER_DELAY) ||
+		    trigger_find(triggers, TRIGGER_ACCEPTS))) {
 		finding(findings, FINDING_GOOD, "%s: a server, which becomes ready", what);
-	else if (name && IS_ONE_OF(name, forkers) && has_trigger(trigger, "auto"))
+	} else if (forks && trigger_find(triggers, TRIGGER_AUTO)) {
 		finding(findings, FINDING_IF,
 			"%s: never waits on a listening socket, which would make it ready; set "
 			"GCPRELOAD_TRIGGER=fork",
 			what);
-	else if (!has_trigger(trigger, "auto"))
+	} else if (!trigger_find(triggers, TRIGGER_AUTO)) {
+		setting = decision_setting(decision, SETTINGS_TRIGGER);
 		finding(findings, FINDING_IF,
-			"GCPRELOAD_TRIGGER=%s: whether that comes to pass cannot be told without "
-			"running %s",
-			trigger, what);
-	else
+			"%s: whether that comes to pass cannot be told without running %s", setting,
+			what);
+		free(setting);
+	} else {
 		finding(findings, FINDING_IF,
 			"%s: whether its main thread ever waits on a listening socket cannot be "
 			"told without running it. A server does, and is ready then; a script or a "
 			"job does not, and is left as it is",
 			what);
+	}
 }

@@ -3,11 +3,12 @@
 #ifndef GCPRELOAD_CLI_DOCTOR_SERVES_H
 #define GCPRELOAD_CLI_DOCTOR_SERVES_H
 
+#include "cli/decision.h"
 #include "cli/doctor/findings.h"
 #include "cli/doctor/words.h"
 
-/* words: a command line that begins with a Python. GCPRELOAD_TRIGGER is taken from the
- * environment. */
-void serves_check(const struct words *words, struct findings *findings);
+/* words: a command line that begins with a Python. For settings with a trigger. */
+void serves_check(const struct words *words, const struct decision *decision,
+		  struct findings *findings);
 
 #endif

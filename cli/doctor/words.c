@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/doctor/words.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli/memory.h"
 
-static void append(struct words *words, const char *word)
+static void words_append(struct words *words, const char *word)
 {
 	words->list = need(realloc(words->list, (words->n + 2) * sizeof *words->list));
 	words->list[words->n++] = need(strdup(word));
@@ -17,7 +18,7 @@ void words_from(struct words *words, char *const *argv)
 {
 	memset(words, 0, sizeof *words);
 	for (; *argv; argv++)
-		append(words, *argv);
+		words_append(words, *argv);
 }
 
 void words_free(struct words *words)
@@ -30,6 +31,18 @@ void words_free(struct words *words)
 const char *words_at(const struct words *words, size_t i)
 {
 	return i < words->n ? words->list[i] : NULL;
+}
+
+char *words_join(const struct words *words, char *out, size_t size)
+{
+	size_t i, last = words->n, n = 0;
+
+	while (last && !*words->list[last - 1])
+		last--;
+	out[0] = '\0';
+	for (i = 0; i < last && n < size; i++)
+		n += (size_t)snprintf(out + n, size - n, "%s%s", i ? " " : "", words->list[i]);
+	return out;
 }
 
 void words_drop(struct words *words, size_t n)
@@ -46,11 +59,11 @@ void words_drop(struct words *words, size_t n)
 	memmove(words->list, words->list + n, (words->n + 1) * sizeof *words->list);
 }
 
-static void insert(struct words *words, size_t at, const char *word)
+static void words_insert(struct words *words, size_t at, const char *word)
 {
 	char *last;
 
-	append(words, word);
+	words_append(words, word);
 	last = words->list[words->n - 1];
 	memmove(words->list + at + 1, words->list + at, (words->n - 1 - at) * sizeof *words->list);
 	words->list[at] = last;
@@ -58,7 +71,7 @@ static void insert(struct words *words, size_t at, const char *word)
 
 void words_put_first(struct words *words, const char *word)
 {
-	insert(words, 0, word);
+	words_insert(words, 0, word);
 }
 
 /* Takes the next word of a text to out, which has room for all of it. Returns 1, 0 at the end,
@@ -97,9 +110,9 @@ int words_split_first(struct words *words, const char *text)
 	int ret;
 
 	while ((ret = next_word(&text, word)) == 1)
-		append(&split, word);
+		words_append(&split, word);
 	for (i = 0; ret == 0 && i < split.n; i++)
-		insert(words, i, split.list[i]);
+		words_insert(words, i, split.list[i]);
 	words_free(&split);
 	free(word);
 	return ret;

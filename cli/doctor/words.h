@@ -16,6 +16,10 @@ void words_free(struct words *words);
 /* The word at i, or NULL. */
 const char *words_at(const struct words *words, size_t i);
 
+/* As a command line, as the library reads it: arguments separated by spaces, empty ones at the end
+ * left out. Returns out. */
+char *words_join(const struct words *words, char *out, size_t size);
+
 void words_drop(struct words *words, size_t n);
 void words_put_first(struct words *words, const char *word);
 

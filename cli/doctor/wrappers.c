@@ -1,99 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/doctor/wrappers.h"
 
+#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/command.h"
 #include "cli/environment.h"
 #include "cli/locate.h"
 #include "cli/memory.h"
+#include "cli/run_options.h"
+#include "cli/text.h"
 
-enum kind {
-	PASSES,	   /* the environment as it is */
-	DROPS,	   /* setuid, so that ld.so and itself clean the environment */
-	ELSEWHERE, /* starts it outside: another machine, container, or by a daemon */
-	CHOOSES	   /* passes, but has its own idea of PATH */
-};
+struct wrapper;
+
+/* What a wrapper does; words[0] is still its name. */
+typedef enum unwrapped wrapper_unwrap(struct words *words, const struct wrapper *wrapper,
+				      struct findings *findings);
 
 struct wrapper {
 	const char *name;
-	enum kind kind;
+	wrapper_unwrap *unwrap;
 	const char *letters; /* options with a value */
 	const char *longs;   /* the same, each with a space behind */
 	int operands;	     /* words before the command */
 };
 
-static const struct wrapper wrappers[] = {
-	{ "nice", PASSES, "n", "adjustment ", 0 },
-	{ "nohup", PASSES, "", "", 0 },
-	{ "setsid", PASSES, "", "", 0 },
-	{ "time", PASSES, "fo", "format output ", 0 },
-	{ "ionice", PASSES, "cnpPu", "class classdata ", 0 },
-	{ "chrt", PASSES, "TPD", "sched-runtime sched-period sched-deadline ", 1 },
-	{ "taskset", PASSES, "", "", 1 },
-	{ "numactl", PASSES, "ipmCNl",
-	  "interleave preferred membind cpunodebind physcpubind localalloc ", 0 },
-	{ "stdbuf", PASSES, "ioe", "input output error ", 0 },
-	{ "timeout", PASSES, "ks", "kill-after signal ", 1 },
-	{ "unbuffer", PASSES, "", "", 0 },
-	{ "tini", PASSES, "ep", "", 0 },
-	{ "tini-static", PASSES, "ep", "", 0 },
-	{ "docker-init", PASSES, "ep", "", 0 },
-	{ "dumb-init", PASSES, "r", "rewrite ", 0 },
-	{ "catatonit", PASSES, "", "", 0 },
-	{ "gosu", PASSES, "", "", 1 },
-	{ "su-exec", PASSES, "", "", 1 },
-	{ "setuidgid", PASSES, "", "", 1 },
-	{ "s6-setuidgid", PASSES, "", "", 1 },
-	{ "chpst", PASSES, "uUbe/nmdopfcrtlL", "", 0 },
-	{ "setpriv", PASSES, "",
-	  "ambient-caps inh-caps bounding-set ruid euid rgid egid reuid regid groups securebits "
-	  "pdeathsig selinux-label apparmor-profile ",
-	  0 },
-	{ "catchsegv", PASSES, "", "", 0 },
-	{ "linux32", PASSES, "", "", 0 },
-	{ "linux64", PASSES, "", "", 0 },
-	{ "setarch", PASSES, "", "", 1 },
-	{ "strace", PASSES, "abeEIoOpPsSuUX", "output string-limit ", 0 },
-	{ "ltrace", PASSES, "aAeDFlnopsuwxX", "", 0 },
-	{ "uv", CHOOSES, "p", "python with env-file directory project package extra group ", 1 },
-	{ "poetry", CHOOSES, "CP", "directory project ", 1 },
-	{ "pipenv", CHOOSES, "", "python ", 1 },
-	{ "pdm", CHOOSES, "p", "project ", 1 },
-	{ "hatch", CHOOSES, "ep", "env project ", 1 },
-	{ "sudo", DROPS, "ACDghpRrTtUu",
-	  "close-from chdir group host prompt chroot role command-timeout type other-user user ",
-	  0 },
-	{ "doas", DROPS, "Cu", "", 0 },
-	{ "pkexec", DROPS, "", "user ", 0 },
-	{ "chroot", ELSEWHERE, "", "", 0 },
-	{ "docker", ELSEWHERE, "", "", 0 },
-	{ "podman", ELSEWHERE, "", "", 0 },
-	{ "nerdctl", ELSEWHERE, "", "", 0 },
-	{ "kubectl", ELSEWHERE, "", "", 0 },
-	{ "ssh", ELSEWHERE, "", "", 0 },
-	{ "systemd-run", ELSEWHERE, "", "", 0 },
-	{ "systemctl", ELSEWHERE, "", "", 0 },
-	{ "service", ELSEWHERE, "", "", 0 },
-	{ "at", ELSEWHERE, "", "", 0 },
-	{ "batch", ELSEWHERE, "", "", 0 },
-	{ "crontab", ELSEWHERE, "", "", 0 },
-	{ "bwrap", ELSEWHERE, "", "", 0 },
-	{ "flatpak", ELSEWHERE, "", "", 0 },
-	{ "snap", ELSEWHERE, "", "", 0 },
-};
-
-static const char *dropped_by;
+/* Who took LD_PRELOAD away, and which settings `gcpreload run` gave, up to here. */
+static const char *wrappers_dropped_by;
+static bool wrappers_given[SETTINGS];
 
 const char *wrappers_who_dropped(void)
 {
-	return dropped_by;
+	return wrappers_dropped_by;
+}
+
+const bool *wrappers_given_to_run(void)
+{
+	return wrappers_given;
 }
 
 void wrappers_reset(void)
 {
-	dropped_by = NULL;
+	wrappers_dropped_by = NULL;
+	memset(wrappers_given, 0, sizeof wrappers_given);
 }
 
 static const char *base_name(const char *path)
@@ -110,29 +61,53 @@ static void drop_environment(const char *who)
 	unsetenv("LD_PRELOAD");
 	for (i = 0; i < SETTINGS; i++)
 		environment_set(&settings_rows[i], NULL);
-	dropped_by = who;
+	wrappers_reset();
+	wrappers_dropped_by = who;
 }
 
-/* Words that an option takes: itself, and its value where that stands apart. */
-static size_t option_words(const char *option, const char *letters, const char *longs)
+/* NULL: unset. */
+static void change_variable(const char *name, const char *value)
 {
-	size_t n = strlen(option), i;
-	char *name;
-	bool value;
+	static const char prefix[] = "GCPRELOAD_";
+	const size_t n = sizeof prefix - 1;
+	const struct settings_row *row;
 
-	if (option[1] == '-') {
-		name = format_text("%s ", option + 2);
-		value = strstr(longs, name) != NULL;
-		free(name);
-		return value ? 2 : 1;
-	}
-	for (i = 1; i < n; i++)
-		if (strchr(letters, option[i]))
-			return i == n - 1 ? 2 : 1;
-	return 1;
+	if (value)
+		setenv(name, value, 1);
+	else
+		unsetenv(name);
+	row = strncmp(name, prefix, n) == 0 ? settings_named(name + n, strlen(name + n)) : NULL;
+	if (row)
+		wrappers_given[row - settings_rows] = false;
 }
 
-static void drop_options(struct words *words, const char *letters, const char *longs)
+static bool is_long_of(const char *longs, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (; *longs; longs += strcspn(longs, " ") + 1)
+		if (strncmp(longs, name, n) == 0 && longs[n] == ' ')
+			return true;
+	return false;
+}
+
+/* Whether the value of an option is the next word. */
+static bool value_is_apart(const struct wrapper *wrapper, const char *option)
+{
+	const char *with_value;
+
+	if (option[1] == '-')
+		return is_long_of(wrapper->longs, option + 2);
+	with_value = strpbrk(option + 1, wrapper->letters);
+	return with_value && !with_value[1];
+}
+
+static void drop_option(struct words *words, const struct wrapper *wrapper)
+{
+	words_drop(words, value_is_apart(wrapper, words->list[0]) ? 2 : 1);
+}
+
+static void drop_options(struct words *words, const struct wrapper *wrapper)
 {
 	const char *word;
 
@@ -141,7 +116,7 @@ static void drop_options(struct words *words, const char *letters, const char *l
 			words_drop(words, 1);
 			return;
 		}
-		words_drop(words, option_words(word, letters, longs));
+		drop_option(words, wrapper);
 	}
 }
 
@@ -153,17 +128,43 @@ static void take_assignments(struct words *words)
 	while ((word = words_at(words, 0)) && (equals = strchr(word, '=')) && equals != word) {
 		char *name = format_text("%.*s", (int)(equals - word), word);
 
-		setenv(name, equals + 1, 1);
+		change_variable(name, equals + 1);
 		free(name);
 		words_drop(words, 1);
 	}
 }
 
+/* env -S TEXT, -STEXT, --split-string=TEXT: its words are as if they had been env's own. */
+static bool take_split_string(struct words *words)
+{
+	static const char split[] = "--split-string";
+	const char *word = words_at(words, 0), *text;
+	char *copy;
+
+	if (strncmp(word, "-S", 2) == 0)
+		text = word + 2;
+	else if (strncmp(word, split, sizeof split - 1) == 0)
+		text = word + sizeof split - 1 + (word[sizeof split - 1] == '=');
+	else
+		return false;
+	copy = need(strdup(*text ? text : words_at(words, 1) ? words_at(words, 1) : ""));
+	words_drop(words, *text ? 1 : 2);
+	words_split_first(words, copy);
+	free(copy);
+	return true;
+}
+
+static void take_unset(const char *name)
+{
+	if (strcmp(name, "LD_PRELOAD") == 0)
+		wrappers_dropped_by = "env -u LD_PRELOAD";
+	change_variable(name, NULL);
+}
+
 /* One option of env(1). Returns false behind the last. */
-static bool take_env_option(struct words *words)
+static bool take_env_option(struct words *words, const struct wrapper *env)
 {
 	const char *word = words_at(words, 0), *value = words_at(words, 1);
-	char *text;
 
 	if (!word || word[0] != '-')
 		return false;
@@ -173,36 +174,28 @@ static bool take_env_option(struct words *words)
 		words_drop(words, 1);
 		return true;
 	}
-	if (strncmp(word, "-S", 2) == 0 || strncmp(word, "--split-string", 14) == 0) {
-		text = need(strdup(word[1] == 'S' && word[2]	       ? word + 2
-				   : word[1] == '-' && word[14] == '=' ? word + 15
-				   : value			       ? value
-								       : ""));
-		words_drop(words, word[1] == 'S' ? 1 + !word[2] : 1 + !word[14]);
-		words_split_first(words, text);
-		free(text);
+	if (take_split_string(words))
 		return true;
-	}
-	if ((strcmp(word, "-u") == 0 || strcmp(word, "--unset") == 0) && value) {
-		if (strcmp(value, "LD_PRELOAD") == 0)
-			dropped_by = "env -u LD_PRELOAD";
-		unsetenv(value);
-	} else if (strncmp(word, "--unset=", 8) == 0) {
-		unsetenv(word + 8);
-	}
 	if (strcmp(word, "--") == 0) {
 		words_drop(words, 1);
 		return false;
 	}
-	words_drop(words, option_words(word, "uC", "unset chdir "));
+	if ((strcmp(word, "-u") == 0 || strcmp(word, "--unset") == 0) && value)
+		take_unset(value);
+	else if (strncmp(word, "--unset=", 8) == 0)
+		take_unset(word + 8);
+	else if (strncmp(word, "-u", 2) == 0 && word[2])
+		take_unset(word + 2);
+	drop_option(words, env);
 	return true;
 }
 
-/* env does all the words of one -S as if they had been its own. */
-static enum unwrapped unwrap_env(struct words *words)
+static enum unwrapped unwrap_env(struct words *words, const struct wrapper *env,
+				 struct findings *findings)
 {
+	(void)findings;
 	words_drop(words, 1);
-	while (take_env_option(words))
+	while (take_env_option(words, env))
 		;
 	take_assignments(words);
 	return UNWRAPPED;
@@ -245,12 +238,13 @@ static const char *value_of_c(const struct words *words)
 	return NULL;
 }
 
-static enum unwrapped unwrap_shell(struct words *words, const char *name, struct findings *findings)
+static enum unwrapped unwrap_shell(struct words *words, const struct wrapper *shell,
+				   struct findings *findings)
 {
 	const char *text = value_of_c(words), *script = words_at(words, 1);
 
 	if (text && script[0] == '-')
-		return unwrap_text(words, name, text, findings);
+		return unwrap_text(words, shell->name, text, findings);
 	if (script && script[0] != '-')
 		finding(
 		    findings, FINDING_BAD,
@@ -260,7 +254,7 @@ static enum unwrapped unwrap_shell(struct words *words, const char *name, struct
 	else
 		finding(findings, FINDING_BAD,
 			"%s: a shell, not a Python program; ask doctor about the Python command",
-			name);
+			shell->name);
 	return UNWRAPPED_NEVER;
 }
 
@@ -276,92 +270,201 @@ static bool has_login_option(const struct words *words)
 }
 
 /* su is setuid: for anybody but root, ld.so takes LD_PRELOAD away before su begins. */
-static enum unwrapped unwrap_su(struct words *words, const char *name, struct findings *findings)
+static enum unwrapped unwrap_su(struct words *words, const struct wrapper *su,
+				struct findings *findings)
 {
 	const char *text = value_of_c(words);
 
 	if (has_login_option(words))
 		drop_environment("su -");
-	else if (geteuid() != 0 && strcmp(name, "su") == 0)
+	else if (geteuid() != 0 && strcmp(su->name, "su") == 0)
 		drop_environment("su");
 	if (text)
-		return unwrap_text(words, name, text, findings);
+		return unwrap_text(words, su->name, text, findings);
 	finding(findings, FINDING_BAD,
 		"%s: without -c it starts a shell; ask doctor about the "
 		"command that is run in it",
-		name);
+		su->name);
 	return UNWRAPPED_NEVER;
+}
+
+static void note_given(void *unused, const struct settings_row *row)
+{
+	(void)unused;
+	wrappers_given[row - settings_rows] = true;
+}
+
+static void find_complaint(void *findings, const char *text)
+{
+	finding(findings, FINDING_BAD, "gcpreload %s", text);
 }
 
 /* `gcpreload run` behind what dropped LD_PRELOAD puts it back. */
-static enum unwrapped unwrap_ourselves(struct words *words)
+static enum unwrapped unwrap_ourselves(struct words *words, const struct wrapper *ourselves,
+				       struct findings *findings)
 {
+	static const struct command silent = { .name = "run" };
 	char library[4096], *why = NULL;
+	int ret;
 
+	(void)ourselves;
 	if (!words_at(words, 1) || strcmp(words_at(words, 1), "run") != 0)
 		return UNWRAPPED_NO;
-	words_drop(words, 2);
-	drop_options(words, "mt", "mode trigger thresholds dir ring group service log log-file ");
+	words_drop(words, 1);
+	complain_to(find_complaint, findings);
+	ret = run_options_take(&silent, (int)words->n, words->list, note_given, NULL);
+	complain_to(NULL, NULL);
+	if (ret == EXIT_FINE)
+		finding(findings, FINDING_BAD, "gcpreload run --help: runs no command");
+	if (ret >= 0)
+		return UNWRAPPED_NEVER;
+	words_drop(words, (size_t)optind);
 	if (locate_library(library, sizeof library, &why) == 0)
 		environment_preload(library);
 	free(why);
-	dropped_by = NULL;
+	wrappers_dropped_by = NULL;
 	return UNWRAPPED;
 }
 
-static enum unwrapped unwrap_known(struct words *words, const struct wrapper *w,
-				   struct findings *findings)
+/* Starts it outside: another machine, container, or by a daemon. */
+static enum unwrapped unwrap_elsewhere(struct words *words, const struct wrapper *wrapper,
+				       struct findings *findings)
 {
-	if (w->kind == ELSEWHERE) {
-		finding(findings, FINDING_BAD,
-			"%s: starts the command elsewhere, where LD_PRELOAD and the library do not "
-			"go; copy both there and begin that command with: gcpreload run",
-			w->name);
-		return UNWRAPPED_NEVER;
-	}
-	if (w->kind == DROPS)
-		drop_environment(w->name);
-	if (w->kind == CHOOSES)
-		finding(
-		    findings, FINDING_NOTE,
-		    "%s: chooses the environment itself; if another Python is found below, give "
-		    "doctor the path of the program in that environment",
-		    w->name);
-	words_drop(words, 1);
-	drop_options(words, w->letters, w->longs);
-	words_drop(words, (size_t)w->operands);
-	if (w->kind == CHOOSES || w->kind == DROPS)
-		drop_options(words, w->letters, w->longs);
-	if (w->kind == DROPS) {
-		take_assignments(words);
-		unsetenv("LD_PRELOAD"); /* the one that they refuse to take */
-	}
-	if (words->n)
-		return UNWRAPPED;
-	finding(findings, FINDING_BAD, "%s: runs no command; give the whole command line", w->name);
+	(void)words;
+	finding(findings, FINDING_BAD,
+		"%s: starts the command elsewhere, where LD_PRELOAD and the library do not "
+		"go; copy both there and begin that command with: gcpreload run",
+		wrapper->name);
 	return UNWRAPPED_NEVER;
 }
 
+static enum unwrapped need_words(const struct words *words, const struct wrapper *wrapper,
+				 struct findings *findings)
+{
+	if (words->n)
+		return UNWRAPPED;
+	finding(findings, FINDING_BAD, "%s: runs no command; give the whole command line",
+		wrapper->name);
+	return UNWRAPPED_NEVER;
+}
+
+/* The environment as it is. */
+static enum unwrapped unwrap_passing(struct words *words, const struct wrapper *wrapper,
+				     struct findings *findings)
+{
+	words_drop(words, 1);
+	drop_options(words, wrapper);
+	words_drop(words, (size_t)wrapper->operands);
+	return need_words(words, wrapper, findings);
+}
+
+/* The same, but it has its own idea of PATH; options may stand on both sides of "run". */
+static enum unwrapped unwrap_choosing(struct words *words, const struct wrapper *wrapper,
+				      struct findings *findings)
+{
+	finding(findings, FINDING_NOTE,
+		"%s: chooses the environment itself; if another Python is found below, give "
+		"doctor the path of the program in that environment",
+		wrapper->name);
+	words_drop(words, 1);
+	drop_options(words, wrapper);
+	words_drop(words, (size_t)wrapper->operands);
+	drop_options(words, wrapper);
+	return need_words(words, wrapper, findings);
+}
+
+/* Setuid, so that ld.so and itself clean the environment. */
+static enum unwrapped unwrap_dropping(struct words *words, const struct wrapper *wrapper,
+				      struct findings *findings)
+{
+	drop_environment(wrapper->name);
+	words_drop(words, 1);
+	drop_options(words, wrapper);
+	take_assignments(words);
+	unsetenv("LD_PRELOAD"); /* the one that they refuse to take */
+	return need_words(words, wrapper, findings);
+}
+
+static const struct wrapper wrappers[] = {
+	{ "env", unwrap_env, "uC", "unset chdir ", 0 },
+	{ "gcpreload", unwrap_ourselves, "", "", 0 },
+	{ "su", unwrap_su, "", "", 0 },
+	{ "runuser", unwrap_su, "", "", 0 },
+	{ "sh", unwrap_shell, "", "", 0 },
+	{ "bash", unwrap_shell, "", "", 0 },
+	{ "dash", unwrap_shell, "", "", 0 },
+	{ "zsh", unwrap_shell, "", "", 0 },
+	{ "ksh", unwrap_shell, "", "", 0 },
+	{ "ash", unwrap_shell, "", "", 0 },
+	{ "fish", unwrap_shell, "", "", 0 },
+	{ "busybox", unwrap_shell, "", "", 0 },
+	{ "nice", unwrap_passing, "n", "adjustment ", 0 },
+	{ "nohup", unwrap_passing, "", "", 0 },
+	{ "setsid", unwrap_passing, "", "", 0 },
+	{ "time", unwrap_passing, "fo", "format output ", 0 },
+	{ "ionice", unwrap_passing, "cnpPu", "class classdata ", 0 },
+	{ "chrt", unwrap_passing, "TPD", "sched-runtime sched-period sched-deadline ", 1 },
+	{ "taskset", unwrap_passing, "", "", 1 },
+	{ "numactl", unwrap_passing, "ipmCNl",
+	  "interleave preferred membind cpunodebind physcpubind localalloc ", 0 },
+	{ "stdbuf", unwrap_passing, "ioe", "input output error ", 0 },
+	{ "timeout", unwrap_passing, "ks", "kill-after signal ", 1 },
+	{ "unbuffer", unwrap_passing, "", "", 0 },
+	{ "tini", unwrap_passing, "ep", "", 0 },
+	{ "tini-static", unwrap_passing, "ep", "", 0 },
+	{ "docker-init", unwrap_passing, "ep", "", 0 },
+	{ "dumb-init", unwrap_passing, "r", "rewrite ", 0 },
+	{ "catatonit", unwrap_passing, "", "", 0 },
+	{ "gosu", unwrap_passing, "", "", 1 },
+	{ "su-exec", unwrap_passing, "", "", 1 },
+	{ "setuidgid", unwrap_passing, "", "", 1 },
+	{ "s6-setuidgid", unwrap_passing, "", "", 1 },
+	{ "chpst", unwrap_passing, "uUbe/nmdopfcrtlL", "", 0 },
+	{ "setpriv", unwrap_passing, "",
+	  "ambient-caps inh-caps bounding-set ruid euid rgid egid reuid regid groups securebits "
+	  "pdeathsig selinux-label apparmor-profile ",
+	  0 },
+	{ "catchsegv", unwrap_passing, "", "", 0 },
+	{ "linux32", unwrap_passing, "", "", 0 },
+	{ "linux64", unwrap_passing, "", "", 0 },
+	{ "setarch", unwrap_passing, "", "", 1 },
+	{ "strace", unwrap_passing, "abeEIoOpPsSuUX", "output string-limit ", 0 },
+	{ "ltrace", unwrap_passing, "aAeDFlnopsuwxX", "", 0 },
+	{ "uv", unwrap_choosing, "p", "python with env-file directory project package extra group ",
+	  1 },
+	{ "poetry", unwrap_choosing, "CP", "directory project ", 1 },
+	{ "pipenv", unwrap_choosing, "", "python ", 1 },
+	{ "pdm", unwrap_choosing, "p", "project ", 1 },
+	{ "hatch", unwrap_choosing, "ep", "env project ", 1 },
+	{ "sudo", unwrap_dropping, "ACDghpRrTtUu",
+	  "close-from chdir group host prompt chroot role command-timeout type other-user user ",
+	  0 },
+	{ "doas", unwrap_dropping, "Cu", "", 0 },
+	{ "pkexec", unwrap_dropping, "", "user ", 0 },
+	{ "chroot", unwrap_elsewhere, "", "", 0 },
+	{ "docker", unwrap_elsewhere, "", "", 0 },
+	{ "podman", unwrap_elsewhere, "", "", 0 },
+	{ "nerdctl", unwrap_elsewhere, "", "", 0 },
+	{ "kubectl", unwrap_elsewhere, "", "", 0 },
+	{ "ssh", unwrap_elsewhere, "", "", 0 },
+	{ "systemd-run", unwrap_elsewhere, "", "", 0 },
+	{ "systemctl", unwrap_elsewhere, "", "", 0 },
+	{ "service", unwrap_elsewhere, "", "", 0 },
+	{ "at", unwrap_elsewhere, "", "", 0 },
+	{ "batch", unwrap_elsewhere, "", "", 0 },
+	{ "crontab", unwrap_elsewhere, "", "", 0 },
+	{ "bwrap", unwrap_elsewhere, "", "", 0 },
+	{ "flatpak", unwrap_elsewhere, "", "", 0 },
+	{ "snap", unwrap_elsewhere, "", "", 0 },
+};
+
 enum unwrapped wrappers_unwrap(struct words *words, struct findings *findings)
 {
-	static const char *const shells[] = { "sh",  "bash", "dash", "zsh",
-					      "ksh", "ash",  "fish", "busybox" };
-	char name[64];
+	const char *name = base_name(words_at(words, 0));
 	size_t i;
 
-	strncpy(name, base_name(words_at(words, 0)), sizeof name - 1);
-	name[sizeof name - 1] = '\0';
-	if (strcmp(name, "env") == 0)
-		return unwrap_env(words);
-	if (strcmp(name, "gcpreload") == 0)
-		return unwrap_ourselves(words);
-	if (strcmp(name, "su") == 0 || strcmp(name, "runuser") == 0)
-		return unwrap_su(words, name, findings);
-	for (i = 0; i < sizeof shells / sizeof shells[0]; i++)
-		if (strcmp(name, shells[i]) == 0)
-			return unwrap_shell(words, name, findings);
 	for (i = 0; i < sizeof wrappers / sizeof wrappers[0]; i++)
 		if (strcmp(name, wrappers[i].name) == 0)
-			return unwrap_known(words, &wrappers[i], findings);
+			return wrappers[i].unwrap(words, &wrappers[i], findings);
 	return UNWRAPPED_NO;
 }

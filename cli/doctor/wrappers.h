@@ -21,7 +21,10 @@ enum unwrapped wrappers_unwrap(struct words *words, struct findings *findings);
 /* Who took LD_PRELOAD out of the environment, or NULL. */
 const char *wrappers_who_dropped(void);
 
-/* Forgets that; for one question after another. */
+/* Of each setting, whether the last that gave it was an option of `gcpreload run`. */
+const bool *wrappers_given_to_run(void);
+
+/* Forgets both; for one question after another. */
 void wrappers_reset(void);
 
 #endif

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from lib.paths import APPS, COMMAND, LIBRARY
 from lib.puppet import Puppet
+from lib.rings import by_pid
 from lib.run import environment, run
 from venvs import Interpreter, supported_interpreters, venv
 
@@ -91,7 +92,7 @@ def test_what_may_never_be_ready(
     answer, said = doctor("--", *command, ring_dir=ring_dir, **settings)
     assert answer is tuned, said
     assert word in said
-    assert ("only if it becomes ready" in said) == (tuned is None)
+    assert ("will be tuned only on a condition" in said) == (tuned is None)
 
 
 def a_frozen_program(path: Path) -> Path:
@@ -179,21 +180,89 @@ def test_sudo(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> Non
     assert "sudo" in said
 
 
+OBSERVED = "will only be observed"
+NOT_TUNED = "will not be tuned"
+TUNED = "will be tuned when it is ready"
+DEPENDS = "will be tuned only on a condition"
+VERDICT_OF = {OBSERVED: False, NOT_TUNED: False, TUNED: True, DEPENDS: None}
 SETTINGS = [
-    ({"GCPRELOAD_DISABLE": "1"}, "GCPRELOAD_DISABLE"),
-    ({"GCPRELOAD_MODE": "off"}, "GCPRELOAD_MODE"),
-    ({"GCPRELOAD_MODE": "observe"}, "observe"),
-    ({"GCPRELOAD_TRIGGER": "none"}, "GCPRELOAD_TRIGGER"),
+    ({"DISABLE": "1"}, [], NOT_TUNED, "no    GCPRELOAD_DISABLE=1: "),
+    ({"DISABLE": "yes"}, [], NOT_TUNED, "no    GCPRELOAD_DISABLE=yes: "),
+    ({"DISABLE": "false"}, [], TUNED, ""),
+    ({"DISABLE": "maybe"}, [], TUNED, "GCPRELOAD_DISABLE=maybe: must be 0 or 1; using '0'"),
+    ({"FORCE": "true"}, [], TUNED, ""),
+    ({"MODE": "off"}, [], NOT_TUNED, "no    GCPRELOAD_MODE=off: "),
+    ({"MODE": "observe"}, [], OBSERVED, "no    GCPRELOAD_MODE=observe: "),
+    ({"TRIGGER": "none"}, [], NOT_TUNED, "no    GCPRELOAD_TRIGGER=none: "),
+    ({"SAMPLE": "0"}, [], OBSERVED, "no    GCPRELOAD_SAMPLE=0: "),
+    ({"SAMPLE": "0.5", "SAMPLE_BY": "process"}, [], DEPENDS, "decides by chance"),
+    ({"SAMPLE": "0.5", "MODE": "observe"}, [], OBSERVED, "no    GCPRELOAD_MODE=observe: "),
+    ({}, ["-m", "off"], NOT_TUNED, "no    --mode=off of gcpreload run: "),
+    ({}, ["--mode", "observe"], OBSERVED, "no    --mode=observe of gcpreload run: "),
+    ({"MODE": "off"}, ["--mode", "idle"], TUNED, "--mode=idle of gcpreload run"),
+    ({}, ["--young-ms", "5"], TUNED, "--young-ms=5 of gcpreload run"),
+    ({}, ["--sample", "0.5", "--sample-by=process"], DEPENDS, "--sample=0.5"),
+    ({}, ["--sample", "2"], NOT_TUNED, "gcpreload run: --sample: 2 is not a number from 0"),
+    ({}, ["--disable"], NOT_TUNED, "no    --disable=1 of gcpreload run: "),
+    ({"BUDGET_MS": "abc"}, [], TUNED, "GCPRELOAD_BUDGET_MS=abc: must be milliseconds"),
+    ({"TRIGGER": "foo"}, [], TUNED, "GCPRELOAD_TRIGGER=foo: must be none, or"),
+    ({"SAMPLE": "2"}, [], TUNED, "GCPRELOAD_SAMPLE=2: must be a number from 0 to 1"),
+    ({"BASELINE": "x"}, [], TUNED, "GCPRELOAD_BASELINE=x: must be seconds"),
+    ({"SAMPLE_BY": "moon"}, [], TUNED, "GCPRELOAD_SAMPLE_BY=moon: must be pod or process"),
+    ({"MODUS": "off"}, [], TUNED, "GCPRELOAD_MODUS is not a setting"),
 ]
 
 
-@pytest.mark.parametrize(("settings", "word"), SETTINGS, ids=str)
+@pytest.mark.parametrize(("settings", "options", "verdict", "word"), SETTINGS, ids=str)
 def test_settings(
-    settings: dict[str, str], word: str, system_python: Interpreter, ring_dir: Path
+    settings: dict[str, str],
+    options: list[str],
+    verdict: str,
+    word: str,
+    system_python: Interpreter,
+    ring_dir: Path,
 ) -> None:
-    tuned, said = doctor("--", system_python.path, ring_dir=ring_dir, **settings)
-    assert not tuned
+    """As the library takes them, and where they come from."""
+    env = {f"GCPRELOAD_{name}": value for name, value in settings.items()}
+    words = [COMMAND, "run", *options, "--"] if options else []
+    tuned, said = doctor("--", *words, system_python.path, *SERVER, ring_dir=ring_dir, **env)
+    assert tuned is VERDICT_OF[verdict]
+    assert verdict in said
     assert word in said
+
+
+FILES = [
+    ("mode = observe\n", OBSERVED, "mode = observe (line 1 of {conf}): "),
+    ("# off\n[*http.server*]\nmode = off\n", NOT_TUNED, "mode = off (line 3 of {conf}): "),
+    ("[*gunicorn*]\nmode = off\n", TUNED, ""),
+    ("except = *http.server*\n", NOT_TUNED, "except = *http.server* (line 1 of {conf}): "),
+    ("sample = 0\n", OBSERVED, "sample = 0 (line 1 of {conf}): "),
+    ("mode = frezze\n", TUNED, "line 1 of {conf}: MODE=frezze: must be off"),
+    ("disable = 1\n", TUNED, "line 1 of {conf}: DISABLE counts in the environment only"),
+]
+
+
+@pytest.mark.parametrize(("text", "verdict", "word"), FILES, ids=str)
+def test_the_file(
+    text: str,
+    verdict: str,
+    word: str,
+    system_python: Interpreter,
+    ring_dir: Path,
+    tmp_path: Path,
+) -> None:
+    conf = tmp_path / "some.conf"
+    conf.write_text(text)
+    words = ("--", system_python.path, *SERVER)
+    said = doctor(*words, ring_dir=ring_dir, GCPRELOAD_CONF=str(conf))[1]
+    assert verdict in said
+    assert word.format(conf=conf) in said
+
+
+def test_a_missing_file(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    words = ("--", system_python.path, *SERVER)
+    said = doctor(*words, ring_dir=ring_dir, GCPRELOAD_CONF=str(tmp_path / "x"))[1]
+    assert f"the settings in {tmp_path / 'x'} are ignored: No such file" in said
 
 
 def test_before_it_is_run(system_python: Interpreter, ring_dir: Path) -> None:
@@ -271,6 +340,40 @@ def test_a_running_process_without_it(system_python: Interpreter, ring_dir: Path
         tuned, said = doctor("--pid", str(puppet.pid), ring_dir=ring_dir)
         assert not tuned
         assert "LD_PRELOAD" in said
+
+
+REASONS = [
+    ({"GCPRELOAD_DISABLE": "yes"}, "", NOT_TUNED, "GCPRELOAD_DISABLE=yes: "),
+    ({"GCPRELOAD_DISABLE": "false"}, "", NOT_TUNED, "has not begun to serve"),
+    ({}, "mode = off\n", NOT_TUNED, "mode = off (line 1 of"),
+    ({}, "[*puppet*]\nmode = observe\n", OBSERVED, "mode = observe (line 2 of"),
+    ({}, "ring = off\n", DEPENDS, "ring = off (line 1 of"),
+    ({"GCPRELOAD_SAMPLE": "0"}, "", OBSERVED, "GCPRELOAD_SAMPLE=0: "),
+]
+
+
+@pytest.mark.parametrize(("settings", "text", "verdict", "word"), REASONS, ids=str)
+def test_settings_of_a_running_process(
+    settings: dict[str, str],
+    text: str,
+    verdict: str,
+    word: str,
+    system_python: Interpreter,
+    ring_dir: Path,
+    tmp_path: Path,
+) -> None:
+    """Its own, and its own file; ps --all says the same."""
+    conf = tmp_path / "conf"
+    conf.write_text(text)
+    extra = {**settings, "GCPRELOAD_CONF": str(conf) if text else ""}
+    with Puppet(system_python, ring_dir, extra=extra) as puppet:
+        puppet.do("1")
+        tuned, said = doctor("--pid", str(puppet.pid), ring_dir=ring_dir, GCPRELOAD_MODE="off")
+        shown = by_pid(ring_dir, "--all")[puppet.pid]
+    assert tuned is VERDICT_OF[verdict]
+    assert word in shown.reason
+    assert word in said or word == "has not begun to serve"
+    assert ("only observed" in said) == (verdict == OBSERVED)
 
 
 @pytest.mark.parametrize(
@@ -361,14 +464,3 @@ def test_only_and_except(
     answer, said = doctor("--", system_python.path, *SERVER, ring_dir=ring_dir, **settings)
     assert answer == tuned, said
     assert word in said
-
-
-def test_a_file_with_settings_is_named(
-    system_python: Interpreter, ring_dir: Path, tmp_path: Path
-) -> None:
-    conf = tmp_path / "some.conf"
-    conf.write_text("log = info\n")
-    words = ("--", system_python.path, *SERVER)
-    tuned, said = doctor(*words, ring_dir=ring_dir, GCPRELOAD_CONF=str(conf))
-    assert tuned, said
-    assert str(conf) in said

@@ -47,6 +47,7 @@ static int teardown(void **state)
 
 	(void)state;
 	findings_free(&findings);
+	chain_free(&chain);
 	snprintf(command, sizeof command, "rm -rf %s", dir);
 	unsetenv("LD_PRELOAD");
 	return system(command);
@@ -111,6 +112,7 @@ static void follow(const char *line)
 	snprintf(copy, sizeof copy, "%s", line);
 	for (argv[n] = strtok_r(copy, " ", &rest); argv[n]; argv[n] = strtok_r(NULL, " ", &rest))
 		n++;
+	chain_free(&chain);
 	chain_follow(&chain, argv, &findings);
 }
 
@@ -333,13 +335,17 @@ static void shells(void **state)
 	program("python3", GLIBC, 64, 0);
 	program("sh", GLIBC, 64, 0);
 	program("su", GLIBC, 64, 0);
+	chain_free(&chain);
 	chain_follow(&chain, plain, &findings);
 	assert_true(*chain.python);
+	chain_free(&chain);
 	chain_follow(&chain, set, &findings);
 	assert_true(*chain.python);
+	chain_free(&chain);
 	chain_follow(&chain, su, &findings);
 	assert_true(*chain.python);
 	assert_false(findings_are_bad(&findings));
+	chain_free(&chain);
 	chain_follow(&chain, loop, &findings);
 	found(FINDING_BAD, "cannot be told from outside");
 }
@@ -373,6 +379,34 @@ static void wrappers_that_drop(void **state)
 	assert_string_equal(getenv("LD_PRELOAD"), "/y/libgcpreload.so");
 }
 
+/* As `gcpreload run` itself takes them. */
+static void options_of_run(void **state)
+{
+	(void)state;
+	program("python3", GLIBC, 64, 0);
+	program("gcpreload", GLIBC, 64, 0);
+	program("sudo", GLIBC, 64, 0);
+	program("env", GLIBC, 64, 0);
+	good("gcpreload run python3");
+	good("gcpreload run -m off -t fork --young-ms 5 --sample=0.5 --force -- python3 x");
+	assert_string_equal(getenv("GCPRELOAD_MODE"), "off");
+	assert_string_equal(getenv("GCPRELOAD_YOUNG_MS"), "5");
+	assert_string_equal(getenv("GCPRELOAD_FORCE"), "1");
+	assert_true(wrappers_given_to_run()[SETTINGS_SAMPLE]);
+	assert_false(wrappers_given_to_run()[SETTINGS_LOG]);
+	good("gcpreload run --log info --log-f /x env GCPRELOAD_LOG=debug python3");
+	assert_false(wrappers_given_to_run()[SETTINGS_LOG]);
+	assert_true(wrappers_given_to_run()[SETTINGS_LOG_FILE]);
+	bad("gcpreload run --sample 2 python3", "--sample: 2 is not a number from 0 to 1");
+	bad("gcpreload run --nonsense python3", "no such option");
+	bad("gcpreload run --mode", "a value is missing");
+	bad("gcpreload run --help", "runs no command");
+	bad("gcpreload run --mode off", "none left to run");
+	bad("gcpreload ps", "there is no Python in this program");
+	dropped("gcpreload run --mode off sudo python3", "sudo");
+	assert_false(wrappers_given_to_run()[SETTINGS_MODE]);
+}
+
 static void pyenv(void **state)
 {
 	char path[256], out[4096], expected[256];
@@ -401,11 +435,15 @@ static void pyenv(void **state)
 	assert_int_equal(pyenv_resolve("/usr/bin/python3", out, sizeof out), -1);
 }
 
-static void place_says(enum finding_level level, const char *text)
+static void place_says(const char *in, enum gcpreload_ring_use ring, enum finding_level level,
+		       const char *text)
 {
+	const struct gcpreload_settings settings = { .dir = in, .ring = ring };
+
 	findings_free(&findings);
-	place_check(&findings);
+	place_check(&settings, &findings);
 	found(level, text);
+	assert_int_equal(findings.n, 1);
 }
 
 static void places(void **state)
@@ -413,34 +451,23 @@ static void places(void **state)
 	char shm[] = "/dev/shm/gcpreload-test-XXXXXX", path[128];
 
 	(void)state;
-	setenv("GCPRELOAD_DIR", dir, 1); /* /tmp is on a disk here, or is not */
-	findings_free(&findings);
-	place_check(&findings);
-	assert_int_equal(findings.n, 1);
-	setenv("GCPRELOAD_DIR", "/proc", 1);
-	place_says(FINDING_NOTE, "not on tmpfs");
-	setenv("GCPRELOAD_RING", "require", 1);
-	place_says(FINDING_BAD, "not on tmpfs");
-	setenv("GCPRELOAD_RING", "off", 1);
-	place_says(FINDING_NOTE, "nothing will be measured");
-	unsetenv("GCPRELOAD_RING");
-	setenv("GCPRELOAD_DIR", "/nosuch", 1);
-	place_says(FINDING_NOTE, "No such file");
+	place_says("/proc", GCPRELOAD_RING_AUTO, FINDING_NOTE, "not on tmpfs");
+	place_says("/proc", GCPRELOAD_RING_REQUIRE, FINDING_BAD, "not on tmpfs");
+	place_says("/proc", GCPRELOAD_RING_OFF, FINDING_NOTE, "nothing will be measured");
+	place_says("/nosuch", GCPRELOAD_RING_AUTO, FINDING_NOTE, "No such file");
 	assert_non_null(mkdtemp(shm));
-	setenv("GCPRELOAD_DIR", shm, 1);
-	place_says(FINDING_GOOD, "can be kept");
+	place_says(shm, GCPRELOAD_RING_AUTO, FINDING_GOOD, "can be kept");
 	snprintf(path, sizeof path, "%s/gcpreload-%u", shm, (unsigned)geteuid());
 	assert_int_equal(symlink("/tmp", path), 0);
-	place_says(FINDING_NOTE, "a symbolic link");
+	place_says(shm, GCPRELOAD_RING_AUTO, FINDING_NOTE, "a symbolic link");
 	unlink(path);
 	mkdir(path, 0700);
 	chmod(path, 0777);
-	place_says(FINDING_NOTE, "others may write");
+	place_says(shm, GCPRELOAD_RING_AUTO, FINDING_NOTE, "others may write");
 	chmod(path, 0700);
-	place_says(FINDING_GOOD, "can be kept");
+	place_says(shm, GCPRELOAD_RING_AUTO, FINDING_GOOD, "can be kept");
 	rmdir(path);
 	rmdir(shm);
-	unsetenv("GCPRELOAD_DIR");
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -448,15 +475,11 @@ static void places(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(kinds_of_files),
-		TEST(archives),
-		TEST(damaged_programs),
-		TEST(more_rights),
-		TEST(scripts),
-		TEST(wrappers_that_pass),
-		TEST(shells),
-		TEST(wrappers_that_drop),
-		TEST(pyenv),
+		TEST(kinds_of_files),	TEST(archives),
+		TEST(damaged_programs), TEST(more_rights),
+		TEST(scripts),		TEST(wrappers_that_pass),
+		TEST(shells),		TEST(wrappers_that_drop),
+		TEST(options_of_run),	TEST(pyenv),
 		TEST(places),
 	};
 

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: MIT */
+#include "cli/decision.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "cli/environment.h"
+#include "cli/memory.h"
+#include "cli/procfs.h"
+#include "rules/command_line.h"
+#include "rules/sample.h"
+
+/* Whose settings are read. */
+struct decision_subject {
+	struct decision *decision;
+	pid_t pid; /* 0: of a command */
+	const char *line;
+	char ancestor[COMMAND_LINE_MAX];
+	bool looked; /* for it */
+};
+
+static void append_text(char ***list, size_t *n, char *text)
+{
+	*list = need(realloc(*list, (*n + 1) * sizeof **list));
+	(*list)[(*n)++] = text;
+}
+
+/* The parent, if it is the same user's and under the library. */
+static pid_t parent_under_library(void *arg, pid_t pid, char line[COMMAND_LINE_MAX])
+{
+	struct procfs child, parent;
+
+	(void)arg;
+	if (procfs_read(&child, pid) < 0 || procfs_read(&parent, child.ppid) < 0 ||
+	    parent.uid != child.uid || !*parent.library)
+		return 0;
+	procfs_command_line(parent.pid, line);
+	return parent.pid;
+}
+
+static const char *command_line_of(void *arg, bool ancestor)
+{
+	struct decision_subject *subject = arg;
+
+	if (!ancestor)
+		return subject->line;
+	if (!subject->looked && subject->pid && command_line_is_nameless(subject->line))
+		command_line_of_ancestor(subject->ancestor, subject->pid, parent_under_library,
+					 NULL);
+	subject->looked = true;
+	return subject->ancestor;
+}
+
+static ssize_t slurp_as_seen(void *arg, const char *path, char *text, size_t size)
+{
+	const struct decision_subject *subject = arg;
+	char *seen;
+	ssize_t n;
+
+	if (!subject->pid)
+		return procfs_slurp(path, text, size);
+	seen = format_text("/proc/%d/root%s", (int)subject->pid, path);
+	n = procfs_slurp(seen, text, size);
+	free(seen);
+	return n;
+}
+
+static const char *keep_text(void *arg, const char *text, size_t length)
+{
+	struct decision *decision = ((struct decision_subject *)arg)->decision;
+	char *copy = need(strndup(text, length));
+
+	append_text(&decision->kept, &decision->n_kept, copy);
+	return copy;
+}
+
+static void note_complaint(void *arg, const char *sentence)
+{
+	struct decision *decision = ((struct decision_subject *)arg)->decision;
+
+	append_text(&decision->complaints, &decision->n_complaints, need(strdup(sentence)));
+}
+
+char *decision_source(const struct decision *decision, enum settings_number number)
+{
+	const struct settings_origin *origin = &decision->origins[number];
+	char name[ENVIRONMENT_NAME];
+
+	switch (origin->source) {
+	case SETTINGS_FROM_FILE:
+		return format_text("line %d of %s", origin->line, decision->settings.conf);
+	case SETTINGS_FROM_ENVIRONMENT:
+		if (decision->given_to_run[number])
+			return format_text(
+			    "--%s", environment_option(name, sizeof name, &settings_rows[number]));
+		return need(
+		    strdup(environment_variable(name, sizeof name, &settings_rows[number])));
+	default:
+		return need(strdup("default"));
+	}
+}
+
+char *decision_setting(const struct decision *decision, enum settings_number number)
+{
+	const struct settings_origin *origin = &decision->origins[number];
+	const char *run = decision->given_to_run[number] ? " of gcpreload run" : "";
+	char *source = decision_source(decision, number), *text, name[ENVIRONMENT_NAME];
+
+	if (origin->source == SETTINGS_FROM_ENVIRONMENT)
+		text = format_text("%s=%s%s", source, origin->text, run);
+	else
+		text = format_text("%s = %s (%s)",
+				   environment_file_name(name, sizeof name, &settings_rows[number]),
+				   origin->text, source);
+	free(source);
+	return text;
+}
+
+/* why: behind the setting and a colon. */
+static void add_reason(struct decision *decision, enum decision_verdict verdict,
+		       enum settings_number number, const char *why, const char *advice)
+{
+	char *setting = decision_setting(decision, number);
+	struct decision_reason *reason;
+
+	decision->reasons =
+	    need(realloc(decision->reasons, (decision->n_reasons + 1) * sizeof *reason));
+	reason = &decision->reasons[decision->n_reasons++];
+	reason->verdict = verdict;
+	reason->why = format_text("%s: %s", setting, why);
+	reason->advice = need(strdup(advice));
+	free(setting);
+}
+
+static void judge_scope(struct decision *decision, struct decision_subject *subject)
+{
+	const char *except = decision->settings.except;
+	char *why;
+
+	if (!decision->settings.excluded)
+		return;
+	if (!*except || !(command_line_matches(except, subject->line) ||
+			  command_line_matches(except, subject->ancestor))) {
+		add_reason(decision, DECISION_NONE, SETTINGS_ONLY,
+			   "does not match the command line",
+			   "add a glob that does, beginning with *");
+	} else if (command_line_matches(except, subject->line)) {
+		add_reason(decision, DECISION_NONE, SETTINGS_EXCEPT, "matches the command line",
+			   "take the glob out");
+	} else {
+		why = format_text("matches the command line of the process that started it (%s)",
+				  subject->ancestor);
+		add_reason(decision, DECISION_NONE, SETTINGS_EXCEPT, why, "take the glob out");
+		free(why);
+	}
+}
+
+/* Whether a process has our host name. */
+static bool on_this_host(pid_t pid)
+{
+	char path[64], own[64] = "", its[64] = "";
+
+	if (!pid)
+		return true;
+	snprintf(path, sizeof path, "/proc/%d/ns/uts", (int)pid);
+	return readlink("/proc/self/ns/uts", own, sizeof own - 1) > 0 &&
+	       readlink(path, its, sizeof its - 1) > 0 && strcmp(own, its) == 0;
+}
+
+static void judge_sample(struct decision *decision, pid_t pid)
+{
+	static const char all[] = "set it to 1 to tune all";
+	const struct gcpreload_settings *settings = &decision->settings;
+	struct utsname host;
+	char *why;
+
+	if (!sample_is_asked(settings))
+		return;
+	if (!settings->sample) {
+		decision->sample = GCPRELOAD_SAMPLE_UNTUNED;
+		add_reason(decision, DECISION_OBSERVED, SETTINGS_SAMPLE,
+			   "no process is in the sample; collections are measured, nothing is "
+			   "tuned",
+			   all);
+		return;
+	}
+	if (settings->sample_by == GCPRELOAD_SAMPLE_BY_PROCESS) {
+		add_reason(decision, DECISION_DEPENDS, SETTINGS_SAMPLE,
+			   "each process decides by chance whether it is tuned or only measured",
+			   all);
+		return;
+	}
+	if (!on_this_host(pid) || uname(&host) < 0) {
+		add_reason(decision, DECISION_DEPENDS, SETTINGS_SAMPLE,
+			   "its host name, which decides, is not known here", all);
+		return;
+	}
+	decision->sample = sample_decide(settings, host.nodename, strlen(host.nodename));
+	if (decision->sample != GCPRELOAD_SAMPLE_UNTUNED)
+		return;
+	why = format_text("this host (%s) is not in the sample; collections are measured, nothing "
+			  "is tuned",
+			  host.nodename);
+	add_reason(decision, DECISION_OBSERVED, SETTINGS_SAMPLE, why, all);
+	free(why);
+}
+
+static void judge(struct decision *decision, struct decision_subject *subject)
+{
+	const struct gcpreload_settings *settings = &decision->settings;
+
+	judge_scope(decision, subject);
+	if (settings->mode == GCPRELOAD_MODE_OFF)
+		add_reason(decision, DECISION_NONE, SETTINGS_MODE, "the library does nothing",
+			   "take it out, or set freeze");
+	if (settings->mode == GCPRELOAD_MODE_OBSERVE)
+		add_reason(decision, DECISION_OBSERVED, SETTINGS_MODE,
+			   "collections are measured, nothing is tuned",
+			   "take it out, or set freeze");
+	judge_sample(decision, subject->pid);
+	/* Who only observes needs no trigger. */
+	if (!settings->triggers.n && settings->mode >= GCPRELOAD_MODE_FREEZE &&
+	    decision->sample != GCPRELOAD_SAMPLE_UNTUNED)
+		add_reason(decision, DECISION_NONE, SETTINGS_TRIGGER, "nothing is ever ready",
+			   "take it out, or name a trigger");
+}
+
+static void decide(struct decision *decision, struct decision_subject *subject,
+		   char *const *environment)
+{
+	char *room = need(malloc(SETTINGS_FILE_ROOM));
+	const struct settings_asker asker = {
+		.arg = subject,
+		.command_line = command_line_of,
+		.slurp = slurp_as_seen,
+		.room = room,
+		.keep = keep_text,
+		.complain = note_complaint,
+		.origins = decision->origins,
+	};
+	const char *disable;
+
+	subject->decision = decision;
+	decision->disabled = settings_disabled(environment);
+	if (decision->disabled) {
+		disable = settings_variable(environment, "GCPRELOAD_DISABLE");
+		decision->origins[SETTINGS_DISABLE] =
+		    (struct settings_origin){ SETTINGS_FROM_ENVIRONMENT, 0,
+					      keep_text(subject, disable, strlen(disable)) };
+		add_reason(decision, DECISION_NONE, SETTINGS_DISABLE, "the library does nothing",
+			   "take it out");
+	} else {
+		settings_resolve(&decision->settings, environment, &asker);
+		judge(decision, subject);
+	}
+	free(room);
+}
+
+void decision_of_command(struct decision *decision, const char *line, const bool *given_to_run)
+{
+	struct decision_subject subject = { .line = line };
+
+	memset(decision, 0, sizeof *decision);
+	if (given_to_run)
+		memcpy(decision->given_to_run, given_to_run, sizeof decision->given_to_run);
+	decide(decision, &subject, environ);
+}
+
+int decision_of_process(struct decision *decision, pid_t pid)
+{
+	struct decision_subject subject = { .pid = pid };
+	char line[COMMAND_LINE_MAX], **environment;
+	int ret = procfs_whole_environment(pid, &environment);
+
+	memset(decision, 0, sizeof *decision);
+	if (ret < 0)
+		return ret;
+	procfs_command_line(pid, line);
+	subject.line = line;
+	decide(decision, &subject, environment);
+	procfs_free_environment(environment);
+	return 0;
+}
+
+static void free_texts(char **list, size_t n)
+{
+	while (n)
+		free(list[--n]);
+	free(list);
+}
+
+void decision_free(struct decision *decision)
+{
+	size_t i;
+
+	for (i = 0; i < decision->n_reasons; i++) {
+		free(decision->reasons[i].why);
+		free(decision->reasons[i].advice);
+	}
+	free(decision->reasons);
+	free_texts(decision->complaints, decision->n_complaints);
+	free_texts(decision->kept, decision->n_kept);
+	memset(decision, 0, sizeof *decision);
+}
