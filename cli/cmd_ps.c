@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/counters.h"
 #include "cli/no_ring.h"
 #include "cli/options.h"
 #include "cli/procfs.h"
@@ -39,6 +40,13 @@ static void add_starting(void *arg, const struct procfs *p)
 	free(reason);
 }
 
+static void json_totals(const struct gcpreload_totals *totals, struct json *json)
+{
+	json_pair_uint(json, COUNTERS_KEY(collections), totals->collections);
+	json_pair_uint(json, COUNTERS_KEY(collected), totals->collected);
+	json_pair_uint(json, COUNTERS_KEY(uncollectable), totals->uncollectable);
+}
+
 static void gc_entries(const struct snapshot *s, struct json *json)
 {
 	unsigned g, c;
@@ -54,11 +62,10 @@ static void gc_entries(const struct snapshot *s, struct json *json)
 			json_open(json, '{');
 			json_pair_uint(json, "generation", g);
 			json_pair_string(json, "cause", gcpreload_cause_name(c));
-			json_pair_uint(json, "collections", t->collections);
-			json_pair_uint(json, "collected", t->collected);
-			json_pair_uint(json, "uncollectable", t->uncollectable);
-			json_pair_double(json, "seconds", (double)s->gc_sum_ns[g][c] / 1e9);
-			json_pair_double(json, "max_seconds", (double)s->gc_max_ns[g][c] / 1e9);
+			json_totals(t, json);
+			json_pair_double(json, COUNTERS_KEY(duration),
+					 (double)s->gc_sum_ns[g][c] / 1e9);
+			json_pair_double(json, COUNTERS_KEY(max), (double)s->gc_max_ns[g][c] / 1e9);
 			json_close(json, '}');
 		}
 	json_close(json, ']');
@@ -75,9 +82,7 @@ static void inherited(const struct snapshot *s, struct json *json)
 
 		json_open(json, '{');
 		json_pair_uint(json, "generation", g);
-		json_pair_uint(json, "collections", t->collections);
-		json_pair_uint(json, "collected", t->collected);
-		json_pair_uint(json, "uncollectable", t->uncollectable);
+		json_totals(t, json);
 		json_close(json, '}');
 	}
 	json_close(json, ']');

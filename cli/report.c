@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/counters.h"
 #include "cli/memory.h"
 #include "cli/table.h"
 #include "cli/text.h"
@@ -61,31 +62,30 @@ size_t report_totals(const struct snapshots *all, struct report_total **totals)
 }
 
 /* What stands in a row of a generation. */
-enum row { COLLECTIONS, COLLECTED, TOTAL, P50, P99, LONGEST, ROWS };
+static const unsigned shown_rows[] = { COUNTERS_collections, COUNTERS_collected, COUNTERS_duration,
+				       COUNTERS_p50,	     COUNTERS_p99,	 COUNTERS_max };
 
-static void cell(struct table *table, const struct gcpreload_series *series, enum row row)
+static void cell(struct table *table, const struct gcpreload_series *series, unsigned row)
 {
 	char text[64];
 	double seconds = 0;
 
-	if (row == COLLECTIONS) {
-		table_cellf(table, "%" PRIu64, series->collections);
-		return;
-	}
-	if (!series->collections) {
+	if (!series->collections && row != COUNTERS_collections) {
 		table_cell(table, "-");
 		return;
 	}
-	if (row == COLLECTED) {
-		table_cellf(table, "%" PRIu64, series->collected);
+	if (row < COUNTERS_END_OF_SERIES) {
+		table_cellf(table, "%" PRIu64, counters_in_series(series, row));
 		return;
 	}
-	if (row == TOTAL)
+	if (row == COUNTERS_duration)
 		seconds = (double)series->sum_ns / 1e9;
-	else if (row == LONGEST)
+	else if (row == COUNTERS_max)
 		seconds = (double)series->max_ns / 1e9;
 	else
-		seconds = (double)gcpreload_histogram_quantile(series, row == P50 ? .5 : .99) / 1e9;
+		seconds =
+		    (double)gcpreload_histogram_quantile(series, row == COUNTERS_p50 ? .5 : .99) /
+		    1e9;
 	table_cell(table, text_duration(text, sizeof text, seconds));
 }
 
@@ -97,22 +97,22 @@ static bool present(const struct snapshot_period *period)
 
 static void series_rows(struct table *table, const struct snapshot_period *periods, int generation)
 {
-	static const char *const labels[ROWS] = { "collections", "objects collected",
-						  "total",	 "p50",
-						  "p99",	 "longest" };
 	const struct gcpreload_series *series;
-	int row, p;
+	size_t row;
+	int p;
 
-	for (row = 0; row < ROWS; row++) {
+	for (row = 0; row < sizeof shown_rows / sizeof *shown_rows; row++) {
+		const char *title = counters_table[shown_rows[row]].title;
+
 		if (generation < 0)
-			table_cellf(table, "once: %s", labels[row]);
+			table_cellf(table, "once: %s", title);
 		else
-			table_cellf(table, "generation %d: %s", generation, labels[row]);
+			table_cellf(table, "generation %d: %s", generation, title);
 		for (p = 0; p < GCPRELOAD_PERIODS; p++) {
 			series =
 			    generation < 0 ? &periods[p].once : &periods[p].generations[generation];
 			if (present(&periods[p]))
-				cell(table, series, (enum row)row);
+				cell(table, series, shown_rows[row]);
 			else
 				table_cell(table, "");
 		}
@@ -133,7 +133,7 @@ static void head_rows(struct table *table, const struct snapshot_period *periods
 		else
 			table_cell(table, absent[p]);
 	}
-	table_cell(table, "share of time in collections");
+	table_cell(table, counters_table[COUNTERS_gc_time_share].title);
 	for (p = 0; p < GCPRELOAD_PERIODS; p++)
 		table_cell(table, present(&periods[p])
 				      ? text_share(text, sizeof text, snapshot_share(&periods[p]))
@@ -143,16 +143,17 @@ static void head_rows(struct table *table, const struct snapshot_period *periods
 /* Total and longest of the collections that a request could meet, and of the others. */
 static void where_rows(struct table *table, const struct snapshot_period *periods, bool idle)
 {
-	static const enum row rows[] = { TOTAL, LONGEST };
-	static const char *const labels[] = { "total", "longest" };
+	static const unsigned rows[][2] = { { COUNTERS_in_request_time, COUNTERS_in_request_max },
+					    { COUNTERS_idle_time, COUNTERS_idle_max } };
+	static const unsigned values[] = { COUNTERS_duration, COUNTERS_max };
 	int row, p;
 
 	for (row = 0; row < 2; row++) {
-		table_cellf(table, "%s requests: %s", idle ? "out of" : "in", labels[row]);
+		table_cell(table, counters_table[rows[idle][row]].title);
 		for (p = 0; p < GCPRELOAD_PERIODS; p++)
 			if (present(&periods[p]) && p != GCPRELOAD_PERIOD_STARTUP)
 				cell(table, idle ? &periods[p].idle : &periods[p].in_requests,
-				     rows[row]);
+				     values[row]);
 			else
 				table_cell(table, "");
 	}
@@ -263,13 +264,13 @@ void report_print_total(const struct report_total *total)
 
 static void json_series(const struct gcpreload_series *series, struct json *json)
 {
-	json_pair_uint(json, "collections", series->collections);
-	json_pair_uint(json, "collected", series->collected);
-	json_pair_uint(json, "uncollectable", series->uncollectable);
-	json_pair_double(json, "seconds", (double)series->sum_ns / 1e9);
-	json_pair_double(json, "p50", (double)gcpreload_histogram_quantile(series, .5) / 1e9);
-	json_pair_double(json, "p99", (double)gcpreload_histogram_quantile(series, .99) / 1e9);
-	json_pair_double(json, "max_seconds", (double)series->max_ns / 1e9);
+	counters_json_series(series, COUNTERS_REPORT, json);
+	json_pair_double(json, COUNTERS_KEY(duration), (double)series->sum_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(p50),
+			 (double)gcpreload_histogram_quantile(series, .5) / 1e9);
+	json_pair_double(json, COUNTERS_KEY(p99),
+			 (double)gcpreload_histogram_quantile(series, .99) / 1e9);
+	json_pair_double(json, COUNTERS_KEY(max), (double)series->max_ns / 1e9);
 }
 
 void report_json_period(const struct snapshot_period *period, struct json *json)
@@ -277,16 +278,13 @@ void report_json_period(const struct snapshot_period *period, struct json *json)
 	int g;
 
 	json_pair_double(json, "seconds", (double)period->length_ns / 1e9);
-	json_pair_double(json, "gc_seconds", (double)period->gc_ns / 1e9);
-	json_key(json, "gc_time_share");
+	json_pair_double(json, COUNTERS_KEY(gc_time), (double)period->gc_ns / 1e9);
+	json_key(json, COUNTERS_KEY(gc_time_share));
 	if (snapshot_share(period) < 0)
 		json_null(json);
 	else
 		json_double(json, snapshot_share(period));
-	json_pair_double(json, "in_request_seconds", (double)period->in_requests.sum_ns / 1e9);
-	json_pair_double(json, "in_request_max_seconds", (double)period->in_requests.max_ns / 1e9);
-	json_pair_double(json, "idle_seconds", (double)period->idle.sum_ns / 1e9);
-	json_pair_double(json, "idle_max_seconds", (double)period->idle.max_ns / 1e9);
+	snapshot_json_requests(period, json);
 	json_key(json, "generations");
 	json_open(json, '[');
 	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
@@ -329,7 +327,7 @@ void report_json_total(const struct report_total *total, struct json *json)
 		json_pair_null(json, "ppid");
 	else
 		json_pair_int(json, "ppid", h->ppid);
-	json_pair_uint(json, "processes", total->n);
+	json_pair_uint(json, COUNTERS_KEY(process_state), total->n);
 	report_json_periods(total->periods, json);
 	json_close(json, '}');
 }

@@ -218,13 +218,6 @@ const char *snapshot_state(const struct snapshot *s)
 	return gcpreload_state_name(s->header.state);
 }
 
-uint64_t snapshot_events_lost(const struct snapshot *s)
-{
-	const struct gcpreload_header *h = &s->header;
-
-	return h->head > h->n_slots ? h->head - h->n_slots : 0;
-}
-
 unsigned snapshot_period_now(const struct snapshot *s)
 {
 	return at_most(s->header.period, GCPRELOAD_PERIODS);

@@ -78,9 +78,6 @@ void snapshots_free(struct snapshots *all);
 /* "ready", "exited", "unreadable" ... */
 const char *snapshot_state(const struct snapshot *s);
 
-/* Events that were overwritten in the ring; the counts have them all the same. */
-uint64_t snapshot_events_lost(const struct snapshot *s);
-
 /* Whether an action should have happened by now, and nothing reached the process. */
 bool snapshot_is_due(const struct snapshot *s);
 
@@ -89,6 +86,9 @@ unsigned snapshot_period_now(const struct snapshot *s);
 
 /* A period's share of time in collections; -1 where it cannot be computed. */
 double snapshot_share(const struct snapshot_period *period);
+
+/* Time in collections in requests and out of them, into an open object. */
+void snapshot_json_requests(const struct snapshot_period *period, struct json *json);
 
 /* The members that ps and report have in common, into an open object. */
 void snapshot_json(const struct snapshot *s, struct json *json);

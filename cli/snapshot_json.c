@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdlib.h>
 
-#include "base/clock.h"
+#include "cli/counters.h"
 #include "cli/memory.h"
 #include "cli/snapshot.h"
 
@@ -66,20 +66,31 @@ static void tuning(const struct snapshot *s, struct json *json)
 {
 	const struct gcpreload_header *h = &s->header;
 	double share = snapshot_share(&s->periods[snapshot_period_now(s)]);
+	struct counters counters;
 
 	if (h->frozen_objects < 0)
-		json_pair_null(json, "frozen_objects");
+		json_pair_null(json, COUNTERS_KEY(frozen_objects));
 	else
-		json_pair_int(json, "frozen_objects", h->frozen_objects);
-	thresholds(json, "thresholds", h->thresholds);
-	thresholds(json, "thresholds_before", h->thresholds_before);
+		json_pair_int(json, COUNTERS_KEY(frozen_objects), h->frozen_objects);
+	thresholds(json, COUNTERS_KEY(thresholds), h->thresholds);
+	thresholds(json, COUNTERS_KEY(thresholds_before), h->thresholds_before);
 	flags(s, json);
-	json_pair_uint(json, "events", h->head);
-	json_pair_uint(json, "events_lost", snapshot_events_lost(s));
+	counters_read(&counters, h);
+	counters_json(&counters, COUNTERS_PS, json);
 	if (share < 0)
-		json_pair_null(json, "gc_time_share");
+		json_pair_null(json, COUNTERS_KEY(gc_time_share));
 	else
-		json_pair_double(json, "gc_time_share", share);
+		json_pair_double(json, COUNTERS_KEY(gc_time_share), share);
+}
+
+void snapshot_json_requests(const struct snapshot_period *period, struct json *json)
+{
+	json_pair_double(json, COUNTERS_KEY(in_request_time),
+			 (double)period->in_requests.sum_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(in_request_max),
+			 (double)period->in_requests.max_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(idle_time), (double)period->idle.sum_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(idle_max), (double)period->idle.max_ns / 1e9);
 }
 
 /* What mode idle did, since the process became ready. */
@@ -89,27 +100,12 @@ static void idle(const struct snapshot *s, struct json *json)
 	struct snapshot_period serving = s->periods[GCPRELOAD_PERIOD_BASELINE];
 
 	snapshot_period_merge(&serving, &s->periods[GCPRELOAD_PERIOD_TUNED]);
-	json_pair_double(json, "in_request_seconds", (double)serving.in_requests.sum_ns / 1e9);
-	json_pair_double(json, "in_request_max_seconds", (double)serving.in_requests.max_ns / 1e9);
-	json_pair_double(json, "idle_seconds", (double)serving.idle.sum_ns / 1e9);
-	json_pair_double(json, "idle_max_seconds", (double)serving.idle.max_ns / 1e9);
-	json_pair_uint(json, "delayed_wakeups", i->delayed_wakeups);
-	json_pair_double(json, "delayed_seconds",
-			 gcpreload_elapsed_wrapped(i->delayed_ns) ? 0
-								  : (double)i->delayed_ns / 1e9);
-	json_key(json, "refused_chances");
-	json_open(json, '{');
-	json_pair_uint(json, "busy", i->refused_busy);
-	json_pair_uint(json, "family", i->refused_family);
-	json_pair_uint(json, "budget", i->refused_budget);
-	json_pair_uint(json, "throttled", i->refused_throttled);
-	json_close(json, '}');
+	snapshot_json_requests(&serving, json);
 	json_pair_string(json, "guard", gcpreload_guard_name(i->guard));
-	json_pair_uint(json, "guard_trips", i->guard_trips);
 	if (i->due)
-		json_pair_int(json, "due_generation", (int)i->due - 1);
+		json_pair_int(json, COUNTERS_KEY(due_generation), (int)i->due - 1);
 	else
-		json_pair_null(json, "due_generation");
+		json_pair_null(json, COUNTERS_KEY(due_generation));
 	json_pair_string(json, "sample", gcpreload_sample_name(s->header.sample));
 }
 
@@ -124,18 +120,13 @@ static void nothing_known(const struct snapshot *s, struct json *json)
 		"frozen_objects",
 		"thresholds",
 		"thresholds_before",
-		"events_lost",
 		"gc_time_share",
 		"library",
 		"in_request_seconds",
 		"in_request_max_seconds",
 		"idle_seconds",
 		"idle_max_seconds",
-		"delayed_wakeups",
-		"delayed_seconds",
-		"refused_chances",
 		"guard",
-		"guard_trips",
 		"due_generation",
 		"sample",
 	};
@@ -158,6 +149,7 @@ static void nothing_known(const struct snapshot *s, struct json *json)
 	json_pair_string(json, "reason", s->why ? s->why : s->header.reason);
 	for (i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
 		json_pair_null(json, unknown[i]);
+	counters_json(NULL, COUNTERS_PS, json);
 }
 
 void snapshot_json(const struct snapshot *s, struct json *json)

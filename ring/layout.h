@@ -221,7 +221,8 @@ struct gcpreload_header {
  * What is left of processes whose rings were removed: a file for each service beside the rings,
  * retired.0 to retired.63 (the first one free, from a hash of the name on), and retired.other for
  * the services that found none. It is a ring without slots and with a magic of its own: sizes,
- * service_*, head and idle of the header (sums), and all series; the rest of the header is zero.
+ * service_*, the counters of the header (ring/counters.def; sums), and all series; the rest of the
+ * header is zero.
  * Behind the header, at GCPRELOAD_RETIRED_OFFSET, comes the struct below. A file is replaced
  * whole, by rename(2), never written to.
  *

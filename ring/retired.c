@@ -164,15 +164,11 @@ static uint32_t larger(uint32_t a, uint32_t b, uint32_t c)
 	return a > c ? a : c;
 }
 
-static void add_idle(struct gcpreload_idle *to, const struct gcpreload_idle *from)
+static void add_counters(struct gcpreload_header *sum, const struct gcpreload_header *old,
+			 const struct gcpreload_header *from)
 {
-	to->delayed_wakeups += from->delayed_wakeups;
-	to->delayed_ns += from->delayed_ns;
-	to->refused_busy += from->refused_busy;
-	to->refused_family += from->refused_family;
-	to->refused_budget += from->refused_budget;
-	to->refused_throttled += from->refused_throttled;
-	to->guard_trips += from->guard_trips;
+#define PROCESS(id, field, ...) sum->field = old->field + from->field;
+#include "ring/counters.def"
 }
 
 /* The header of the new file. False where there are more series than we want to work through. */
@@ -193,9 +189,7 @@ static bool make_header(struct fold *f, struct gcpreload_header *h)
 	h->total_size = (uint32_t)(h->series_offset + n * h->series_size);
 	h->slots_offset = h->total_size;
 	h->n_slots = 0;
-	h->head = old->head + from->head;
-	h->idle = old->idle;
-	add_idle(&h->idle, &from->idle);
+	add_counters(h, old, from);
 	memcpy(h->service_name, from->service_name, sizeof h->service_name);
 	memcpy(h->service_version, from->service_version, sizeof h->service_version);
 	memcpy(h->service_environment, from->service_environment, sizeof h->service_environment);

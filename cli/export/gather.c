@@ -40,13 +40,6 @@ void gather_add(gather_series sum, struct gather_process *process)
 	}
 }
 
-uint64_t gather_lost(const struct gather_process *process)
-{
-	const struct gcpreload_header *h = &process->reader.header;
-
-	return h->n_slots && h->head > h->n_slots ? h->head - h->n_slots : 0;
-}
-
 bool gather_belongs(const struct gather_service *service, const struct gather_process *process)
 {
 	return process->service == service;
@@ -233,12 +226,14 @@ static void leave(struct gather *gather, struct gather_process *process)
 {
 	if (process->service && !was_folded(process)) {
 		struct gcpreload_reader reader = process->reader;
+		struct gather_past past;
 
 		process->final = false;
 		read_ring(gather, process, &reader);
 		process->reader = reader;
-		past_remember(process->service, &process->counts, gather_lost(process),
-			      process->reader.header.idle.guard_trips);
+		past.counts = process->counts;
+		counters_read(&past.counters, &reader.header);
+		past_remember(process->service, &past);
 	}
 	close_process(gather, process);
 	counts_free(&process->counts);

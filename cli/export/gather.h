@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cli/counters.h"
 #include "cli/export/counts.h"
 #include "cli/rings.h"
 
@@ -37,10 +38,10 @@ struct gather_process {
 struct gather_service {
 	char *name;	    /* GCPRELOAD_SERVICE or OTEL_SERVICE_NAME, "" where there is none */
 	gather_series gone; /* of processes whose file is no longer there */
-	uint64_t gone_lost, gone_guard_trips;
+	struct counters gone_counters;
 	struct gather_past {
 		struct counts counts;
-		uint64_t lost, guard_trips;
+		struct counters counters;
 	} removed; /* of these, those that only we remember */
 	bool has_gone;
 };
@@ -73,9 +74,6 @@ void gather_add(gather_series sum, struct gather_process *process);
 
 /* Whether a process belongs to a service. */
 bool gather_belongs(const struct gather_service *service, const struct gather_process *process);
-
-/* Events that nobody could read before they were written over. */
-uint64_t gather_lost(const struct gather_process *process);
 
 void gather_free(struct gather *gather);
 

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "cli/memory.h"
 #include "cli/text.h"
-#include "base/clock.h"
 #include "ring/histogram.h"
 
 #define OCTAVE (1 << GCPRELOAD_HISTOGRAM_SCALE)
@@ -31,7 +31,7 @@ struct subject {
 	double lives, spent; /* seconds */
 	double frozen, tuned, untuned;
 	/* Of the ended ones, too. */
-	double lost, guard_trips;
+	struct counters counted;
 };
 
 struct writer {
@@ -39,21 +39,45 @@ struct writer {
 	const struct metrics_style *style;
 	struct subject *subjects;
 	size_t n_subjects, room;
-	const char *prefix; /* of the collector's own metrics */
 	bool first_label;
 };
 
 /* ---- the format ---- */
 
-static void family(struct writer *w, const char *name, const char *type, const char *unit,
-		   const char *help)
-{
-	/* Prometheus' own format has the suffix in the family's name, OpenMetrics has not. */
-	const char *suffix = !w->style->openmetrics && strcmp(type, "counter") == 0 ? "_total" : "";
+/* The longest is gcpreload_gc_objects_uncollectable_total. */
+#define LONGEST_NAME 80
 
-	fprintf(w->out, "# HELP %s%s %s\n# TYPE %s%s %s\n", name, suffix, help, name, suffix, type);
-	if (w->style->openmetrics && unit)
-		fprintf(w->out, "# UNIT %s %s\n", name, unit);
+/* A row's name, with what comes behind it in a line. */
+static const char *name_of(char name[LONGEST_NAME], const struct writer *w, unsigned row,
+			   const char *suffix)
+{
+	static const char own[] = "gcpreload_gc_";
+	const char *begin = "", *rest = counters_table[row].prometheus;
+
+	if (w->style->compat && row != COUNTERS_gc_time_share &&
+	    strncmp(rest, own, strlen(own)) == 0) {
+		begin = "python_gc_";
+		rest += strlen(own);
+	}
+	snprintf(name, LONGEST_NAME, "%s%s%s", begin, rest, suffix);
+	return name;
+}
+
+static bool is_counter(unsigned row)
+{
+	return strcmp(counters_table[row].type, "counter") == 0;
+}
+
+static void family(struct writer *w, unsigned row)
+{
+	const struct counters_row *about = &counters_table[row];
+	char name[LONGEST_NAME];
+
+	/* Prometheus' own format has the suffix in the family's name, OpenMetrics has not. */
+	name_of(name, w, row, !w->style->openmetrics && is_counter(row) ? "_total" : "");
+	fprintf(w->out, "# HELP %s %s\n# TYPE %s %s\n", name, about->help, name, about->type);
+	if (w->style->openmetrics && counters_is_time(row))
+		fprintf(w->out, "# UNIT %s seconds\n", name);
 }
 
 /* A value of a label: what is not UTF-8 becomes U+FFFD, a control character a blank. */
@@ -117,11 +141,12 @@ static void series_labels(struct writer *w, unsigned period, unsigned generation
 	label(w, "period", gcpreload_period_name(period));
 }
 
-typedef void write_series(struct writer *w, const struct subject *subject, unsigned period,
-			  unsigned generation, unsigned cause,
+typedef void write_series(struct writer *w, unsigned row, const struct subject *subject,
+			  unsigned period, unsigned generation, unsigned cause,
 			  const struct gcpreload_series *series);
 
-static void each_of(struct writer *w, const struct subject *subject, write_series *write)
+static void each_of(struct writer *w, unsigned row, const struct subject *subject,
+		    write_series *write)
 {
 	struct gcpreload_series sums[GCPRELOAD_GENERATIONS] = { 0 }, one;
 	unsigned place, g;
@@ -132,38 +157,33 @@ static void each_of(struct writer *w, const struct subject *subject, write_serie
 		if (w->style->compat)
 			gcpreload_series_merge(&sums[g], &one);
 		else
-			write(w, subject, place / GCPRELOAD_CAUSES / GCPRELOAD_GENERATIONS, g,
+			write(w, row, subject, place / GCPRELOAD_CAUSES / GCPRELOAD_GENERATIONS, g,
 			      place % GCPRELOAD_CAUSES, &one);
 	}
 	for (g = 0; w->style->compat && g < GCPRELOAD_GENERATIONS; g++)
-		write(w, subject, 0, g, 0, &sums[g]);
+		write(w, row, subject, 0, g, 0, &sums[g]);
 }
 
 /* Calls write for every series that counts anything; in compat for each generation's sum. */
-static void each_series(struct writer *w, write_series *write)
+static void each_series(struct writer *w, unsigned row, write_series *write)
 {
 	size_t i;
 
+	family(w, row);
 	for (i = 0; i < w->n_subjects; i++)
-		each_of(w, &w->subjects[i], write);
+		each_of(w, row, &w->subjects[i], write);
 }
 
-#define COUNTER(field, suffix)                                                                     \
-	static void write_##field(struct writer *w, const struct subject *subject,                 \
-				  unsigned period, unsigned generation, unsigned cause,            \
-				  const struct gcpreload_series *series)                           \
-	{                                                                                          \
-		char name[64];                                                                     \
-                                                                                                   \
-		snprintf(name, sizeof name, "%s_" suffix "_total", w->prefix);                     \
-		begin(w, name, subject);                                                           \
-		series_labels(w, period, generation, cause);                                       \
-		end_uint(w, series->field);                                                        \
-	}
+static void write_counter(struct writer *w, unsigned row, const struct subject *subject,
+			  unsigned period, unsigned generation, unsigned cause,
+			  const struct gcpreload_series *series)
+{
+	char name[LONGEST_NAME];
 
-COUNTER(collections, "collections")
-COUNTER(collected, "objects_collected")
-COUNTER(uncollectable, "objects_uncollectable")
+	begin(w, name_of(name, w, row, "_total"), subject);
+	series_labels(w, period, generation, cause);
+	end_uint(w, counters_in_series(series, row));
+}
 
 static uint64_t up_to(const struct gcpreload_series *series, int octave)
 {
@@ -175,18 +195,18 @@ static uint64_t up_to(const struct gcpreload_series *series, int octave)
 	return n;
 }
 
-static void write_duration(struct writer *w, const struct subject *subject, unsigned period,
-			   unsigned generation, unsigned cause,
+static void write_duration(struct writer *w, unsigned row, const struct subject *subject,
+			   unsigned period, unsigned generation, unsigned cause,
 			   const struct gcpreload_series *series)
 {
 	uint64_t all = series->below + series->above;
-	char name[64], le[32];
+	char name[LONGEST_NAME], le[32];
 	size_t i;
 	int j;
 
 	for (j = 0; j < GCPRELOAD_BUCKETS; j++)
 		all += series->buckets[j];
-	snprintf(name, sizeof name, "%s_duration_seconds_bucket", w->prefix);
+	name_of(name, w, row, "_bucket");
 	for (i = 0; i <= N_BOUNDS; i++) {
 		begin(w, name, subject);
 		series_labels(w, period, generation, cause);
@@ -196,32 +216,21 @@ static void write_duration(struct writer *w, const struct subject *subject, unsi
 		label(w, "le", i < N_BOUNDS ? le : "+Inf");
 		end_uint(w, i < N_BOUNDS ? up_to(series, bounds[i]) : all);
 	}
-	snprintf(name, sizeof name, "%s_duration_seconds_sum", w->prefix);
-	begin(w, name, subject);
+	begin(w, name_of(name, w, row, "_sum"), subject);
 	series_labels(w, period, generation, cause);
 	end_double(w, (double)series->sum_ns / 1e9);
-	snprintf(name, sizeof name, "%s_duration_seconds_count", w->prefix);
-	begin(w, name, subject);
+	begin(w, name_of(name, w, row, "_count"), subject);
 	series_labels(w, period, generation, cause);
 	end_uint(w, all);
 }
 
 static void collections(struct writer *w)
 {
-	char name[64];
+	unsigned row;
 
-	snprintf(name, sizeof name, "%s_collections", w->prefix);
-	family(w, name, "counter", NULL, "Collections of the cyclic garbage collector.");
-	each_series(w, write_collections);
-	snprintf(name, sizeof name, "%s_objects_collected", w->prefix);
-	family(w, name, "counter", NULL, "Objects that collections freed.");
-	each_series(w, write_collected);
-	snprintf(name, sizeof name, "%s_objects_uncollectable", w->prefix);
-	family(w, name, "counter", NULL, "Objects that collections found and could not free.");
-	each_series(w, write_uncollectable);
-	snprintf(name, sizeof name, "%s_duration_seconds", w->prefix);
-	family(w, name, "histogram", "seconds", "How long collections took.");
-	each_series(w, write_duration);
+	for (row = COUNTERS_OF_PROCESS; row < COUNTERS_END_OF_SERIES; row++)
+		each_series(w, row, write_counter);
+	each_series(w, COUNTERS_duration, write_duration);
 }
 
 /* ---- processes ---- */
@@ -237,9 +246,10 @@ static uint64_t now(void)
 static void add_process(struct subject *subject, const struct gather_process *process)
 {
 	const struct gcpreload_header *h = &process->reader.header;
+	struct counters counters;
 
-	subject->lost += (double)gather_lost(process);
-	subject->guard_trips += (double)h->idle.guard_trips;
+	counters_read(&counters, h);
+	counters_add(&subject->counted, &counters);
 	if (!process->alive)
 		return;
 	subject->lives += (double)gcpreload_elapsed(h->attached_ns, now()) / 1e9;
@@ -268,8 +278,7 @@ static void add_service(struct writer *w, struct gather *gather, struct gather_s
 	size_t i;
 
 	memcpy(*sum, service->gone, sizeof service->gone);
-	subject->lost = (double)service->gone_lost;
-	subject->guard_trips = (double)service->gone_guard_trips;
+	subject->counted = service->gone_counters;
 	for (i = 0; i < gather->n_processes; i++)
 		if (gather_belongs(service, &gather->processes[i])) {
 			gather_add(*sum, &gather->processes[i]);
@@ -307,16 +316,38 @@ static void choose_subjects(struct writer *w, struct gather *gather)
 		    w->subjects[i].process ? &w->subjects[i].process->counts : &w->subjects[i].sum;
 }
 
-static void value(struct writer *w, const char *name, const char *type, const char *help,
-		  size_t offset)
+/* Rows of one metric, which a label tells apart, stand together. */
+static void process_counters(struct writer *w)
 {
-	char sample[80];
+	const char *before = "";
+	char name[LONGEST_NAME];
+	unsigned row;
 	size_t i;
 
-	family(w, name, type, NULL, help);
-	snprintf(sample, sizeof sample, "%s%s", name, strcmp(type, "counter") == 0 ? "_total" : "");
+	for (row = 0; row < COUNTERS_OF_PROCESS; row++) {
+		const struct counters_row *about = &counters_table[row];
+
+		if (!*about->prometheus)
+			continue;
+		if (strcmp(before, about->prometheus) != 0)
+			family(w, row);
+		before = about->prometheus;
+		for (i = 0; i < w->n_subjects; i++) {
+			begin(w, name_of(name, w, row, "_total"), &w->subjects[i]);
+			if (*about->reason)
+				label(w, "reason", about->reason);
+			end_double(w, counters_value(&w->subjects[i].counted, row));
+		}
+	}
+}
+
+static void gauge(struct writer *w, unsigned row, size_t offset)
+{
+	size_t i;
+
+	family(w, row);
 	for (i = 0; i < w->n_subjects; i++) {
-		begin(w, sample, &w->subjects[i]);
+		begin(w, counters_table[row].prometheus, &w->subjects[i]);
 		end_double(w, *(const double *)((const char *)&w->subjects[i] + offset));
 	}
 }
@@ -325,12 +356,11 @@ static void time_ratio(struct writer *w)
 {
 	size_t i;
 
-	family(w, "gcpreload_gc_time_ratio", "gauge", NULL,
-	       "Share of the lives of the living processes that was spent in collections.");
+	family(w, COUNTERS_gc_time_share);
 	for (i = 0; i < w->n_subjects; i++) {
 		const struct subject *subject = &w->subjects[i];
 
-		begin(w, "gcpreload_gc_time_ratio", subject);
+		begin(w, counters_table[COUNTERS_gc_time_share].prometheus, subject);
 		end_double(w, subject->lives > 0 ? subject->spent / subject->lives : 0);
 	}
 }
@@ -356,8 +386,7 @@ static void states(struct writer *w, struct gather *gather)
 	    need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
 	size_t i, n = 0, same;
 
-	family(w, "gcpreload_process_state", "gauge", NULL,
-	       "Living processes by state and the reason for it.");
+	family(w, COUNTERS_process_state);
 	for (i = 0; i < gather->n_processes; i++)
 		if (gather->processes[i].alive)
 			living[n++] = &gather->processes[i];
@@ -368,7 +397,7 @@ static void states(struct writer *w, struct gather *gather)
 
 		for (same = 1; i + same < n && !by_labels(&living[i], &living[i + same]); same++)
 			;
-		begin(w, "gcpreload_process_state", &subject);
+		begin(w, counters_table[COUNTERS_process_state].prometheus, &subject);
 		label(w, "state", gcpreload_state_name(h->state));
 		label(w, "reason", h->reason);
 		label(w, "mode", gcpreload_mode_name(h->mode));
@@ -379,8 +408,8 @@ static void states(struct writer *w, struct gather *gather)
 
 static void build_info(struct writer *w)
 {
-	family(w, "gcpreload_build_info", "gauge", NULL, "1, with the version of the exporter.");
-	fputs("gcpreload_build_info", w->out);
+	family(w, COUNTERS_build_info);
+	fputs(counters_table[COUNTERS_build_info].prometheus, w->out);
 	w->first_label = true;
 	label(w, "version", GCPRELOAD_VERSION);
 	end_uint(w, 1);
@@ -388,29 +417,18 @@ static void build_info(struct writer *w)
 
 void metrics_write(FILE *out, struct gather *gather, const struct metrics_style *style)
 {
-	struct writer w = { .out = out,
-			    .style = style,
-			    .prefix = style->compat ? "python_gc" : "gcpreload_gc" };
+	struct writer w = { .out = out, .style = style };
 	size_t i;
 
 	choose_subjects(&w, gather);
 	build_info(&w);
 	collections(&w);
 	time_ratio(&w);
-	value(&w, "gcpreload_frozen_objects", "gauge",
-	      "Objects that were frozen, counted right after the freeze.",
-	      offsetof(struct subject, frozen));
-	value(&w, "gcpreload_tuned_processes", "gauge", "Living processes that are tuned.",
-	      offsetof(struct subject, tuned));
-	value(&w, "gcpreload_untuned_processes", "gauge", "Living processes that are not tuned.",
-	      offsetof(struct subject, untuned));
+	gauge(&w, COUNTERS_frozen_objects, offsetof(struct subject, frozen));
+	gauge(&w, COUNTERS_tuned_processes, offsetof(struct subject, tuned));
+	gauge(&w, COUNTERS_untuned_processes, offsetof(struct subject, untuned));
 	states(&w, gather);
-	value(&w, "gcpreload_events_lost", "counter",
-	      "Events written over in the ring; the counters here have them all the same.",
-	      offsetof(struct subject, lost));
-	value(&w, "gcpreload_guard_trips", "counter",
-	      "How often the guard of mode idle made a full collection.",
-	      offsetof(struct subject, guard_trips));
+	process_counters(&w);
 	if (style->openmetrics)
 		fputs("# EOF\n", out);
 	for (i = 0; i < w.n_subjects; i++)

@@ -229,11 +229,10 @@ static void begin_point(struct json *json, const struct point *point)
 
 static void write_number(struct json *json, const struct point *point, const void *arg)
 {
-	const size_t *field = arg;
+	const unsigned *row = arg;
 
 	begin_point(json, point);
-	pair_uint64(json, "asInt",
-		    *(const uint64_t *)(const void *)((const char *)&point->counts + *field));
+	pair_uint64(json, "asInt", counters_in_series(&point->counts, *row));
 	json_close(json, '}');
 }
 
@@ -330,13 +329,14 @@ static void write_histogram(struct json *json, const struct point *point, const 
 
 /* ---- metrics ---- */
 
-static void begin_metric(struct json *json, const char *name, const char *unit,
-			 const char *description, const char *kind)
+static void begin_metric(struct json *json, unsigned row, const char *kind)
 {
+	const struct counters_row *about = &counters_table[row];
+
 	json_open(json, '{');
-	json_pair_string(json, "name", name);
-	json_pair_string(json, "unit", unit);
-	json_pair_string(json, "description", description);
+	json_pair_string(json, "name", about->otlp);
+	json_pair_string(json, "unit", about->unit);
+	json_pair_string(json, "description", about->help);
 	json_key(json, kind);
 	json_open(json, '{');
 }
@@ -354,32 +354,86 @@ static void end_metric(struct json *json)
 	json_close(json, '}');
 }
 
+static void begin_sum(struct json *json, unsigned row, bool delta)
+{
+	begin_metric(json, row, "sum");
+	json_pair_int(json, "aggregationTemporality", delta ? DELTA : CUMULATIVE);
+	json_pair_bool(json, "isMonotonic", true);
+	begin_points(json);
+}
+
 static void write_sums(struct json *json, const struct otlp_subject *subject, bool delta)
 {
-	static const struct {
-		const char *name, *unit, *description;
-		size_t field;
-	} sums[] = {
-		{ "cpython.gc.collections", "{collection}",
-		  "The number of times a generation was collected.",
-		  offsetof(struct gcpreload_series, collections) },
-		{ "cpython.gc.collected_objects", "{object}",
-		  "The number of objects collected inside a generation.",
-		  offsetof(struct gcpreload_series, collected) },
-		{ "cpython.gc.uncollectable_objects", "{object}",
-		  "The number of objects found to be uncollectable inside a generation.",
-		  offsetof(struct gcpreload_series, uncollectable) },
-	};
-	size_t i;
+	unsigned row;
 
-	for (i = 0; i < sizeof sums / sizeof *sums; i++) {
-		begin_metric(json, sums[i].name, sums[i].unit, sums[i].description, "sum");
-		json_pair_int(json, "aggregationTemporality", delta ? DELTA : CUMULATIVE);
-		json_pair_bool(json, "isMonotonic", true);
-		begin_points(json);
-		each_point(json, subject, delta, write_number, &sums[i].field);
+	for (row = COUNTERS_OF_PROCESS; row < COUNTERS_END_OF_SERIES; row++) {
+		begin_sum(json, row, delta);
+		each_point(json, subject, delta, write_number, &row);
 		end_metric(json);
 	}
+}
+
+/* ---- counters of processes ---- */
+
+/* What came since the last push that arrived, or since ever. */
+static struct counters counted_since(const struct otlp_subject *subject, bool delta)
+{
+	struct counters counted = subject->counted;
+	unsigned i;
+
+	for (i = 0; delta && i < COUNTERS_OF_PROCESS; i++)
+		counted.values[i] = LESS(counted.values[i], subject->counted_arrived.values[i]);
+	return counted;
+}
+
+static bool counted_anything(const struct counters *counted)
+{
+	unsigned i;
+
+	for (i = 0; i < COUNTERS_OF_PROCESS; i++)
+		if (*counters_table[i].otlp && counted->values[i])
+			return true;
+	return false;
+}
+
+static void write_counter(struct json *json, const struct otlp_subject *subject,
+			  const struct counters *counted, unsigned row, bool delta)
+{
+	uint64_t start = delta ? subject->since : subject->start;
+	const struct attribute reason = { "gcpreload.reason", counters_table[row].reason, 0 };
+
+	json_open(json, '{');
+	write_attributes(json, &reason, *reason.text ? 1 : 0);
+	pair_uint64(json, "startTimeUnixNano", start);
+	pair_uint64(json, "timeUnixNano", subject->time > start ? subject->time : start);
+	if (counters_is_time(row))
+		json_pair_double(json, "asDouble", counters_value(counted, row));
+	else
+		pair_uint64(json, "asInt", counted->values[row]);
+	json_close(json, '}');
+}
+
+/* A cumulative count begins at zero; a delta of zero is left out. */
+static void write_counters(struct json *json, const struct otlp_subject *subject,
+			   const struct counters *counted, bool delta)
+{
+	const char *open = NULL;
+	unsigned row;
+
+	for (row = 0; row < COUNTERS_OF_PROCESS; row++) {
+		const char *name = counters_table[row].otlp;
+
+		if (!*name || (delta && !counted->values[row]))
+			continue;
+		if (open && strcmp(open, name) != 0)
+			end_metric(json);
+		if (!open || strcmp(open, name) != 0)
+			begin_sum(json, row, delta);
+		open = name;
+		write_counter(json, subject, counted, row, delta);
+	}
+	if (open)
+		end_metric(json);
 }
 
 static void write_durations(struct json *json, const struct otlp_subject *subject,
@@ -387,7 +441,7 @@ static void write_durations(struct json *json, const struct otlp_subject *subjec
 {
 	bool delta = style->delta_histograms;
 
-	begin_metric(json, "cpython.gc.duration", "s", "How long collections took.",
+	begin_metric(json, COUNTERS_duration,
 		     style->explicit_histograms ? "histogram" : "exponentialHistogram");
 	json_pair_int(json, "aggregationTemporality", delta ? DELTA : CUMULATIVE);
 	begin_points(json);
@@ -415,8 +469,7 @@ static void write_frozen(struct json *json, const struct otlp_subject *subject)
 	for (i = 0; i < subject->n_living; i++)
 		if (subject->living[i]->frozen_objects > 0)
 			frozen += (uint64_t)subject->living[i]->frozen_objects;
-	begin_metric(json, "gcpreload.frozen_objects", "{object}",
-		     "Objects that were frozen, counted right after the freeze.", "gauge");
+	begin_metric(json, COUNTERS_frozen_objects, "gauge");
 	begin_points(json);
 	json_open(json, '{');
 	write_gauge(json, subject, frozen);
@@ -428,8 +481,7 @@ static void write_processes(struct json *json, const struct otlp_subject *subjec
 {
 	size_t i, j;
 
-	begin_metric(json, "gcpreload.processes", "{process}",
-		     "Living processes by state and the reason for it.", "gauge");
+	begin_metric(json, COUNTERS_process_state, "gauge");
 	begin_points(json);
 	for (i = 0; i < subject->n_living; i++) {
 		const struct gcpreload_header *h = subject->living[i];
@@ -466,13 +518,15 @@ void otlp_message_begin(struct json *json, FILE *out)
 bool otlp_message_add(struct json *json, const struct otlp_subject *subject,
 		      const struct otlp_style *style)
 {
-	bool sums, durations;
+	struct counters counted = counted_since(subject, style->delta_sums);
+	bool sums, durations, counters;
 
 	if (subject->over)
 		return false;
 	sums = each_point(NULL, subject, style->delta_sums, NULL, NULL);
 	durations = each_point(NULL, subject, style->delta_histograms, NULL, NULL);
-	if (!sums && !durations && !subject->n_living)
+	counters = counted_anything(&counted);
+	if (!sums && !durations && !counters && !subject->n_living)
 		return false;
 	json_open(json, '{');
 	write_resource(json, subject, style);
@@ -490,6 +544,8 @@ bool otlp_message_add(struct json *json, const struct otlp_subject *subject,
 		write_sums(json, subject, style->delta_sums);
 	if (durations)
 		write_durations(json, subject, style);
+	if (counters || !style->delta_sums)
+		write_counters(json, subject, &counted, style->delta_sums);
 	if (subject->n_living) {
 		write_frozen(json, subject);
 		write_processes(json, subject);

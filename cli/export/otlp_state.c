@@ -6,8 +6,8 @@
 #include <string.h>
 #include <time.h>
 
-#include "cli/memory.h"
 #include "base/clock.h"
+#include "cli/memory.h"
 
 static uint64_t real_time(void)
 {
@@ -88,7 +88,10 @@ static void take_counts(struct otlp_subject *subject, gather_series sum)
 static void add_process(struct otlp_subject *subject, const struct gcpreload_header *h, bool alive)
 {
 	uint64_t since = attached(h, subject->time);
+	struct counters counted;
 
+	counters_read(&counted, h);
+	counters_add(&subject->counted, &counted);
 	if (!subject->since && (!subject->start || since < subject->start))
 		subject->start = since;
 	if (!subject->newest || h->published_ns > subject->newest->published_ns)
@@ -140,6 +143,7 @@ static void look_at_service(struct otlp_state *state, const struct gather_servic
 	subject->n_living = 0;
 	subject->newest = NULL;
 	memcpy(sum, service->gone, sizeof service->gone);
+	subject->counted = service->gone_counters;
 	for (i = 0; i < state->gather.n_processes; i++) {
 		struct gather_process *process = &state->gather.processes[i];
 
@@ -183,6 +187,7 @@ static void look_at_process(struct otlp_state *state, struct otlp_subject *subje
 	subject->time = real_time();
 	subject->n_living = 0;
 	memset(sum, 0, sizeof(gather_series));
+	memset(&subject->counted, 0, sizeof subject->counted);
 	process.reader = subject->reader;
 	gather_add(sum, &process);
 	add_process(subject, &subject->reader.header, alive);
@@ -235,6 +240,7 @@ void otlp_state_arrived(struct otlp_subject *subject)
 	memcpy(before, subject->arrived, sizeof before);
 	memcpy(subject->arrived, subject->now, sizeof before);
 	memcpy(subject->now, before, sizeof before); /* its memory is used for the next look */
+	subject->counted_arrived = subject->counted;
 	subject->since = subject->time;
 	subject->over = subject->ring && !subject->n_living;
 }

@@ -22,7 +22,8 @@ struct group {
 	const char *name; /* NULL: all */
 	size_t index;	  /* of the service in gather, or PAGE_HISTORY_TOTAL */
 	size_t alive, serving, due, states[GCPRELOAD_STATES], guards[GCPRELOAD_GUARDS];
-	uint64_t frozen, lost, trips;
+	uint64_t frozen;
+	struct counters counted;
 	/* As report has them: of the processes whose file is there, without parents. */
 	struct snapshot_period periods[GCPRELOAD_PERIODS];
 	/* Those that have ended included, so that these do not go back. */
@@ -67,12 +68,13 @@ static void add_living(struct group *group, const struct snapshot *s)
 static void add_process(struct group *group, const struct snapshot *s)
 {
 	const struct gcpreload_header *h = &s->header;
+	struct counters counters;
 	int p;
 
 	if (s->alive)
 		add_living(group, s);
-	group->lost += snapshot_events_lost(s);
-	group->trips += h->idle.guard_trips;
+	counters_read(&counters, h);
+	counters_add(&group->counted, &counters);
 	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
 		snapshot_period_merge(&group->counters[p], &s->periods[p]);
 		if (h->state != GCPRELOAD_STATE_PARENT)
@@ -90,8 +92,7 @@ static void add_gone(struct group *group, const struct gather_service *service)
 {
 	unsigned p, g, c;
 
-	group->lost += service->gone_lost;
-	group->trips += service->gone_guard_trips;
+	counters_add(&group->counted, &service->gone_counters);
 	for (p = 0; p < GCPRELOAD_PERIODS; p++)
 		for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
 			for (c = 0; c < GCPRELOAD_CAUSES; c++)
@@ -139,7 +140,7 @@ static void json_buckets(const struct gcpreload_series *series, struct json *jso
 {
 	int j;
 
-	json_key(json, "buckets");
+	json_key(json, COUNTERS_KEY(buckets));
 	json_open(json, '[');
 	for (j = -1; j <= GCPRELOAD_BUCKETS; j++) {
 		uint64_t n = j < 0		      ? series->below
@@ -165,17 +166,18 @@ static void json_counters(const struct snapshot_period *counters, struct json *j
 	for (p = BASELINE; p <= TUNED; p++) {
 		json_key(json, gcpreload_period_name((unsigned)p));
 		json_open(json, '{');
-		json_pair_double(json, "in_request_seconds",
+		json_pair_double(json, COUNTERS_KEY(in_request_time),
 				 (double)counters[p].in_requests.sum_ns / 1e9);
-		json_pair_double(json, "idle_seconds", (double)counters[p].idle.sum_ns / 1e9);
+		json_pair_double(json, COUNTERS_KEY(idle_time),
+				 (double)counters[p].idle.sum_ns / 1e9);
 		json_key(json, "generations");
 		json_open(json, '[');
 		for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
 			const struct gcpreload_series *series = &counters[p].generations[g];
 
 			json_open(json, '{');
-			json_pair_uint(json, "collections", series->collections);
-			json_pair_double(json, "max_seconds", (double)series->max_ns / 1e9);
+			json_pair_uint(json, COUNTERS_KEY(collections), series->collections);
+			json_pair_double(json, COUNTERS_KEY(max), (double)series->max_ns / 1e9);
 			json_buckets(series, json);
 			json_close(json, '}');
 		}
@@ -209,7 +211,7 @@ static void json_sample(const struct group *group, struct json *json)
 			continue;
 		json_key(json, gcpreload_sample_name(i));
 		json_open(json, '{');
-		json_pair_uint(json, "processes", group->in_sample[i]);
+		json_pair_uint(json, COUNTERS_KEY(process_state), group->in_sample[i]);
 		report_json_period(&group->sample[i], json);
 		json_close(json, '}');
 	}
@@ -221,14 +223,15 @@ static void json_group(const struct group *group, const struct page_history *his
 {
 	json_open(json, '{');
 	json_pair_string(json, "service", group->name);
-	json_pair_uint(json, "processes", group->alive);
-	json_pair_uint(json, "serving", group->serving);
-	json_pair_uint(json, "due", group->due);
-	json_counts("states", group->states, GCPRELOAD_STATES, gcpreload_state_name, json);
-	json_counts("guards", group->guards, GCPRELOAD_GUARDS, gcpreload_guard_name, json);
-	json_pair_uint(json, "guard_trips", group->trips);
-	json_pair_uint(json, "frozen_objects", group->frozen);
-	json_pair_uint(json, "events_lost", group->lost);
+	json_pair_uint(json, COUNTERS_KEY(process_state), group->alive);
+	json_pair_uint(json, COUNTERS_KEY(serving), group->serving);
+	json_pair_uint(json, COUNTERS_KEY(due), group->due);
+	json_counts(COUNTERS_KEY(states), group->states, GCPRELOAD_STATES, gcpreload_state_name,
+		    json);
+	json_counts(COUNTERS_KEY(guards), group->guards, GCPRELOAD_GUARDS, gcpreload_guard_name,
+		    json);
+	counters_json(&group->counted, COUNTERS_PAGE, json);
+	json_pair_uint(json, COUNTERS_KEY(frozen_objects), group->frozen);
 	json_sample(group, json);
 	report_json_periods(group->periods, json);
 	json_counters(group->counters, json);
@@ -249,7 +252,7 @@ static void json_generations(const struct snapshot *s, struct json *json)
 	int g, c;
 
 	snapshot_period_merge(&serving, &s->periods[TUNED]);
-	json_key(json, "collections");
+	json_key(json, COUNTERS_KEY(collections));
 	json_open(json, '[');
 	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
 		for (n = 0, c = 0; c < GCPRELOAD_CAUSES; c++)
@@ -257,14 +260,15 @@ static void json_generations(const struct snapshot *s, struct json *json)
 		json_uint(json, n);
 	}
 	json_close(json, ']');
-	json_key(json, "max_seconds");
+	json_key(json, COUNTERS_KEY(max));
 	json_open(json, '[');
 	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
 		json_double(json, (double)serving.generations[g].max_ns / 1e9);
 	json_close(json, ']');
-	json_pair_double(json, "in_request_seconds", (double)serving.in_requests.sum_ns / 1e9);
-	json_pair_double(json, "idle_seconds", (double)serving.idle.sum_ns / 1e9);
-	json_pair_double(json, "serving_seconds", (double)serving.length_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(in_request_time),
+			 (double)serving.in_requests.sum_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(idle_time), (double)serving.idle.sum_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(serving_time), (double)serving.length_ns / 1e9);
 }
 
 static double share_now(const struct snapshot *s)
@@ -276,6 +280,7 @@ static void json_process(const struct snapshot *s, const struct page_style *styl
 			 struct json *json)
 {
 	const struct gcpreload_header *h = &s->header;
+	struct counters counters;
 
 	json_open(json, '{');
 	json_pair_int(json, "pid", h->pid);
@@ -290,19 +295,20 @@ static void json_process(const struct snapshot *s, const struct page_style *styl
 	json_pair_string(json, "mode", gcpreload_mode_name(h->mode));
 	json_pair_string(json, "sample", gcpreload_sample_name(h->sample));
 	json_pair_string(json, "guard", gcpreload_guard_name(h->idle.guard));
-	json_key(json, "frozen_objects");
+	json_key(json, COUNTERS_KEY(frozen_objects));
 	if (h->frozen_objects < 0)
 		json_null(json);
 	else
 		json_int(json, h->frozen_objects);
-	json_key(json, "gc_time_share");
+	json_key(json, COUNTERS_KEY(gc_time_share));
 	if (share_now(s) < 0)
 		json_null(json);
 	else
 		json_double(json, share_now(s));
 	json_pair_string(json, "period", gcpreload_period_name(snapshot_period_now(s)));
 	json_generations(s, json);
-	json_pair_uint(json, "events_lost", snapshot_events_lost(s));
+	counters_read(&counters, h);
+	json_pair_uint(json, COUNTERS_KEY(events_lost), counters.values[COUNTERS_events_lost]);
 	json_close(json, '}');
 }
 
@@ -354,6 +360,26 @@ static void about(const struct page_style *style, bool saved, struct json *json)
 	json_close(json, '}');
 }
 
+/* What the counters of the page are called, and what they count. */
+static void json_metrics(struct json *json)
+{
+	unsigned i;
+
+	json_key(json, "metrics");
+	json_open(json, '{');
+	for (i = 0; i < COUNTERS; i++) {
+		if (!(counters_table[i].where & COUNTERS_PAGE))
+			continue;
+		json_key(json, counters_table[i].json);
+		json_open(json, '{');
+		json_pair_string(json, "title", counters_table[i].title);
+		json_pair_string(json, "unit", counters_table[i].unit);
+		json_pair_string(json, "help", counters_table[i].help);
+		json_close(json, '}');
+	}
+	json_close(json, '}');
+}
+
 /* Where there are more rings than descriptors, gather knows what was counted; the events are not at
  * hand then. */
 static void take_counts(struct snapshot *s, struct gather_process *process)
@@ -393,6 +419,7 @@ void page_data(FILE *out, struct gather *gather, const struct page_style *style,
 	json.html = saved;
 	json_open(&json, '{');
 	about(style, saved, &json);
+	json_metrics(&json);
 	json_key(&json, "total");
 	json_group(&groups[gather->n_services], history, &json);
 	json_pair_uint(&json, "n_services", gather->n_services);

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "cli/memory.h"
 #include "cli/snapshot.h"
-#include "base/clock.h"
 
 #define SECOND	    1000000000ull
 #define BIN_NS	    (10 * SECOND)

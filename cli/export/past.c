@@ -42,23 +42,21 @@ static bool is_same(const struct past_file *file, const struct stamp *stamp)
 	       strcmp(file->last, stamp->retired.last) == 0;
 }
 
-void past_remember(struct gather_service *service, const struct counts *counts, uint64_t lost,
-		   uint64_t guard_trips)
+void past_remember(struct gather_service *service, const struct gather_past *past)
 {
 	gather_series *sum = need(calloc(1, sizeof *sum));
 
 	counts_add(*sum, &service->removed.counts);
-	counts_add(*sum, counts);
+	counts_add(*sum, &past->counts);
 	counts_take(&service->removed.counts, *sum);
-	service->removed.lost += lost;
-	service->removed.guard_trips += guard_trips;
+	counters_add(&service->removed.counters, &past->counters);
 	free(sum);
 }
 
 /* Somebody removed it, or began anew: our counters go on. */
 static void forget(struct past_file *file)
 {
-	past_remember(file->service, &file->past.counts, file->past.lost, file->past.guard_trips);
+	past_remember(file->service, &file->past);
 	counts_free(&file->past.counts);
 	memset(file, 0, sizeof *file);
 }
@@ -76,8 +74,8 @@ static void take(struct gather *gather, struct past_file *file, struct gcpreload
 	file->inode = stamp->inode;
 	file->folded = stamp->retired.folded;
 	memcpy(file->last, stamp->retired.last, sizeof file->last);
-	file->past.lost = stamp->retired.lost;
-	file->past.guard_trips = reader->header.idle.guard_trips;
+	counters_read(&file->past.counters, &reader->header);
+	file->past.counters.values[COUNTERS_events_lost] = stamp->retired.lost;
 }
 
 void past_read(struct gather *gather, struct gather_dir *dir, int fd)
@@ -127,8 +125,7 @@ bool past_has(const struct gather_dir *dir, const char *ring)
 static void add(struct gather_service *service, const struct gather_past *past)
 {
 	counts_add(service->gone, &past->counts);
-	service->gone_lost += past->lost;
-	service->gone_guard_trips += past->guard_trips;
+	counters_add(&service->gone_counters, &past->counters);
 	service->has_gone |= past->counts.n != 0;
 }
 
@@ -142,7 +139,7 @@ void past_sum_up(struct gather *gather)
 
 		if (service->has_gone) /* else its pages were never touched */
 			memset(service->gone, 0, sizeof service->gone);
-		service->gone_lost = service->gone_guard_trips = 0;
+		memset(&service->gone_counters, 0, sizeof service->gone_counters);
 		service->has_gone = false;
 		add(service, &service->removed);
 	}

@@ -32,8 +32,7 @@ bool past_is_same(const struct gather_dir *dir, int fd);
 bool past_has(const struct gather_dir *dir, const char *ring);
 
 /* Adds to what only we remember of a service. */
-void past_remember(struct gather_service *service, const struct counts *counts, uint64_t lost,
-		   uint64_t guard_trips);
+void past_remember(struct gather_service *service, const struct gather_past *past);
 
 /* Sums up each service's gone. */
 void past_sum_up(struct gather *gather);

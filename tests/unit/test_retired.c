@@ -41,6 +41,7 @@ static void a_life(const char *unused)
 	snprintf(status.service_name, sizeof status.service_name, "%s", service);
 	snprintf(status.service_version, sizeof status.service_version, "7");
 	status.idle.guard_trips = 3;
+	status.log_dropped = 2;
 	gcpreload_ring_status(&status);
 	record(2, GCPRELOAD_CAUSE_READY, 50000000, 5);
 	record(0, GCPRELOAD_CAUSE_AUTOMATIC, 3000000, 33);
@@ -118,6 +119,7 @@ static void counts(uint64_t lives)
 	assert_int_equal(retired.folded, lives);
 	assert_int_equal(reader.header.head, 4 * lives);
 	assert_int_equal(reader.header.idle.guard_trips, 3 * lives);
+	assert_int_equal(reader.header.log_dropped, 2 * lives);
 	assert_string_equal(reader.header.service_version, "7");
 	assert_int_equal(gcpreload_reader_series(&reader, GCPRELOAD_PERIOD_STARTUP, 0,
 						 GCPRELOAD_CAUSE_AUTOMATIC, &startup),

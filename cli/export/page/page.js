@@ -28,6 +28,14 @@ function tile(name, value, detail, warn) {
 		html("dt", {}, name), html("dd", {}, value), html("dd", { className: "detail" }, detail));
 }
 
+// Its words are those of the table of counters.
+function counterTile(key, group, detail) {
+	const { title, help } = state.data.metrics[key];
+	const one = tile(title[0].toUpperCase() + title.slice(1), count(group[key]), detail);
+	one.title = help;
+	return one;
+}
+
 // Of the sum of the periods in which processes serve.
 function servingShare(group) {
 	const serving = group.periods.filter((period) => SERVING.includes(period.period));
@@ -75,9 +83,9 @@ function showTiles(group, samples) {
 		tile("Processes", count(group.processes), states.join(", ") || "none lives"),
 		shareTile(group, recent(samples, RECENT_SECONDS)),
 		longestTile(samples),
-		tile("Frozen objects", count(group.frozen_objects), "left alone by the collector"),
+		counterTile("frozen_objects", group, "skipped by the collector"),
 		guardTile(group),
-		tile("Events lost", count(group.events_lost), "overwritten in the ring; totals are exact"));
+		counterTile("events_lost", group, "overwritten in the ring; totals are exact"));
 }
 
 // ---- charts of the last minutes ----

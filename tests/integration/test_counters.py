@@ -1,0 +1,295 @@
+"""ring/counters.def against what is shown: each counter is in every place that its row names, and
+no other number is in any."""
+
+from __future__ import annotations
+
+import json
+import re
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lib.collector import DELTAS, FAST, Collector, attributes, data, metrics, points, pushed
+from lib.export import PROGRAM, exporting, served
+from lib.paths import DEADLINE, ROOT
+from lib.puppet import Puppet
+from lib.rings import command, ring_files
+from venvs import Interpreter
+
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="libcurl or libmicrohttpd is missing")
+
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\w.| ]+|[(),]|\s+')
+COLUMNS = ["title", "unit", "json", "where", "prometheus", "otlp"]
+FIRST = {
+    "PROCESS": ["field", *COLUMNS, "reason", "help"],
+    "COMPUTED": [*COLUMNS, "help"],
+    "SERIES": ["field", *COLUMNS, "help"],
+    "HISTOGRAM": [*COLUMNS, "help"],
+    "GAUGE": [*COLUMNS, "help"],
+}
+COUNTERS = ("PROCESS", "COMPUTED", "SERIES")
+
+# Numbers that say who, when and which, and count nothing.
+IDENTITY = {"pid", "ppid", "uid", "start_time", "pid_namespace", "generation"}
+PAGE_ONLY = {"exporter", "time", "clock", "scale", "first", "n_services"}
+
+
+@dataclass(frozen=True)
+class Row:
+    kind: str
+    id: str
+    columns: dict[str, str]
+
+    def __getattr__(self, name: str) -> str:
+        return self.columns[name]
+
+
+def arguments(text: str) -> Iterator[str]:
+    """Of a macro, from behind its parenthesis on."""
+    value, at = "", 0
+    while True:
+        token = TOKEN.match(text, at)
+        assert token, text[at : at + 40]
+        at = token.end()
+        if token[0] in (",", ")"):
+            yield value
+            value = ""
+            if token[0] == ")":
+                return
+        elif token[0].startswith('"'):
+            value += token[0][1:-1]
+        else:
+            value += token[0].strip()
+
+
+def table() -> list[Row]:
+    text = re.sub(r"/\*.*?\*/", "", (ROOT / "ring/counters.def").read_text(), flags=re.S)
+    text = re.sub(r"^#.*", "", text, flags=re.M)
+    rows = []
+    for begin in re.finditer(r"^([A-Z]+)\(", text, re.M):
+        number, *rest = arguments(text[begin.end() :])
+        rows.append(Row(begin[1], number, dict(zip(FIRST[begin[1]], rest, strict=True))))
+    return rows
+
+
+TABLE = table()
+
+
+def numbers(value: Any, name: str = "") -> Iterator[str]:  # noqa: ANN401 - whatever JSON has
+    """The keys of all numbers. refused_chances has fixed keys, "a.b" in the table; states and
+    guards have the names of states as keys."""
+    if name in ("states", "guards"):
+        yield name
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield from numbers(part, f"{name}.{key}" if name == "refused_chances" else key)
+    elif isinstance(value, list):
+        for part in value:
+            yield from numbers(part, name)
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield name
+
+
+def keys(document: Any) -> set[str]:  # noqa: ANN401
+    return set(numbers(document)) - IDENTITY
+
+
+def expected(where: str, *absent: str) -> set[str]:
+    return {row.json for row in TABLE if where in row.where.split(" | ")} - set(absent)
+
+
+def test_the_table_is_whole() -> None:
+    assert len(TABLE) > 30
+    assert len({row.id for row in TABLE}) == len(TABLE)
+    for row in TABLE:
+        assert row.title, row.id
+        assert row.unit in ("s", "1") or re.fullmatch(r"\{[a-z]+\}", row.unit), row.id
+        assert re.fullmatch(r"[A-Z0-9].*\.", row.help), row.id
+        assert bool(row.json) == (row.where != "0"), row.id
+        assert row.json or row.prometheus or row.otlp, row.id
+        if row.kind in COUNTERS:
+            assert bool(row.prometheus) == bool(row.otlp), f"{row.id} is on one side only"
+
+
+def test_json(system_python: Interpreter, ring_dir: Path) -> None:
+    with Puppet(system_python, ring_dir, GCPRELOAD_SERVICE="shop") as one:
+        served(one)
+        with Puppet(system_python, ring_dir, GCPRELOAD_SERVICE="shop") as two:
+            served(two)
+            listed = json.loads(command("ps", "--json", "--dir", ring_dir).stdout)
+            report = json.loads(command("report", "--json", "--dir", ring_dir).stdout)
+            with exporting(ring_dir) as exporter:
+                url = f"{exporter.url}/data.json"
+                with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
+                    page = json.load(answer)
+    # null: nothing waits for an idle moment.
+    assert all("due_generation" in process for process in listed)
+    assert keys(listed) == expected("PS", "due_generation")
+    assert keys(report) == expected("REPORT", "due_generation")
+    assert keys(page) - PAGE_ONLY == expected("PAGE")
+    assert page["metrics"] == {
+        row.json: {"title": row.title, "unit": row.unit, "help": row.help}
+        for row in TABLE
+        if "PAGE" in row.where
+    }
+
+
+def families(text: str) -> dict[str, tuple[str, str]]:
+    """Type and help of each metric."""
+    helps = dict(re.findall(r"^# HELP (\w+) (.*)$", text, re.M))
+    types = dict(re.findall(r"^# TYPE (\w+) (\w+)$", text, re.M))
+    assert set(helps) == set(types)
+    return {name: (types[name], helps[name]) for name in types}
+
+
+def samples(text: str) -> dict[str, set[str]]:
+    """Values of the label reason of each name that has samples."""
+    found: dict[str, set[str]] = {}
+    for name, labels in re.findall(r"^(\w+)(\{.*\})? \S+$", text, re.M):
+        reasons = re.findall(r'reason="([^"]*)"', labels)
+        found.setdefault(name, set()).update(reasons)
+    return found
+
+
+def prometheus_type(row: Row) -> str:
+    return "counter" if row.kind in COUNTERS else row.kind.lower()
+
+
+@pytest.mark.parametrize("style", [[], ["--per-process"], ["--openmetrics"], ["--compat-names"]])
+def test_prometheus(system_python: Interpreter, style: list[str], ring_dir: Path) -> None:
+    with Puppet(system_python, ring_dir) as puppet:
+        served(puppet)
+        text = command("export", "--once", "--dir", ring_dir, *style).stdout.decode()
+    shown = [row for row in TABLE if row.prometheus]
+    compat = "--compat-names" in style
+    suffix = "" if "--openmetrics" in style else "_total"
+    found: dict[str, tuple[str, str]] = {}
+    reasons: dict[str, set[str]] = {}
+    for row in shown:
+        name = row.prometheus
+        if compat and row.kind in ("SERIES", "HISTOGRAM"):
+            name = name.replace("gcpreload_gc_", "python_gc_")
+        counter = row.kind in COUNTERS
+        found[name + (suffix if counter else "")] = (prometheus_type(row), row.help)
+        if row.kind == "HISTOGRAM":
+            reasons |= {f"{name}_{part}": set() for part in ("bucket", "sum", "count")}
+        else:
+            given = {row.reason} if row.kind == "PROCESS" and row.reason else set()
+            reasons.setdefault(name + ("_total" if counter else ""), set()).update(given)
+    assert families(text) == found
+    actual = samples(text)
+    del actual["gcpreload_process_state"], reasons["gcpreload_process_state"]  # a text
+    assert actual == reasons
+
+
+@pytest.mark.parametrize("style", [[], ["--per-process"]])
+def test_otlp(system_python: Interpreter, style: list[str], ring_dir: Path) -> None:
+    with Collector() as collector, Puppet(system_python, ring_dir) as puppet:
+        served(puppet)
+        (resource,) = pushed(collector, ring_dir, *style).resources
+    shown = {row.otlp: row for row in TABLE if row.otlp}
+    found = metrics(resource)
+    assert set(found) == set(shown)
+    for name, row in shown.items():
+        metric = found[name]
+        assert (metric.unit, metric.description) == (row.unit, row.help)
+        counter = row.kind in COUNTERS
+        assert counter == (metric.WhichOneof("data") == "sum")
+        assert not counter or metric.sum.is_monotonic
+        reasons = {r.reason for r in TABLE if r.kind == "PROCESS" and r.otlp == name and r.reason}
+        if row.kind == "PROCESS":
+            given = [attributes(point) for point in data(metric).data_points]
+            assert len(given) == len(reasons or {""})
+            assert {one.get("gcpreload.reason") for one in given} == (reasons or {None})
+
+
+def put(ring: Path, offset: int, *values: int) -> None:
+    """Into a ring's header."""
+    ring.chmod(0o600)
+    with ring.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"".join(value.to_bytes(8, "little") for value in values))
+
+
+# ring/layout.h: struct gcpreload_idle and log_dropped.
+IDLE, LOG_DROPPED = 1440, 288
+VALUES = {
+    "delayed_wakeups": 1,
+    "delayed_time": 2 * 10**9,
+    "refused_busy": 3,
+    "refused_family": 4,
+    "refused_budget": 5,
+    "refused_throttled": 6,
+    "guard_trips": 7,
+}
+DROPPED = 8
+
+
+def values_of(resources: list[Any]) -> dict[str, float]:
+    """Of the counters of processes, by the table's id."""
+    found = {}
+    for row in TABLE:
+        if row.kind != "PROCESS" or not row.otlp:
+            continue
+        for point in points(resources, row.otlp):
+            if attributes(point).get("gcpreload.reason", "") == row.reason:
+                found[row.id] = point.as_double if row.unit == "s" else point.as_int
+    return found
+
+
+SAID = {**VALUES, "delayed_time": 2.0, "log_lines_dropped": DROPPED}
+
+
+def test_counters_of_ended_processes(system_python: Interpreter, ring_dir: Path) -> None:
+    """In the ring, in the totals of a removed one, and in what only the exporter remembers."""
+
+    def look(collector: Collector) -> dict[str, float]:
+        text = command("export", "--once", "--dir", ring_dir).stdout.decode()
+        found: dict[str, float] = {}
+        for row in TABLE:
+            if row.kind == "PROCESS" and row.prometheus:
+                reason = f',reason="{row.reason}"' if row.reason else ""
+                line = rf'^{row.prometheus}_total\{{service=""{reason}\}} (\S+)$'
+                (value,) = re.findall(line, text, re.M)
+                found[row.id] = float(value)
+        assert found == values_of(pushed(collector, ring_dir).resources)
+        return found
+
+    with Puppet(system_python, ring_dir) as puppet:
+        served(puppet)
+    (ring,) = ring_files(ring_dir)
+    put(ring, IDLE, *VALUES.values())
+    put(ring, LOG_DROPPED, DROPPED)
+    with Collector() as collector:
+        assert look(collector) == SAID
+        assert command("clean", "--dir", ring_dir).returncode == 0
+        assert not ring_files(ring_dir)
+        assert look(collector) == SAID
+
+
+def test_deltas_of_counters(system_python: Interpreter, ring_dir: Path) -> None:
+    """What came since the last push, and nothing where nothing came."""
+    with Collector() as collector:
+        with Puppet(system_python, ring_dir) as puppet:
+            served(puppet)
+        (ring,) = ring_files(ring_dir)
+        copy = ring.with_name("1.1.00000001")
+        content = ring.read_bytes()
+        words = ["--otlp", collector.url]
+        with (
+            exporting(ring_dir, *words, **FAST, **DELTAS),
+            Puppet(system_python, ring_dir) as other,
+        ):
+            served(other)
+            collector.wait(1)
+            new = copy.with_name(".new")
+            new.write_bytes(content)
+            put(new, IDLE, *VALUES.values())
+            put(new, LOG_DROPPED, DROPPED)
+            new.rename(copy)
+            collector.wait(1, lambda one: bool(values_of(one.resources)))
+        told = [values_of(one.resources) for one in collector.requests]
+    assert [one for one in told if one] == [SAID]
