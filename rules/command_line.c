@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "rules/settings.h"
+
 #define GLOB_MAX  512
 #define ANCESTORS 8
 
@@ -62,4 +64,14 @@ void command_line_of_ancestor(char line[COMMAND_LINE_MAX], pid_t pid, command_li
 		if (!command_line_is_nameless(line))
 			return;
 	line[0] = '\0';
+}
+
+bool settings_match(const struct settings_asker *asker, const char *globs)
+{
+	const char *ancestor;
+
+	if (command_line_matches(globs, asker->command_line(asker->arg, false)))
+		return true;
+	ancestor = asker->command_line(asker->arg, true);
+	return *ancestor && command_line_matches(globs, ancestor);
 }

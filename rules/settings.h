@@ -95,6 +95,12 @@ void settings_resolve(struct gcpreload_settings *settings, char *const *environm
 /* Whether the process, or the ancestor that it counts as, matches one of globs. */
 bool settings_match(const struct settings_asker *asker, const char *globs);
 
+/* Gives a setting the value of a text, or its default. Returns whether the text is allowed. */
+bool settings_take(struct gcpreload_settings *settings, const struct settings_asker *asker,
+		   const struct settings_row *row, const char *text);
+void settings_take_default(struct gcpreload_settings *settings, const struct settings_asker *asker,
+			   const struct settings_row *row);
+
 /* For rules/config.c: one setting by its name in upper case; line: of the file, 0: environment. */
 void settings_set(struct gcpreload_settings *settings, const struct settings_asker *asker,
 		  const char *name, size_t length, const char *text, int line);
