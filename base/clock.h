@@ -12,7 +12,9 @@
 #include <stdint.h>
 #include <time.h>
 
-/* clock_gettime until preload/ knows better. Written before there is anybody to read it. */
+#include "base/shared.h"
+
+/* clock_gettime until preload/ knows better, which writes it once; read by any thread. */
 extern int (*gcpreload_clock)(clockid_t, struct timespec *);
 
 /* CLOCK_MONOTONIC is 21 ns, CLOCK_MONOTONIC_COARSE 3 ns and up to 4 ms behind it. */
@@ -20,7 +22,7 @@ static inline uint64_t gcpreload_clock_ns(clockid_t id)
 {
 	struct timespec ts;
 
-	gcpreload_clock(id, &ts);
+	load_relaxed (&gcpreload_clock)(id, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 

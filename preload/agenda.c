@@ -11,7 +11,8 @@
 #include "base/shared.h"
 #include "preload/control.h"
 #include "preload/listeners.h"
-#include "preload/ready.h"
+#include "preload/look.h"
+#include "preload/servers.h"
 
 #define REOPENED_AT_MOST 8
 #define CHECK_EVERY_NS	 1000000000ull
@@ -20,16 +21,23 @@
 
 enum stage { WAITING, BASELINE, DONE };
 
+/* Written when the settings are read, before any other thread looks. */
 static const struct trigger_list *triggers;
 static uint64_t baseline_ns;
 static uint64_t started_ns;
-static volatile sig_atomic_t signalled;
-static bool preforked; /* of this process or an ancestor */
 
-/* Of this process. */
+/* Set by the signal's handler, in any thread; unset by who looks. */
+static int signalled;
+/* Of this process or an ancestor. Written with the GIL before os.fork(), read where a child begins.
+ */
+static bool preforked;
+
+/* Of this process: by name. Written and read by the thread that serves, at its waits, and by
+ * whichever holds the GIL, after collections; listen() and accept() of any thread write as well.
+ * What one sees too late is a look more or less. */
 static struct {
 	enum stage stage;
-	uint64_t due_ns; /* 0: nothing fired yet */
+	uint64_t due_ns; /* 0: nothing fired yet; written after the next two */
 	const char *fired;
 	bool anywhere;	  /* need not wait for a server's wait */
 	bool soon;	  /* gcpreload_engine_soon was asked ... */
@@ -42,15 +50,18 @@ static struct {
 	bool is_parent;
 } agenda;
 
-static void on_signal(int number)
+#define agenda_get(field)	 load_relaxed(&agenda.field)
+#define agenda_set(field, value) store_relaxed(&agenda.field, (value))
+
+static void agenda_on_signal(int number)
 {
 	(void)number;
-	signalled = 1;
-	ready_urgent = 1; /* the interrupted wait is tried again, and then looks */
+	store_relaxed(&signalled, 1);
+	look_soon(); /* the interrupted wait is tried again, and then looks */
 }
 
 /* Before the interpreter starts: a handler that the application sets later wins. */
-static void watch_signal(const struct trigger *trigger)
+static void agenda_watch_signal(const struct trigger *trigger)
 {
 	struct sigaction action;
 
@@ -58,7 +69,7 @@ static void watch_signal(const struct trigger *trigger)
 	if (sigaction((int)trigger->number, NULL, &action) < 0 || action.sa_handler != SIG_DFL)
 		return;
 	memset(&action, 0, sizeof action);
-	action.sa_handler = on_signal;
+	action.sa_handler = agenda_on_signal;
 	action.sa_flags = SA_ONSTACK;
 	sigemptyset(&action.sa_mask);
 	sigaction((int)trigger->number, &action, NULL);
@@ -69,7 +80,7 @@ void agenda_start(const struct trigger_list *the_triggers, uint64_t the_baseline
 	triggers = the_triggers;
 	baseline_ns = the_baseline_ns;
 	started_ns = gcpreload_now_ns();
-	ready_counts_accepts = trigger_find(triggers, TRIGGER_ACCEPTS) != NULL;
+	store_release(&look_counts_accepts, trigger_find(triggers, TRIGGER_ACCEPTS) != NULL);
 }
 
 void agenda_python_found(void)
@@ -77,124 +88,146 @@ void agenda_python_found(void)
 	const struct trigger *trigger = trigger_find(triggers, TRIGGER_SIGNAL);
 
 	if (trigger)
-		watch_signal(trigger);
+		agenda_watch_signal(trigger);
 }
 
 void agenda_begin_process(void)
 {
-	memset(&agenda, 0, sizeof agenda);
+	agenda_set(stage, WAITING);
+	agenda_set(due_ns, 0);
+	agenda_set(fired, NULL);
+	agenda_set(anywhere, false);
+	agenda_set(soon, false);
+	agenda_set(soon_ns, 0);
+	agenda_set(looked_ns, 0);
+	agenda_set(checked_ns, 0);
+	agenda_set(accepted, 0);
+	agenda_set(accepts_fired, false);
+	agenda_set(reopened, 0);
+	agenda_set(is_parent, false);
 	/* A worker that never listens (Celery's) was made ready by its parent's fork. */
-	if (preforked)
+	if (load_relaxed(&preforked))
 		agenda_fire(TRIGGER_FORK, "fork, in the child");
 }
 
-static void fire(enum trigger_kind kind, const char *text, uint64_t after_ns, bool anywhere)
+static void agenda_put(enum trigger_kind kind, const char *text, uint64_t after_ns, bool anywhere)
 {
 	const struct trigger *trigger = triggers ? trigger_find(triggers, kind) : NULL;
-	uint64_t due;
+	uint64_t due, before;
 
-	if (!trigger || agenda.stage != WAITING)
+	if (!trigger || agenda_get(stage) != WAITING)
 		return;
 	due = gcpreload_now_ns() + trigger->after_ns + after_ns;
-	if (agenda.due_ns && agenda.due_ns <= due)
+	before = agenda_get(due_ns);
+	if (before && before <= due)
 		return;
-	agenda.due_ns = due;
-	agenda.fired = text;
-	agenda.anywhere = anywhere;
+	agenda_set(fired, text);
+	agenda_set(anywhere, anywhere);
+	store_release(&agenda.due_ns, due);
 }
 
 void agenda_fire(enum trigger_kind kind, const char *text)
 {
-	fire(kind, text, 0, kind != TRIGGER_AUTO && kind != TRIGGER_ACCEPTS);
+	agenda_put(kind, text, 0, kind != TRIGGER_AUTO && kind != TRIGGER_ACCEPTS);
 }
 
 void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t after_ns)
 {
-	fire(kind, text, after_ns, true);
+	agenda_put(kind, text, after_ns, true);
 }
 
 void agenda_reopen(void)
 {
 	/* Not for each short-lived listener of a program's requests. */
-	if (agenda.stage == DONE && agenda.reopened < REOPENED_AT_MOST) {
-		agenda.reopened++;
-		agenda.stage = WAITING;
-		agenda.due_ns = 0;
+	if (agenda_get(stage) == DONE && agenda_get(reopened) < REOPENED_AT_MOST) {
+		add_relaxed(&agenda.reopened, 1);
+		agenda_set(due_ns, 0);
+		agenda_set(stage, WAITING);
 	}
 }
 
 bool agenda_done(void)
 {
-	return agenda.stage == DONE;
+	return agenda_get(stage) == DONE;
 }
 
 void agenda_accepted(void)
 {
 	const struct trigger *trigger = trigger_find(triggers, TRIGGER_ACCEPTS);
 
-	if (agenda.accepts_fired || add_relaxed(&agenda.accepted, 1) + 1 < trigger->number)
+	if (agenda_get(accepts_fired) || add_relaxed(&agenda.accepted, 1) + 1 < trigger->number ||
+	    exchange_relaxed(&agenda.accepts_fired, true))
 		return;
-	agenda.accepts_fired = true;
 	agenda_reopen();
 	agenda_fire(TRIGGER_ACCEPTS, "accepts");
-	ready_urgent = 1;
+	look_soon();
+}
+
+static void agenda_look_for_import(const struct trigger *trigger, uint64_t now)
+{
+	if (agenda_get(due_ns) || gcpreload_elapsed(agenda_get(looked_ns), now) < LOOK_EVERY_NS)
+		return;
+	agenda_set(looked_ns, now);
+	if (gcpreload_inject_imported(trigger->module))
+		agenda_fire(TRIGGER_IMPORT, "import");
 }
 
 /* Triggers that nobody calls about. The GIL is held, or may be taken. */
-static void look(uint64_t now)
+static void agenda_look(uint64_t now)
 {
 	const struct trigger *trigger;
 
-	if (signalled) {
-		signalled = 0;
+	if (load_relaxed(&signalled)) {
+		store_relaxed(&signalled, 0);
 		agenda_reopen();
 		agenda_fire(TRIGGER_SIGNAL, "signal");
 	}
-	if (agenda.stage != WAITING || !triggers)
+	if (agenda_get(stage) != WAITING || !triggers)
 		return;
 	trigger = trigger_find(triggers, TRIGGER_DELAY);
 	if (trigger && gcpreload_elapsed(started_ns, now) >= trigger->number)
 		agenda_fire(TRIGGER_DELAY, "delay");
 	trigger = trigger_find(triggers, TRIGGER_IMPORT);
-	if (trigger && !agenda.due_ns &&
-	    gcpreload_elapsed(agenda.looked_ns, now) >= LOOK_EVERY_NS) {
-		agenda.looked_ns = now;
-		if (gcpreload_inject_imported(trigger->module))
-			agenda_fire(TRIGGER_IMPORT, "import");
-	}
+	if (trigger)
+		agenda_look_for_import(trigger, now);
 }
 
-static bool is_due(uint64_t now)
+static bool agenda_is_due(uint64_t now)
 {
-	return agenda.due_ns && now >= agenda.due_ns && agenda.stage != DONE;
+	uint64_t due = load_acquire(&agenda.due_ns);
+
+	return due && now >= due && agenda_get(stage) != DONE;
 }
 
-static enum gcpreload_acted act(uint64_t now)
+static void agenda_end(void)
+{
+	agenda_set(stage, DONE);
+	agenda_set(due_ns, 0);
+}
+
+static enum gcpreload_acted agenda_do(uint64_t now)
 {
 	enum gcpreload_acted acted;
 
-	if (agenda.stage == WAITING && baseline_ns) {
-		acted = gcpreload_engine_baseline(agenda.fired, now + baseline_ns);
+	if (agenda_get(stage) == WAITING && baseline_ns) {
+		acted = gcpreload_engine_baseline(agenda_get(fired), now + baseline_ns);
 		if (acted != GCPRELOAD_ACTED_NOT) {
-			agenda.stage = BASELINE;
-			agenda.due_ns = now + baseline_ns;
-			agenda.anywhere = true;
+			agenda_set(stage, BASELINE);
+			agenda_set(anywhere, true);
+			store_release(&agenda.due_ns, now + baseline_ns);
 		}
 		return acted;
 	}
-	acted = gcpreload_engine_ready(agenda.fired);
-	if (acted != GCPRELOAD_ACTED_NOT) {
-		agenda.stage = DONE;
-		agenda.due_ns = 0;
-	}
+	acted = gcpreload_engine_ready(agenda_get(fired));
+	if (acted != GCPRELOAD_ACTED_NOT)
+		agenda_end();
 	return acted;
 }
 
 /* A command may have come, through the file beside the ring. */
-static enum gcpreload_acted take_command(uint64_t now)
+static enum gcpreload_acted agenda_take_command(uint64_t now)
 {
 	struct control_command command;
-
 	enum gcpreload_acted acted;
 
 	if (!control_read(now, &command))
@@ -203,8 +236,7 @@ static enum gcpreload_acted take_command(uint64_t now)
 	if (acted == GCPRELOAD_ACTED_NOT)
 		return acted;
 	control_taken(command.serial);
-	agenda.stage = DONE;
-	agenda.due_ns = 0;
+	agenda_end();
 	return acted;
 }
 
@@ -213,27 +245,26 @@ enum gcpreload_acted agenda_at_wait(void)
 	uint64_t now = gcpreload_now_ns();
 	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
 
-	look(now);
-	if (is_due(now)) {
-		acted = act(now);
-	} else if (agenda.stage == DONE &&
-		   gcpreload_elapsed(agenda.checked_ns, now) >= CHECK_EVERY_NS) {
-		agenda.checked_ns = now;
+	agenda_look(now);
+	if (agenda_is_due(now)) {
+		acted = agenda_do(now);
+	} else if (agenda_done() &&
+		   gcpreload_elapsed(agenda_get(checked_ns), now) >= CHECK_EVERY_NS) {
+		agenda_set(checked_ns, now);
 		gcpreload_engine_check();
 	}
-	return acted == GCPRELOAD_ACTED_LOOKED ? take_command(now) : acted;
+	return acted == GCPRELOAD_ACTED_LOOKED ? agenda_take_command(now) : acted;
 }
 
 void agenda_tick(uint64_t now)
 {
-	ready_begin_if_new();
-	look(now);
-	if (!((is_due(now) && agenda.anywhere) || control_pending(now)))
+	agenda_look(now);
+	if (!((agenda_is_due(now) && agenda_get(anywhere)) || control_pending(now)))
 		return;
-	if (!agenda.soon) {
-		agenda.soon = gcpreload_engine_soon();
-		agenda.soon_ns = now;
-	} else if (gcpreload_elapsed(agenda.soon_ns, now) >= UNANSWERED_NS) {
+	if (!agenda_get(soon)) {
+		agenda_set(soon_ns, now);
+		agenda_set(soon, gcpreload_engine_soon());
+	} else if (gcpreload_elapsed(agenda_get(soon_ns), now) >= UNANSWERED_NS) {
 		/* The main thread blocks in C, in a lock (gRPC's servers): here, where the GIL is
 		 * held. A collection within one does nothing; freezing does. */
 		agenda_at_wait();
@@ -242,16 +273,15 @@ void agenda_tick(uint64_t now)
 
 void agenda_act(void)
 {
-	ready_begin_if_new();
-	agenda.soon = false;
+	agenda_set(soon, false);
 	agenda_at_wait();
 }
 
 /* A process that waits on its sockets itself forks for jobs; one that nobody waits on in here is
  * for those who are forked. */
-static bool makes_workers(void)
+static bool agenda_makes_workers(void)
 {
-	return triggers && trigger_find(triggers, TRIGGER_AUTO) && !ready_serves() &&
+	return triggers && trigger_find(triggers, TRIGGER_AUTO) && !servers_any() &&
 	       listeners_for_workers();
 }
 
@@ -259,21 +289,21 @@ void agenda_before_fork(void)
 {
 	bool asked = triggers && trigger_find(triggers, TRIGGER_FORK);
 
-	ready_begin_if_new();
-	if (!asked && !makes_workers())
+	if (!asked && !agenda_makes_workers())
 		return;
 	gcpreload_engine_prefork(asked ? "fork" : "auto: fork");
-	preforked = preforked || asked;
-	agenda.is_parent = true;
+	if (asked)
+		store_relaxed(&preforked, true);
+	agenda_set(is_parent, true);
 }
 
 void agenda_before_c_fork(void)
 {
-	if (makes_workers())
+	if (agenda_makes_workers())
 		gcpreload_engine_prefork_from_c("auto: fork");
 }
 
 bool agenda_is_parent(void)
 {
-	return agenda.is_parent;
+	return agenda_get(is_parent);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/shared.h"
 #include "inject/inject.h"
 
 struct search {
@@ -21,7 +22,8 @@ struct search {
 	const char *name;
 };
 
-static bool has(const struct dl_phdr_info *object, const void *address, struct caller *caller)
+static bool caller_object_has(const struct dl_phdr_info *object, const void *address,
+			      struct caller *caller)
 {
 	const ElfW(Phdr) * segment;
 	uintptr_t at = (uintptr_t)address, low;
@@ -41,23 +43,23 @@ static bool has(const struct dl_phdr_info *object, const void *address, struct c
 	return false;
 }
 
-static int look(struct dl_phdr_info *object, size_t size, void *arg)
+static int caller_look_up(struct dl_phdr_info *object, size_t size, void *arg)
 {
 	struct search *search = arg;
 
 	(void)size;
-	if (has(object, (const void *)caller_at, NULL))
+	if (caller_object_has(object, (const void *)caller_at, NULL))
 		search->behind_us = true;
-	if (!has(object, search->address, &search->caller))
+	if (!caller_object_has(object, search->address, &search->caller))
 		return 0;
-	search->has_python = search->python && has(object, search->python, NULL);
+	search->has_python = search->python && caller_object_has(object, search->python, NULL);
 	/* The first object has no name: it is the program (dl_iterate_phdr(3)). */
 	search->is_program = !*object->dlpi_name;
 	search->name = object->dlpi_name;
 	return 1;
 }
 
-static bool begins_with(const char *text, const char *prefix)
+static bool caller_name_begins(const char *text, const char *prefix)
 {
 	return strncmp(text, prefix, strlen(prefix)) == 0;
 }
@@ -69,7 +71,7 @@ static const char *const interpreters[] = { "libpython", "select.", "_socket." }
 static const char *const loops[] = { "/gevent/",  "/uvloop/", "/libev.so", "/libev-",
 				     "/libuv.so", "/libuv-",  "/libuv1.so" };
 
-static enum caller_kind kind_of(const struct search *search)
+static enum caller_kind caller_kind_of(const struct search *search)
 {
 	const char *base = strrchr(search->name, '/');
 	size_t i;
@@ -78,7 +80,7 @@ static enum caller_kind kind_of(const struct search *search)
 	if (search->has_python)
 		return CALLER_INTERPRETER;
 	for (i = 0; i < sizeof interpreters / sizeof *interpreters; i++)
-		if (begins_with(base, interpreters[i]))
+		if (caller_name_begins(base, interpreters[i]))
 			return CALLER_INTERPRETER;
 	/* What was preloaded in front of us (libfaketime) passes on the calls of whom we cannot
 	 * know. */
@@ -90,15 +92,17 @@ static enum caller_kind kind_of(const struct search *search)
 	return CALLER_LIBRARY;
 }
 
+/* Written where a child begins, before it looks at anything; read by its threads. */
 static bool locks_may_be_held;
 
 void caller_forked(bool alone)
 {
-	locks_may_be_held = locks_may_be_held || !alone;
+	if (!alone)
+		store_relaxed(&locks_may_be_held, true);
 }
 
 /* "LOW-HIGH PERMISSIONS OFFSET DEVICE INODE PATH" (proc(5)). */
-static bool line_has(char *line, const void *address, struct search *search)
+static bool caller_maps_line(char *line, const void *address, struct search *search)
 {
 	uintptr_t at = (uintptr_t)address, low, high;
 	char *end;
@@ -114,7 +118,7 @@ static bool line_has(char *line, const void *address, struct search *search)
 }
 
 /* What address lies in; the name is in text. */
-static bool look_in_maps(const void *address, struct search *search, char *text, size_t size)
+static bool caller_look_in_maps(const void *address, struct search *search, char *text, size_t size)
 {
 	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	size_t have = 0;
@@ -127,7 +131,7 @@ static bool look_in_maps(const void *address, struct search *search, char *text,
 		text[have] = '\0';
 		for (line = text; !found && (end = strchr(line, '\n')); line = end + 1) {
 			*end = '\0';
-			found = line_has(line, address, search);
+			found = caller_maps_line(line, address, search);
 		}
 		if (found)
 			break;
@@ -141,21 +145,21 @@ static bool look_in_maps(const void *address, struct search *search, char *text,
 	return found;
 }
 
-static struct caller by_maps(const void *address)
+static struct caller caller_by_maps(const void *address)
 {
 	struct search search = { .behind_us = true }, python = { .name = "" };
 	char text[2048], other[2048], program[1024];
 	const char *code = gcpreload_inject_code();
 	ssize_t n;
 
-	if (!look_in_maps(address, &search, text, sizeof text))
+	if (!caller_look_in_maps(address, &search, text, sizeof text))
 		return (struct caller){ .kind = CALLER_LIBRARY };
-	search.has_python = code && look_in_maps(code, &python, other, sizeof other) &&
+	search.has_python = code && caller_look_in_maps(code, &python, other, sizeof other) &&
 			    strcmp(python.name, search.name) == 0;
 	n = readlink("/proc/self/exe", program, sizeof program - 1);
 	program[n > 0 ? n : 0] = '\0';
 	search.is_program = n > 0 && strcmp(program, search.name) == 0;
-	search.caller.kind = kind_of(&search);
+	search.caller.kind = caller_kind_of(&search);
 	return search.caller;
 }
 
@@ -165,14 +169,14 @@ struct caller caller_at(const void *address)
 	int saved_errno = errno;
 	struct caller caller;
 
-	if (locks_may_be_held) {
-		caller = by_maps(address);
+	if (load_relaxed(&locks_may_be_held)) {
+		caller = caller_by_maps(address);
 		errno = saved_errno;
 		return caller;
 	}
-	if (!dl_iterate_phdr(look, &search))
+	if (!dl_iterate_phdr(caller_look_up, &search))
 		return (struct caller){ .kind = CALLER_LIBRARY };
-	search.caller.kind = kind_of(&search);
+	search.caller.kind = caller_kind_of(&search);
 	return search.caller;
 }
 

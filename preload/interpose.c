@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <unistd.h>
 
+#include "preload/forks.h"
+#include "preload/look.h"
 #include "preload/ready.h"
 #include "preload/real.h"
 #include "preload/wait.h"
@@ -42,7 +44,7 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	int ret;
 
-	if (op != EPOLL_CTL_ADD || !ready_looking())
+	if (op != EPOLL_CTL_ADD || !look_at_calls())
 		return REAL(epoll_ctl)(epfd, op, fd, event);
 	ret = REAL(epoll_ctl)(epfd, op, fd, event);
 	if (ret == 0)
@@ -53,7 +55,7 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 /* libuv waits by epoll_pwait; its set may have been filled by io_uring. */
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
-	if (!ready_wait_looking())
+	if (!look_at_waits())
 		return REAL(epoll_wait)(epfd, events, max, timeout);
 	return wait_epoll(epfd, events, max, timeout, CALLER);
 }
@@ -61,34 +63,34 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
 		       const sigset_t *mask)
 {
-	if (!ready_wait_looking())
+	if (!look_at_waits())
 		return REAL(epoll_pwait)(epfd, events, max, timeout, mask);
 	return wait_epoll_pwait(epfd, events, max, timeout, mask, CALLER);
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-	if (!ready_wait_looking())
+	if (!look_at_waits())
 		return REAL(poll)(fds, n, timeout);
 	return wait_poll(fds, n, timeout, CALLER);
 }
 
 /* What is too large for its array ends the program in the real function. */
-static bool fits(nfds_t n, size_t size)
+static bool poll_fits(nfds_t n, size_t size)
 {
 	return size / sizeof(struct pollfd) >= n;
 }
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 {
-	if (!ready_wait_looking() || !fits(n, size))
+	if (!look_at_waits() || !poll_fits(n, size))
 		return REAL(__poll_chk)(fds, n, timeout, size);
 	return wait_poll(fds, n, timeout, CALLER);
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (!ready_wait_looking())
+	if (!look_at_waits())
 		return REAL(ppoll)(fds, n, timeout, mask);
 	return wait_ppoll(fds, n, timeout, mask, CALLER);
 }
@@ -96,21 +98,21 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
 EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		       const sigset_t *mask, size_t size)
 {
-	if (!ready_wait_looking() || !fits(n, size))
+	if (!look_at_waits() || !poll_fits(n, size))
 		return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
 	return wait_ppoll(fds, n, timeout, mask, CALLER);
 }
 
 EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
 {
-	if (!ready_wait_looking())
+	if (!look_at_waits())
 		return REAL(select)(nfds, reads, writes, excepts, timeout);
 	return wait_select(nfds, reads, writes, excepts, timeout, CALLER);
 }
 
-static int accepted(int fd)
+static int accept_counted(int fd)
 {
-	if (fd >= 0 && ready_counts_accepts)
+	if (fd >= 0 && load_acquire(&look_counts_accepts))
 		ready_accepted();
 	return fd;
 }
@@ -135,38 +137,38 @@ static int accept_looking(int fd, struct sockaddr *address, socklen_t *length, i
 				: REAL(accept4)(fd, address, length, flags);
 	if (!blocks && ret >= 0)
 		ready_at_accept(fd, caller);
-	return accepted(ret);
+	return accept_counted(ret);
 }
 
-static bool looks_at_accept(void)
+static bool accept_looks(void)
 {
-	return ready_looking() || ready_wait_looking();
+	return look_at_calls() || look_at_waits();
 }
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
 {
-	if (looks_at_accept())
+	if (accept_looks())
 		return accept_looking(fd, address, length, NO_FLAGS, CALLER);
-	if (!ready_counts_accepts)
+	if (!load_acquire(&look_counts_accepts))
 		return REAL(accept)(fd, address, length);
-	return accepted(REAL(accept)(fd, address, length));
+	return accept_counted(REAL(accept)(fd, address, length));
 }
 
 EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
-	if (looks_at_accept() && flags >= 0)
+	if (accept_looks() && flags >= 0)
 		return accept_looking(fd, address, length, flags, CALLER);
-	if (!ready_counts_accepts)
+	if (!load_acquire(&look_counts_accepts))
 		return REAL(accept4)(fd, address, length, flags);
-	return accepted(REAL(accept4)(fd, address, length, flags));
+	return accept_counted(REAL(accept4)(fd, address, length, flags));
 }
 
 EXPORT pid_t fork(void)
 {
 	pid_t pid;
 
-	ready_before_fork();
+	forks_begin();
 	pid = REAL(fork)();
-	ready_after_fork(pid);
+	forks_end(pid);
 	return pid;
 }

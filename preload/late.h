@@ -13,6 +13,13 @@
  * a host. Elsewhere nothing happens. Any thread, several at once, signal handlers. */
 void late_start(void);
 
+/* An interpreter that begins now was found, by another way than these. */
+void late_attached(void);
+
+/* A handle of the loaded libpython, or NULL. It counts as a use of it: an interpreter is not
+ * made to be unloaded, and what the observer put into it needs it there. */
+void *late_libpython(void);
+
 /* This process was forked, by one that may have had threads: late_start looks for nothing. */
 void late_forked(void);
 

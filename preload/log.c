@@ -19,9 +19,11 @@
 
 _Static_assert(LINE_MAX_BYTES <= PIPE_BUF, "a line is written whole or not at all");
 
+/* Written when the settings are read; read by any thread that has something to say. */
 static enum gcpreload_log_level threshold = GCPRELOAD_LOG_WARNING;
 static const char *file;
 
+/* Written before, and not changed any more. */
 static struct {
 	bool known;
 	dev_t dev;
@@ -35,13 +37,13 @@ void log_configure(enum gcpreload_log_level level, const char *path)
 }
 
 /* fstat() is a symbol only since glibc 2.33. */
-static bool look_at(int fd, struct stat *st)
+static bool log_look_at(int fd, struct stat *st)
 {
 	return syscall(SYS_fstat, fd, st) == 0;
 }
 
 /* Where more text harms nobody, whoever opened it. */
-static bool takes_lines(int fd, const struct stat *st)
+static bool log_takes_lines(int fd, const struct stat *st)
 {
 	return S_ISFIFO(st->st_mode) || (S_ISCHR(st->st_mode) && isatty(fd)) ||
 	       (S_ISREG(st->st_mode) && fcntl(fd, F_GETFL) & O_APPEND);
@@ -52,24 +54,24 @@ void log_note_stderr(bool late)
 	struct stat st = { 0 };
 
 	stderr_was.known =
-	    look_at(STDERR_FILENO, &st) && (!late || takes_lines(STDERR_FILENO, &st));
+	    log_look_at(STDERR_FILENO, &st) && (!late || log_takes_lines(STDERR_FILENO, &st));
 	stderr_was.dev = st.st_dev;
 	stderr_was.ino = st.st_ino;
 }
 
 /* A daemon closes it, and the next file that it opens may be its database. */
-static bool is_still_stderr(void)
+static bool log_has_stderr(void)
 {
 	struct stat st;
 
-	return stderr_was.known && look_at(STDERR_FILENO, &st) && st.st_dev == stderr_was.dev &&
+	return stderr_was.known && log_look_at(STDERR_FILENO, &st) && st.st_dev == stderr_was.dev &&
 	       st.st_ino == stderr_was.ino;
 }
 
-static void write_line(const char *line, size_t length)
+static void log_write(const char *line, size_t length)
 {
 	const char *path = load_acquire(&file);
-	int fd = !path && is_still_stderr() ? STDERR_FILENO : -1;
+	int fd = !path && log_has_stderr() ? STDERR_FILENO : -1;
 	struct pollfd ready;
 
 	/* Opened each time: servers close descriptors that they do not know. */
@@ -103,6 +105,6 @@ void log_say(enum gcpreload_log_level level, const char *format, ...)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?'; /* a value is shown; it may not write to a terminal */
 	line[n++] = '\n';
-	write_line(line, (size_t)n);
+	log_write(line, (size_t)n);
 	errno = saved_errno;
 }

@@ -28,12 +28,12 @@ struct search {
 
 /* The loader has made the addresses of d_ptr absolute, but for read-only dynamic sections (the
  * vDSO's). */
-static const void *address(const struct dl_phdr_info *object, ElfW(Addr) pointer)
+static const void *next_address(const struct dl_phdr_info *object, ElfW(Addr) pointer)
 {
 	return (const void *)(pointer < object->dlpi_addr ? object->dlpi_addr + pointer : pointer);
 }
 
-static bool exports_of(const struct dl_phdr_info *object, struct exports *exports)
+static bool next_exports_of(const struct dl_phdr_info *object, struct exports *exports)
 {
 	const ElfW(Dyn) *entry = NULL;
 	int i;
@@ -43,7 +43,7 @@ static bool exports_of(const struct dl_phdr_info *object, struct exports *export
 		if (object->dlpi_phdr[i].p_type == PT_DYNAMIC)
 			entry = (const void *)(object->dlpi_addr + object->dlpi_phdr[i].p_vaddr);
 	for (; entry && entry->d_tag != DT_NULL; entry++) {
-		const void *at = address(object, entry->d_un.d_ptr);
+		const void *at = next_address(object, entry->d_un.d_ptr);
 
 		if (entry->d_tag == DT_STRTAB)
 			exports->names = at;
@@ -57,7 +57,7 @@ static bool exports_of(const struct dl_phdr_info *object, struct exports *export
 	return exports->names && exports->symbols && exports->hash;
 }
 
-static uint32_t gnu_hash(const char *name)
+static uint32_t next_hash(const char *name)
 {
 	uint32_t hash = 5381;
 
@@ -66,7 +66,7 @@ static uint32_t gnu_hash(const char *name)
 	return hash;
 }
 
-static bool is_it(const struct exports *exports, uint32_t i, const char *name)
+static bool next_is_it(const struct exports *exports, uint32_t i, const char *name)
 {
 	const ElfW(Sym) *symbol = &exports->symbols[i];
 
@@ -77,16 +77,16 @@ static bool is_it(const struct exports *exports, uint32_t i, const char *name)
 
 /* The table's words: buckets, first symbol, words of the Bloom filter (pointers), shift; then the
  * filter, the buckets, and a chain of hashes whose lowest bit says "last of its bucket". */
-static const ElfW(Sym) * symbol_of(const struct exports *exports, const char *name)
+static const ElfW(Sym) * next_symbol_of(const struct exports *exports, const char *name)
 {
 	const uint32_t n_buckets = exports->hash[0], first = exports->hash[1];
 	const uint32_t *buckets =
 	    exports->hash + 4 + exports->hash[2] * (sizeof(ElfW(Addr)) / sizeof(uint32_t));
-	const uint32_t *chain = buckets + n_buckets, hash = gnu_hash(name);
+	const uint32_t *chain = buckets + n_buckets, hash = next_hash(name);
 	uint32_t i = n_buckets ? buckets[hash % n_buckets] : 0;
 
 	for (; i >= first && i; i++) {
-		if ((chain[i - first] | 1) == (hash | 1) && is_it(exports, i, name))
+		if ((chain[i - first] | 1) == (hash | 1) && next_is_it(exports, i, name))
 			return &exports->symbols[i];
 		if (chain[i - first] & 1)
 			break;
@@ -94,7 +94,7 @@ static const ElfW(Sym) * symbol_of(const struct exports *exports, const char *na
 	return NULL;
 }
 
-static bool is_ours(const struct dl_phdr_info *object)
+static bool next_is_ours(const struct dl_phdr_info *object)
 {
 	const ElfW(Phdr) * segment;
 	uintptr_t here = (uintptr_t)next_function, base = object->dlpi_addr;
@@ -110,14 +110,14 @@ static bool is_ours(const struct dl_phdr_info *object)
 }
 
 /* "libc.so.6", whatever the directory. */
-static bool is_libc(const struct dl_phdr_info *object)
+static bool next_is_libc(const struct dl_phdr_info *object)
 {
 	const char *base = strrchr(object->dlpi_name, '/');
 
 	return strcmp(base ? base + 1 : object->dlpi_name, "libc.so.6") == 0;
 }
 
-static int look(struct dl_phdr_info *object, size_t size, void *arg)
+static int next_looks(struct dl_phdr_info *object, size_t size, void *arg)
 {
 	struct search *search = arg;
 	const ElfW(Sym) * symbol;
@@ -125,15 +125,15 @@ static int look(struct dl_phdr_info *object, size_t size, void *arg)
 
 	(void)size;
 	if (search->in_libc) {
-		if (!is_libc(object))
+		if (!next_is_libc(object))
 			return 0;
 	} else if (!search->behind_us) {
-		search->behind_us = is_ours(object);
+		search->behind_us = next_is_ours(object);
 		return 0;
 	}
-	if (!exports_of(object, &exports))
+	if (!next_exports_of(object, &exports))
 		return 0;
-	symbol = symbol_of(&exports, search->name);
+	symbol = next_symbol_of(&exports, search->name);
 	if (!symbol)
 		return 0;
 	search->found = (void *)(object->dlpi_addr + symbol->st_value);
@@ -144,7 +144,7 @@ void *next_function(const char *name)
 {
 	struct search search = { .name = name };
 
-	dl_iterate_phdr(look, &search);
+	dl_iterate_phdr(next_looks, &search);
 	return search.found;
 }
 
@@ -152,6 +152,6 @@ void *next_in_libc(const char *name)
 {
 	struct search search = { .name = name, .in_libc = true };
 
-	dl_iterate_phdr(look, &search);
+	dl_iterate_phdr(next_looks, &search);
 	return search.found;
 }

@@ -14,61 +14,11 @@
 
 #include <poll.h>
 #include <stdbool.h>
-#include <stdint.h>
 #include <sys/select.h>
-#include <sys/types.h>
-
-#include "base/clock.h"
-#include "base/self.h"
-
-#include "base/shared.h"
-
-/* gcpreload_self->settled: how closely the interposed calls look. */
-enum {
-	READY_LOOK,  /* at everything, at waits once a millisecond (what a forked child finds) */
-	READY_NEVER, /* a process without Python, or with nothing to do */
-	READY_DONE,  /* once a second, at waits */
-};
-
-/* There is something to do at the next wait, whenever that is. Set by anybody, signal handlers
- * included. */
-extern volatile int ready_urgent;
-
-/* When the calling thread looks again. Each has its own, or busy threads would take the looks of
- * the one that serves. */
-extern __thread uint64_t ready_next_look_ns __attribute__((tls_model("initial-exec")));
 
 /* Until a process is ready, each descriptor of a poll costs a system call: look at few, and not
  * at every call. */
 #define READY_LOOK_AT 8
-
-static inline uint64_t ready_coarse_now(void)
-{
-	return gcpreload_clock_ns(CLOCK_MONOTONIC_COARSE);
-}
-
-/* Whether a call other than a wait deserves a look. */
-static inline bool ready_looking(void)
-{
-	return load_relaxed(&gcpreload_self->settled) == READY_LOOK;
-}
-
-/* Whether a wait deserves one: until a process is ready, once a millisecond; then once a second. */
-static inline bool ready_wait_looking(void)
-{
-	if (__builtin_expect(load_relaxed(&gcpreload_self->settled) == READY_NEVER, 1))
-		return false;
-	/* In a forked child the time of the next look is still its parent's. */
-	return ready_urgent || !load_relaxed(&gcpreload_self->preload) ||
-	       ready_coarse_now() >= ready_next_look_ns;
-}
-
-/* Starts to look. After gcpreload_self_init. */
-void ready_start(void);
-
-/* Every entry that does not come through one of the functions below begins with this: in a
- * forked child all starts anew. */
-void ready_begin_if_new(void);
 
 /* listen(fd) succeeded. */
 void ready_listened(int fd);
@@ -76,12 +26,8 @@ void ready_listened(int fd);
 /* fd was added to the epoll set epfd, by the code at caller. */
 void ready_epoll_add(int epfd, int fd, const void *caller);
 
-/* Whether a thread of this process waits on a listening socket. */
-bool ready_serves(void);
-
-/* accept gave a connection; called only where ready_counts_accepts. */
+/* accept gave a connection; called only where look_counts_accepts. */
 void ready_accepted(void);
-extern bool ready_counts_accepts; /* accepts:N is a trigger */
 
 enum ready_wait {
 	READY_GO_ON,
@@ -131,9 +77,5 @@ enum ready_wait ready_collect(bool endless);
 
 /* What the wait had after that, looked at without waiting. */
 void ready_woke(int found);
-
-/* fork() is called from C, and has returned: 0 in the child. */
-void ready_before_fork(void);
-void ready_after_fork(pid_t pid);
 
 #endif

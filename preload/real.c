@@ -5,9 +5,11 @@
 #include "base/shared.h"
 #include "preload/next.h"
 
+/* Written by the constructor, or by whoever calls before it; each pointer is whole, and the same
+ * whoever writes it. Read by any thread. */
 struct real real;
 
-static void *next(const char *name)
+static void *real_next(const char *name)
 {
 	void *found;
 
@@ -21,7 +23,7 @@ static void *next(const char *name)
 
 void real_resolve(void)
 {
-#define F(type, name, args) store_relaxed(&real.name, (type(*) args)next(#name));
+#define F(type, name, args) store_relaxed(&real.name, (type(*) args)real_next(#name));
 	REAL_FUNCTIONS(F)
 #undef F
 }

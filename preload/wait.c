@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "preload/ready.h"
 #include "preload/real.h"
 
@@ -38,7 +39,7 @@ struct wait {
 };
 
 /* sigprocmask(2) reads the set before it finds that it cannot do so with it: EFAULT or EINVAL. */
-static bool can_read(const void *address)
+static bool wait_can_read(const void *address)
 {
 	int saved_errno = errno;
 	bool yes = syscall(SYS_rt_sigprocmask, -1, address, NULL, 8) == 0 || errno != EFAULT;
@@ -48,41 +49,41 @@ static bool can_read(const void *address)
 }
 
 /* What the program passes may be anything: the real call says EFAULT, we must not crash. */
-static bool readable(const void *address, size_t bytes)
+static bool wait_can_read_all(const void *address, size_t bytes)
 {
 	const char *first = address;
 
-	return !bytes || (can_read(first) && (bytes <= 8 || can_read(first + bytes - 8)));
+	return !bytes || (wait_can_read(first) && (bytes <= 8 || wait_can_read(first + bytes - 8)));
 }
 
-static struct timespec timespec_of(int64_t ns)
+static struct timespec wait_timespec(int64_t ns)
 {
 	return (struct timespec){ ns / SECOND, ns % SECOND };
 }
 
-static int call_epoll(const struct wait *wait, int64_t ns)
+static int wait_call_epoll(const struct wait *wait, int64_t ns)
 {
 	/* epoll_wait(2) knows of milliseconds only; poll(2) may wait for the set itself. */
 	struct pollfd set = { .fd = wait->epfd, .events = POLLIN };
-	struct timespec time = timespec_of(ns);
+	struct timespec time = wait_timespec(ns);
 	int ret = ns ? REAL(ppoll)(&set, 1, &time, NULL) : 1;
 
 	return ret > 0 ? REAL(epoll_wait)(wait->epfd, wait->events, wait->max, 0) : ret;
 }
 
-static int call_epoll_pwait(const struct wait *wait, int64_t ns)
+static int wait_call_epoll_pwait(const struct wait *wait, int64_t ns)
 {
 	struct pollfd set = { .fd = wait->epfd, .events = POLLIN };
-	struct timespec time = timespec_of(ns);
+	struct timespec time = wait_timespec(ns);
 	int ret = ns ? REAL(ppoll)(&set, 1, &time, wait->mask) : 1;
 
 	return ret > 0 ? REAL(epoll_pwait)(wait->epfd, wait->events, wait->max, 0, wait->mask)
 		       : ret;
 }
 
-static int call_poll(const struct wait *wait, int64_t ns)
+static int wait_call_poll(const struct wait *wait, int64_t ns)
 {
-	struct timespec time = timespec_of(ns);
+	struct timespec time = wait_timespec(ns);
 
 	if (!ns && !wait->mask)
 		return REAL(poll)(wait->fds, wait->n, 0);
@@ -90,7 +91,7 @@ static int call_poll(const struct wait *wait, int64_t ns)
 }
 
 /* The sets are the caller's: what is found nothing in leaves them as they were. */
-static int call_select(const struct wait *wait, int64_t ns)
+static int wait_call_select(const struct wait *wait, int64_t ns)
 {
 	struct timeval time = { ns / SECOND, ns % SECOND / 1000 };
 	size_t bytes = ((size_t)wait->nfds + 63) / 64 * 8;
@@ -108,7 +109,7 @@ static int call_select(const struct wait *wait, int64_t ns)
 }
 
 /* While other threads are at work, the wait goes on in slices; what comes is the answer. */
-static int settle(const struct wait *wait, enum ready_wait *what)
+static int wait_in_slices(const struct wait *wait, enum ready_wait *what)
 {
 	int64_t left = wait->left, slice;
 	int i, ret;
@@ -127,7 +128,7 @@ static int settle(const struct wait *wait, enum ready_wait *what)
 }
 
 /* What has passed is not waited for again. */
-static void pass_time(struct wait *wait)
+static void wait_pass_time(struct wait *wait)
 {
 	int64_t passed = (int64_t)gcpreload_elapsed(wait->began_ns, gcpreload_now_ns());
 
@@ -140,11 +141,11 @@ static void pass_time(struct wait *wait)
  * answer. Else the collection, another look, and what the caller is known to take. True: *ret is
  * the answer; else the real call follows, for what is left.
  */
-static bool answered(struct wait *wait, enum ready_wait what, int *ret)
+static bool wait_answered(struct wait *wait, enum ready_wait what, int *ret)
 {
 	if (what == READY_GO_ON)
 		return false;
-	*ret = settle(wait, &what);
+	*ret = wait_in_slices(wait, &what);
 	if (*ret == 0 && what == READY_CHANCE) {
 		*ret = wait->call(wait, 0);
 		if (*ret == 0)
@@ -152,7 +153,7 @@ static bool answered(struct wait *wait, enum ready_wait what, int *ret)
 	}
 	if (*ret != 0)
 		return true;
-	pass_time(wait);
+	wait_pass_time(wait);
 	if (what != READY_COLLECTED && what != READY_EMPTY && what != READY_INTERRUPTED)
 		return false;
 	*ret = wait->call(wait, 0);
@@ -167,67 +168,67 @@ static bool answered(struct wait *wait, enum ready_wait what, int *ret)
 	return what == READY_EMPTY && !(wait->never_empty && wait->left == ENDLESS);
 }
 
-static int64_t ns_of_ms(int timeout)
+static int64_t wait_ns_of_ms(int timeout)
 {
 	return timeout < 0 ? ENDLESS : timeout * (int64_t)MILLISECOND;
 }
 
 /* Rounded up, as the kernel does: a wait may be longer than asked for, and not shorter. */
-static int ms_left(const struct wait *wait)
+static int wait_ms_left(const struct wait *wait)
 {
 	return wait->left < 0 ? -1 : (int)((wait->left + MILLISECOND - 1) / MILLISECOND);
 }
 
 int wait_epoll(int epfd, struct epoll_event *events, int max, int timeout, const void *caller)
 {
-	struct wait wait = { .call = call_epoll,
+	struct wait wait = { .call = wait_call_epoll,
 			     .epfd = epfd,
 			     .events = events,
 			     .max = max,
-			     .left = ns_of_ms(timeout),
+			     .left = wait_ns_of_ms(timeout),
 			     .began_ns = gcpreload_now_ns() };
 	int ret;
 
-	if (answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
+	if (wait_answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
 		return ret;
-	return REAL(epoll_wait)(epfd, events, max, ms_left(&wait));
+	return REAL(epoll_wait)(epfd, events, max, wait_ms_left(&wait));
 }
 
 int wait_epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
 		     const sigset_t *mask, const void *caller)
 {
-	struct wait wait = { .call = call_epoll_pwait,
+	struct wait wait = { .call = wait_call_epoll_pwait,
 			     .epfd = epfd,
 			     .events = events,
 			     .max = max,
 			     .mask = mask,
-			     .left = ns_of_ms(timeout),
+			     .left = wait_ns_of_ms(timeout),
 			     .began_ns = gcpreload_now_ns(),
 			     /* libuv asserts that a wait without a time-out does not time out. */
 			     .never_empty = true };
 	int ret;
 
-	if (answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
+	if (wait_answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
 		return ret;
-	return REAL(epoll_pwait)(epfd, events, max, ms_left(&wait), mask);
+	return REAL(epoll_pwait)(epfd, events, max, wait_ms_left(&wait), mask);
 }
 
 int wait_poll(struct pollfd *fds, nfds_t n, int timeout, const void *caller)
 {
-	struct wait wait = { .call = call_poll,
+	struct wait wait = { .call = wait_call_poll,
 			     .fds = fds,
 			     .n = n,
-			     .left = ns_of_ms(timeout),
+			     .left = wait_ns_of_ms(timeout),
 			     .began_ns = gcpreload_now_ns() };
 	int ret;
 
-	if (readable(fds, ready_reads(n) * sizeof *fds) &&
-	    answered(&wait, ready_at_poll(fds, n, timeout != 0, caller), &ret))
+	if (wait_can_read_all(fds, ready_reads(n) * sizeof *fds) &&
+	    wait_answered(&wait, ready_at_poll(fds, n, timeout != 0, caller), &ret))
 		return ret;
-	return REAL(poll)(fds, n, ms_left(&wait));
+	return REAL(poll)(fds, n, wait_ms_left(&wait));
 }
 
-static int64_t ns_of(const struct timespec *timeout)
+static int64_t wait_ns_of(const struct timespec *timeout)
 {
 	if (!timeout)
 		return ENDLESS;
@@ -239,26 +240,26 @@ static int64_t ns_of(const struct timespec *timeout)
 int wait_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask,
 	       const void *caller)
 {
-	struct wait wait = { .call = call_poll, .fds = fds, .n = n, .mask = mask };
+	struct wait wait = { .call = wait_call_poll, .fds = fds, .n = n, .mask = mask };
 	struct timespec left;
 	int64_t whole;
 	int ret;
 
-	if (!readable(fds, ready_reads(n) * sizeof *fds) ||
-	    (timeout && !readable(timeout, sizeof *timeout)))
+	if (!wait_can_read_all(fds, ready_reads(n) * sizeof *fds) ||
+	    (timeout && !wait_can_read_all(timeout, sizeof *timeout)))
 		return REAL(ppoll)(fds, n, timeout, mask);
 	wait.began_ns = gcpreload_now_ns();
-	wait.left = whole = ns_of(timeout);
-	if (answered(&wait, ready_at_poll(fds, n, whole != 0, caller), &ret))
+	wait.left = whole = wait_ns_of(timeout);
+	if (wait_answered(&wait, ready_at_poll(fds, n, whole != 0, caller), &ret))
 		return ret;
 	if (wait.left == whole)
 		return REAL(ppoll)(fds, n, timeout, mask);
-	left = timespec_of(wait.left);
+	left = wait_timespec(wait.left);
 	return REAL(ppoll)(fds, n, &left, mask);
 }
 
 /* The kernel writes what is left of the time-out (select(2)). */
-static void tell_left(struct timeval *timeout, int64_t left)
+static void wait_tell_left(struct timeval *timeout, int64_t left)
 {
 	if (timeout)
 		*timeout = (struct timeval){ left / SECOND, left % SECOND / 1000 };
@@ -270,32 +271,32 @@ int wait_select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct
 	static struct timeval none;
 	fd_set *const sets[3] = { reads, writes, excepts };
 	size_t bytes = nfds > 0 ? ((size_t)nfds + 63) / 64 * 8 : 0;
-	struct wait wait = { .call = call_select, .nfds = nfds, .sets = sets };
+	struct wait wait = { .call = wait_call_select, .nfds = nfds, .sets = sets };
 	int64_t whole;
 	int ret, i;
 
 	for (i = 0; i < 3; i++)
-		if (sets[i] && !readable(sets[i], bytes))
+		if (sets[i] && !wait_can_read_all(sets[i], bytes))
 			return REAL(select)(nfds, reads, writes, excepts, timeout);
 	/* Only sets of up to FD_SETSIZE descriptors are looked at. */
 	if (nfds <= 0 || nfds > FD_SETSIZE ||
 	    (timeout &&
-	     (!readable(timeout, sizeof *timeout) || timeout->tv_sec < 0 ||
+	     (!wait_can_read_all(timeout, sizeof *timeout) || timeout->tv_sec < 0 ||
 	      timeout->tv_sec >= INT_MAX || timeout->tv_usec < 0 || timeout->tv_usec >= 1000000)))
 		return REAL(select)(nfds, reads, writes, excepts, timeout);
 	wait.began_ns = gcpreload_now_ns();
 	wait.left = whole = timeout ? timeout->tv_sec * SECOND + timeout->tv_usec * 1000 : ENDLESS;
-	if (!answered(&wait, ready_at_select(nfds, reads, whole != 0, caller), &ret)) {
+	if (!wait_answered(&wait, ready_at_select(nfds, reads, whole != 0, caller), &ret)) {
 		if (wait.left != whole)
-			tell_left(timeout, wait.left);
+			wait_tell_left(timeout, wait.left);
 		return REAL(select)(nfds, reads, writes, excepts, timeout);
 	}
 	if (ret != 0) {
 		if (wait.left != whole)
-			tell_left(timeout, wait.left);
+			wait_tell_left(timeout, wait.left);
 		return ret;
 	}
 	/* Its time seems to have passed: the kernel empties the sets. */
-	tell_left(timeout, 0);
+	wait_tell_left(timeout, 0);
 	return REAL(select)(nfds, reads, writes, excepts, &none);
 }

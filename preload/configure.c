@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+#include "preload/configure.h"
+
+#include <stddef.h>
+#include <sys/auxv.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/self.h"
+#include "base/shared.h"
+#include "engine/engine.h"
+#include "inject/inject.h"
+#include "preload/agenda.h"
+#include "preload/entry.h"
+#include "preload/log.h"
+#include "preload/next.h"
+#include "preload/settings.h"
+
+/* Written by the thread that turns UNREAD into READING, and read by others once it is IN_USE. */
+static struct gcpreload_settings settings;
+static enum use { UNREAD, READING, IN_USE, OUT_OF_USE } use;
+static bool python_found, complained;
+
+static void configure_say(const char *sentence)
+{
+	log_say(GCPRELOAD_LOG_WARNING, "%s", sentence);
+}
+
+/* Before anything is timed. */
+static void configure_clock(void)
+{
+	void *found = next_in_libc("clock_gettime");
+
+	if (found)
+		store_relaxed(&gcpreload_clock, (int (*)(clockid_t, struct timespec *))found);
+}
+
+/* quiet: nobody knows yet whether this will be a Python process. The page that other threads look
+ * at is made known last. */
+static bool configure_begin(bool quiet)
+{
+	store_relaxed(&complained, !quiet);
+	configure_clock();
+	log_note_stderr(quiet);
+	settings_read(&settings, environ, quiet ? NULL : configure_say);
+	gcpreload_log = log_say;
+	gcpreload_engine_use(&settings, &entry_hooks);
+	if (settings.excluded || settings.mode == GCPRELOAD_MODE_OFF)
+		return false;
+	agenda_start(&settings.triggers, settings.baseline_ns);
+	if (gcpreload_self_init() < 0)
+		return false;
+	if (!quiet)
+		agenda_python_found();
+	return true;
+}
+
+static bool configure_once(bool quiet)
+{
+	enum use seen = UNREAD;
+
+	if (!swap_acq_rel(&use, &seen, READING))
+		return seen == IN_USE;
+	seen = !settings_disabled(environ) && !getauxval(AT_SECURE) && configure_begin(quiet)
+		   ? IN_USE
+		   : OUT_OF_USE;
+	store_release(&use, seen);
+	return seen == IN_USE;
+}
+
+bool configure_now(void)
+{
+	return configure_once(false);
+}
+
+bool configure_late(void)
+{
+	return configure_once(true);
+}
+
+bool configure_possible(void)
+{
+	enum use seen = load_acquire(&use);
+
+	return seen == UNREAD || seen == IN_USE;
+}
+
+void configure_off(void)
+{
+	store_release(&use, OUT_OF_USE);
+}
+
+void configure_complain(void)
+{
+	struct gcpreload_settings again;
+
+	if (exchange_relaxed(&complained, true))
+		return;
+	settings_read(&again, environ, configure_say);
+	agenda_python_found();
+}
+
+bool configure_with_python(void)
+{
+	return load_acquire(&python_found);
+}
+
+void configure_python_found(void)
+{
+	store_release(&python_found, true);
+}

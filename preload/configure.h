@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The settings are read once, by whoever comes first: the constructor where it finds a Python, else
+ * a listen() or Py_Initialize of a host that loads it later. No function here waits: while another
+ * thread, or what a signal handler has interrupted, is reading, there is nothing to be done.
+ */
+#ifndef GCPRELOAD_PRELOAD_CONFIGURE_H
+#define GCPRELOAD_PRELOAD_CONFIGURE_H
+
+#include <stdbool.h>
+
+/* For the constructor. False: disabled, off, another command. */
+bool configure_now(void);
+
+/* The same in a process where it found no Python. Says nothing, allocates nothing, takes no lock.
+ */
+bool configure_late(void);
+
+/* Whether configure_late() may answer yes. */
+bool configure_possible(void);
+
+/* Nothing is to be done in this process. */
+void configure_off(void);
+
+/* Says what is wrong with the settings, now that there is a Python; once. */
+void configure_complain(void);
+
+/* Whether the constructor found an interpreter; and that it did. */
+bool configure_with_python(void);
+void configure_python_found(void);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/* How closely the interposed calls look: the few words that each of them reads before it does
+ * anything else. Everything above writes them; this file asks nobody. */
+#ifndef GCPRELOAD_PRELOAD_LOOK_H
+#define GCPRELOAD_PRELOAD_LOOK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/self.h"
+#include "base/shared.h"
+
+/* gcpreload_self->settled. */
+enum look {
+	LOOK_ALWAYS, /* at everything, at waits once a millisecond (what a forked child finds) */
+	LOOK_NEVER,  /* a process without Python, or with nothing to do */
+	LOOK_SELDOM, /* once a second, at waits */
+};
+
+/* There is something to do at the next wait, whenever that is. Set by any thread and by signal
+ * handlers (look_soon); unset by the thread that serves, when it looks. */
+extern int look_urgent;
+
+/* accepts:N is a trigger. Written once, when the settings are read; read by any thread. */
+extern bool look_counts_accepts;
+
+/* When the calling thread looks again. Each has its own, or busy threads would take the looks of
+ * the one that serves. */
+extern __thread uint64_t look_next_ns __attribute__((tls_model("initial-exec")));
+
+static inline uint64_t look_coarse_now(void)
+{
+	return gcpreload_clock_ns(CLOCK_MONOTONIC_COARSE);
+}
+
+static inline void look_from_now_on(enum look how)
+{
+	store_relaxed(&gcpreload_self->settled, how);
+}
+
+static inline void look_soon(void)
+{
+	store_release(&look_urgent, 1);
+}
+
+/* Whether nothing is looked at: where there is no Python, or nothing to do. */
+static inline bool look_is_off(void)
+{
+	return load_relaxed(&gcpreload_self->settled) == LOOK_NEVER;
+}
+
+/* Whether a call other than a wait deserves a look. */
+static inline bool look_at_calls(void)
+{
+	return load_relaxed(&gcpreload_self->settled) == LOOK_ALWAYS;
+}
+
+/* Whether a wait deserves one: until a process is ready, once a millisecond; then once a second. */
+static inline bool look_at_waits(void)
+{
+	if (__builtin_expect(look_is_off(), 1))
+		return false;
+	/* In a forked child the time of the next look is still its parent's. */
+	return load_relaxed(&look_urgent) || !load_relaxed(&gcpreload_self->preload) ||
+	       look_coarse_now() >= look_next_ns;
+}
+
+#endif

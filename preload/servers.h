@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Who waits on which listening socket in this process: threads that *armed* one (added it to an
+ * epoll set, polled, selected or accepted on it), and by whose code. Every function keeps errno.
+ */
+#ifndef GCPRELOAD_PRELOAD_SERVERS_H
+#define GCPRELOAD_PRELOAD_SERVERS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "preload/caller.h"
+
+/* A listener in another thread than the main one counts after so long. */
+#define SERVERS_HELPER_SETTLES_NS 10000000000ull
+
+struct server;
+
+/* In a forked child: there is none. */
+void servers_begin_process(void);
+
+/* The calling thread waits on fd, or on the epoll set (-1: none) that holds it: from now on it is a
+ * server. caller: the code that waits. */
+const struct server *servers_arm(int epoll, int fd, const void *caller);
+
+/* The server whose wait this is, or NULL: the same thread and code as when it armed, on the same
+ * set or socket, which still is what it was. fd counts where there is no set. */
+const struct server *servers_at(int epoll, int fd, const void *caller);
+
+enum caller_kind servers_code(const struct server *server);
+
+/* Whether a thread of this process waits on a listening socket. */
+bool servers_any(void);
+
+/*
+ * The helper: a listener of another thread, one at most. A metrics server that the application
+ * starts while it still imports is not its readiness; a server that runs in a thread for good is.
+ */
+
+/* Takes note of one, if none that lives is known yet and the thread can be Python's. */
+bool servers_arm_helper(int epoll, int fd, const void *caller);
+
+/* Whether this is its wait; as servers_at. */
+bool servers_helper_at(int epoll, int fd, const void *caller);
+
+/* At its wait: whether it has waited for SERVERS_HELPER_SETTLES_NS, and no module was imported
+ * meanwhile. */
+bool servers_helper_settled(void);
+
+int servers_helper_socket(void);
+
+#endif
