@@ -19,7 +19,7 @@
 #define CGROUPS "/sys/fs/cgroup"
 
 /* Of the line "name NUMBER"; 0 where there is none. */
-static uint64_t field(const char *text, const char *name)
+static uint64_t machine_field(const char *text, const char *name)
 {
 	size_t length = strlen(name);
 
@@ -33,7 +33,7 @@ static uint64_t field(const char *text, const char *name)
 }
 
 /* The path of the hierarchy whose line in /proc/self/cgroup has this between its colons. */
-static bool own_path(const char *controller, char *path, size_t size)
+static bool machine_own_path(const char *controller, char *path, size_t size)
 {
 	char text[4096], *line, *colon, *end;
 
@@ -60,11 +60,11 @@ static bool own_path(const char *controller, char *path, size_t size)
 }
 
 /* In a container the path may be the host's, and the group itself is what is mounted. */
-static bool group_file(const char *controller, const char *name, char *text, size_t size)
+static bool machine_group_file(const char *controller, const char *name, char *text, size_t size)
 {
 	char own[1024], path[1400];
 
-	if (!own_path(controller, own, sizeof own))
+	if (!machine_own_path(controller, own, sizeof own))
 		return false;
 	snprintf(path, sizeof path, CGROUPS "%s%s%s/%s", *controller ? "/" : "", controller, own,
 		 name);
@@ -74,48 +74,52 @@ static bool group_file(const char *controller, const char *name, char *text, siz
 	return small_file_read(path, text, size) > 0;
 }
 
-static uint64_t group_number(const char *controller, const char *name)
+static uint64_t machine_group_number(const char *controller, const char *name)
 {
 	char text[64];
 
 	/* "max" is no limit: 0, too. */
-	return group_file(controller, name, text, sizeof text) ? strtoull(text, NULL, 10) : 0;
+	return machine_group_file(controller, name, text, sizeof text) ? strtoull(text, NULL, 10)
+								       : 0;
 }
 
-static uint64_t group_field(const char *controller, const char *name, const char *key)
+static uint64_t machine_group_field(const char *controller, const char *name, const char *key)
 {
 	char text[4096];
 
-	return group_file(controller, name, text, sizeof text) ? field(text, key) : 0;
+	return machine_group_file(controller, name, text, sizeof text) ? machine_field(text, key)
+								       : 0;
 }
 
-static uint64_t less(uint64_t a, uint64_t b)
+static uint64_t machine_less(uint64_t a, uint64_t b)
 {
 	return a > b ? a - b : 0;
 }
 
-static void look_at_group(struct machine *machine)
+static void machine_look_at_group(struct machine *machine)
 {
-	machine->limit = group_number("", "memory.max");
-	machine->throttled_ns = group_field("", "cpu.stat", "throttled_usec") * 1000;
+	machine->limit = machine_group_number("", "memory.max");
+	machine->throttled_ns = machine_group_field("", "cpu.stat", "throttled_usec") * 1000;
 	if (machine->limit) {
-		machine->used = less(group_number("", "memory.current"),
-				     group_field("", "memory.stat", "inactive_file"));
+		machine->used =
+		    machine_less(machine_group_number("", "memory.current"),
+				 machine_group_field("", "memory.stat", "inactive_file"));
 		return;
 	}
-	machine->limit = group_number("memory", "memory.limit_in_bytes");
+	machine->limit = machine_group_number("memory", "memory.limit_in_bytes");
 	/* Version 1 says "no limit" by a number no machine has. */
 	if (machine->limit >> 60)
 		machine->limit = 0;
 	if (machine->limit)
-		machine->used = less(group_number("memory", "memory.usage_in_bytes"),
-				     group_field("memory", "memory.stat", "total_inactive_file"));
+		machine->used = machine_less(
+		    machine_group_number("memory", "memory.usage_in_bytes"),
+		    machine_group_field("memory", "memory.stat", "total_inactive_file"));
 	if (!machine->throttled_ns)
-		machine->throttled_ns = group_field("cpu", "cpu.stat", "throttled_time");
+		machine->throttled_ns = machine_group_field("cpu", "cpu.stat", "throttled_time");
 }
 
 /* The second number of /proc/self/statm. */
-static uint64_t resident_of(const char *text)
+static uint64_t machine_resident_of(const char *text)
 {
 	const char *second = strchr(text, ' ');
 
@@ -128,8 +132,8 @@ void machine_look(struct machine *machine)
 
 	memset(machine, 0, sizeof *machine);
 	if (small_file_read("/proc/self/statm", text, sizeof text) > 0)
-		machine->resident = resident_of(text);
-	look_at_group(machine);
+		machine->resident = machine_resident_of(text);
+	machine_look_at_group(machine);
 }
 
 /* open(2) gives the lowest number that is free: so many are in use, at least, and what leaks fills
@@ -148,7 +152,7 @@ void machine_growth(struct growth *now)
 		n = read(fd, text, sizeof text - 1);
 		close(fd);
 		text[n > 0 ? n : 0] = '\0';
-		now->resident = resident_of(text);
+		now->resident = machine_resident_of(text);
 		now->files = (uint64_t)fd;
 	} else if (errno == EMFILE) {
 		now->files = now->files_limit;
@@ -156,7 +160,7 @@ void machine_growth(struct growth *now)
 	errno = saved_errno;
 }
 
-static uint64_t clock_ns(clockid_t clock)
+static uint64_t machine_cpu_ns(clockid_t clock)
 {
 	struct timespec ts;
 
@@ -166,9 +170,9 @@ static uint64_t clock_ns(clockid_t clock)
 
 uint64_t machine_cpu_of_others(void)
 {
-	uint64_t own = clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t own = machine_cpu_ns(CLOCK_THREAD_CPUTIME_ID);
 
-	return less(clock_ns(CLOCK_PROCESS_CPUTIME_ID), own);
+	return machine_less(machine_cpu_ns(CLOCK_PROCESS_CPUTIME_ID), own);
 }
 
 uint64_t machine_start_time(int pid)
@@ -181,7 +185,7 @@ uint64_t machine_start_time(int pid)
 	return stat.start_time;
 }
 
-static bool thread_runs(const char *tid)
+static bool machine_thread_runs(const char *tid)
 {
 	struct proc_stat stat;
 	char path[64];
@@ -206,7 +210,7 @@ bool machine_others_run(void)
 	for (at = 0; at < n && !found; at += entry->length) {
 		entry = directory_entry_at(buffer, at);
 		found = *entry->name != '.' && strcmp(entry->name, own) != 0 &&
-			thread_runs(entry->name);
+			machine_thread_runs(entry->name);
 	}
 	if (n > 0 && !found)
 		found = directory_read(fd, buffer, sizeof buffer) > 0;

@@ -28,9 +28,10 @@ static struct gcpreload_self_words nothing_to_do = {
 struct gcpreload_self_words *gcpreload_self_page = &nothing_to_do;
 
 bool gcpreload_self_unwiped;
+/* Written by the thread that makes the page or finds it of another process; read by any. */
 static long owner;
 
-static void wipe(void)
+static void self_wipe(void)
 {
 	struct gcpreload_self_words *page = gcpreload_self;
 
@@ -40,21 +41,21 @@ static void wipe(void)
 	store_relaxed(&page->inject, 0);
 	store_relaxed(&page->preload, 0);
 	store_relaxed(&page->settled, 0);
-	owner = syscall(SYS_getpid);
+	store_relaxed(&owner, syscall(SYS_getpid));
 }
 
 void gcpreload_self_compare(void)
 {
-	if (owner != syscall(SYS_getpid))
-		wipe();
+	if (load_relaxed(&owner) != syscall(SYS_getpid))
+		self_wipe();
 }
 
-static void wipe_ourselves(void)
+static void self_wipe_ourselves(void)
 {
-	owner = syscall(SYS_getpid);
-	gcpreload_self_unwiped = true;
+	store_relaxed(&owner, syscall(SYS_getpid));
+	store_relaxed(&gcpreload_self_unwiped, true);
 	if (__register_atfork)
-		__register_atfork(NULL, NULL, wipe, __dso_handle);
+		__register_atfork(NULL, NULL, self_wipe, __dso_handle);
 }
 
 int gcpreload_self_init(void)
@@ -67,7 +68,7 @@ int gcpreload_self_init(void)
 	if (page == MAP_FAILED)
 		return -errno;
 	if (madvise(page, PAGE, MADV_WIPEONFORK) < 0)
-		wipe_ourselves();
+		self_wipe_ourselves();
 	page->preload = page->settled = 1;
 	store_release(&gcpreload_self_page, page);
 	return 0;

@@ -41,7 +41,7 @@ void gcpreload_self_compare(void);
 
 static inline void gcpreload_self_check(void)
 {
-	if (__builtin_expect(gcpreload_self_unwiped, 0))
+	if (__builtin_expect(load_relaxed(&gcpreload_self_unwiped), 0))
 		gcpreload_self_compare();
 }
 

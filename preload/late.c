@@ -26,7 +26,7 @@ static bool forked;
 
 /* ------------------------------------------------------------------ where libpython is */
 
-static bool is_libpython(const char *path)
+static bool late_is_libpython(const char *path)
 {
 	const char *base = strrchr(path, '/');
 
@@ -38,7 +38,7 @@ static int late_sees_libpython(struct dl_phdr_info *info, size_t size, void *arg
 {
 	(void)size;
 	(void)arg;
-	return is_libpython(info->dlpi_name);
+	return late_is_libpython(info->dlpi_name);
 }
 
 struct search {
@@ -50,7 +50,7 @@ static int late_notes_libpython(struct dl_phdr_info *info, size_t size, void *ar
 	struct search *search = arg;
 
 	(void)size;
-	if (!is_libpython(info->dlpi_name))
+	if (!late_is_libpython(info->dlpi_name))
 		return 0;
 	snprintf(search->path, sizeof search->path, "%s", info->dlpi_name);
 	return 1;

@@ -11,14 +11,14 @@
 #include "ring/file.h"
 #include "ring/raw.h"
 
-static void name_of(char name[64], int32_t parent, uint64_t start_time)
+static void family_name(char name[64], int32_t parent, uint64_t start_time)
 {
 	snprintf(name, 64, ".family.%d.%llu", parent, (unsigned long long)start_time);
 }
 
 /* Between our open and our lock its holder, or a sweeper, may have removed it: it locks nobody out
  * any more. Who holds the lock of a file that has its name keeps it. */
-static int lock(int fd)
+static int family_take(int fd)
 {
 	struct stat st;
 
@@ -35,9 +35,9 @@ int gcpreload_family_lock(const struct gcpreload_place *place, int32_t parent, u
 
 	if (dir < 0)
 		return dir;
-	name_of(name, parent, start_time);
+	family_name(name, parent, start_time);
 	fd = openat(dir, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	ret = fd < 0 ? -errno : lock(fd);
+	ret = fd < 0 ? -errno : family_take(fd);
 	close(dir);
 	if (ret == 0)
 		return fd;
@@ -55,7 +55,7 @@ void gcpreload_family_unlock(int fd, const struct gcpreload_place *place, int32_
 	int dir = ring_dir_open(place, &why);
 
 	if (dir >= 0) {
-		name_of(name, parent, start_time);
+		family_name(name, parent, start_time);
 		unlinkat(dir, name, 0);
 		close(dir);
 	}

@@ -19,31 +19,31 @@
 #define TMPFS_MAGIC 0x01021994
 #define RAMFS_MAGIC 0x858458f6
 
-static int fail(const char **why, const char *text)
+static int file_fail(const char **why, const char *text)
 {
 	*why = text;
 	return errno ? -errno : -EIO;
 }
 
 /* A ring on a disk would stop the host whenever the kernel writes its pages back. */
-static int check_memory_backed(int fd, const char **why)
+static int file_check_memory_backed(int fd, const char **why)
 {
 	struct statfs fs;
 
 	if (fstatfs(fd, &fs) < 0)
-		return fail(why, "statfs of the directory failed");
+		return file_fail(why, "statfs of the directory failed");
 	if ((uint64_t)fs.f_type == TMPFS_MAGIC || (uint64_t)fs.f_type == RAMFS_MAGIC)
 		return 0;
 	*why = "the directory is not on tmpfs";
 	return -EMEDIUMTYPE;
 }
 
-static int check_owner(int fd, const char **why)
+static int file_check_owner(int fd, const char **why)
 {
 	struct stat st;
 
 	if (ring_stat_fd(fd, &st) < 0)
-		return fail(why, "stat of the directory failed");
+		return file_fail(why, "stat of the directory failed");
 	if (st.st_uid != geteuid()) {
 		*why = "the directory belongs to another user";
 		return -EPERM;
@@ -55,7 +55,7 @@ static int check_owner(int fd, const char **why)
 	return 0;
 }
 
-static int share_dir(int fd, int64_t group, const char **why)
+static int file_share_dir(int fd, int64_t group, const char **why)
 {
 	struct stat st;
 
@@ -65,7 +65,7 @@ static int share_dir(int fd, int64_t group, const char **why)
 	    (st.st_mode & 07777) == 02750)
 		return 0;
 	if (fchown(fd, (uid_t)-1, (gid_t)group) < 0 || fchmod(fd, 02750) < 0)
-		return fail(why, "the directory cannot be given to the group");
+		return file_fail(why, "the directory cannot be given to the group");
 	return 0;
 }
 
@@ -76,23 +76,23 @@ int ring_dir_open(const struct gcpreload_place *place, const char **why)
 
 	base = open(place->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (base < 0)
-		return fail(why, "the directory cannot be opened");
+		return file_fail(why, "the directory cannot be opened");
 	snprintf(name, sizeof name, "gcpreload-%u", (unsigned)geteuid());
-	ret = check_memory_backed(base, why);
+	ret = file_check_memory_backed(base, why);
 	if (ret < 0)
 		goto out;
 	if (mkdirat(base, name, 0700) < 0 && errno != EEXIST) {
-		ret = fail(why, "gcpreload-<uid> cannot be made in the directory");
+		ret = file_fail(why, "gcpreload-<uid> cannot be made in the directory");
 		goto out;
 	}
 	fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0) {
-		ret = fail(why, "gcpreload-<uid> in the directory is no directory of ours");
+		ret = file_fail(why, "gcpreload-<uid> in the directory is no directory of ours");
 		goto out;
 	}
-	ret = check_owner(fd, why);
+	ret = file_check_owner(fd, why);
 	if (ret == 0)
-		ret = share_dir(fd, place->group, why);
+		ret = file_share_dir(fd, place->group, why);
 	if (ret < 0)
 		close(fd);
 	else
@@ -102,7 +102,7 @@ out:
 	return ret;
 }
 
-static uint32_t random_word(void)
+static uint32_t file_random_word(void)
 {
 #ifdef SYS_getrandom /* headers older than Linux 3.17 lack it */
 	uint32_t word;
@@ -114,7 +114,7 @@ static uint32_t random_word(void)
 }
 
 /* posix_fallocate past RLIMIT_FSIZE would raise SIGXFSZ in the host. */
-static int allocate(int fd, const char **why)
+static int file_allocate(int fd, const char **why)
 {
 	struct rlimit limit;
 	int ret;
@@ -132,18 +132,18 @@ static int allocate(int fd, const char **why)
 	return -ret;
 }
 
-static int lock_and_map(struct ring_file *file, const char **why)
+static int file_lock_and_map(struct ring_file *file, const char **why)
 {
 	if (flock(file->fd, LOCK_EX | LOCK_NB) < 0)
-		return fail(why, "the new file cannot be locked");
+		return file_fail(why, "the new file cannot be locked");
 	file->map =
 	    mmap(NULL, GCPRELOAD_FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
 	if (file->map == MAP_FAILED)
-		return fail(why, "the new file cannot be mapped");
+		return file_fail(why, "the new file cannot be mapped");
 	/* A child that inherited the mapping would keep the lock, and its parent alive. */
 	if (madvise(file->map, GCPRELOAD_FILE_SIZE, MADV_DONTFORK) < 0) {
 		munmap(file->map, GCPRELOAD_FILE_SIZE);
-		return fail(why, "the mapping cannot be kept from children");
+		return file_fail(why, "the mapping cannot be kept from children");
 	}
 	return 0;
 }
@@ -157,17 +157,17 @@ int ring_file_create(struct ring_file *file, const struct gcpreload_place *place
 	if (file->dir < 0)
 		return file->dir;
 	snprintf(file->name, sizeof file->name, "%d.%llu.%08x", pid, (unsigned long long)start_time,
-		 random_word());
+		 file_random_word());
 	snprintf(file->hidden, sizeof file->hidden, ".%.70s.new", file->name);
 	file->fd = openat(file->dir, file->hidden,
 			  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (file->fd < 0) {
-		ret = fail(why, "no file can be made in the directory");
+		ret = file_fail(why, "no file can be made in the directory");
 		goto out_dir;
 	}
-	ret = allocate(file->fd, why);
+	ret = file_allocate(file->fd, why);
 	if (ret == 0)
-		ret = lock_and_map(file, why);
+		ret = file_lock_and_map(file, why);
 	if (ret == 0)
 		return 0;
 	unlinkat(file->dir, file->hidden, 0);
@@ -189,7 +189,7 @@ static const struct gcpreload_sweep_limits leave_of_the_dead = {
 /* By path, because no descriptor stays open: servers close those that they do not know. */
 static char control_path[PATH_MAX + 128];
 
-static void remember_control(const struct ring_file *file, const struct gcpreload_place *place)
+static void file_remember_control(const struct ring_file *file, const struct gcpreload_place *place)
 {
 	snprintf(control_path, sizeof control_path, "%s/gcpreload-%u/%s.ctl", place->dir,
 		 (unsigned)geteuid(), file->name);
@@ -200,15 +200,15 @@ int ring_file_publish(struct ring_file *file, const struct gcpreload_place *plac
 	int ret = 0;
 
 	if (place->group >= 0 && fchown(file->fd, (uid_t)-1, (gid_t)place->group) < 0)
-		ret = fail(why, "the file cannot be given to the group");
+		ret = file_fail(why, "the file cannot be given to the group");
 	/* Read-only: a mistaken truncate would kill the host by SIGBUS. */
 	else if (fchmod(file->fd, place->group >= 0 ? 0440 : 0400) < 0 ||
 		 renameat(file->dir, file->hidden, file->dir, file->name) < 0)
-		ret = fail(why, "the file cannot be given its name");
+		ret = file_fail(why, "the file cannot be given its name");
 	if (ret < 0) {
 		unlinkat(file->dir, file->hidden, 0);
 	} else {
-		remember_control(file, place);
+		file_remember_control(file, place);
 		gcpreload_sweep(file->dir, &leave_of_the_dead, NULL, NULL);
 	}
 	close(file->fd);
@@ -217,7 +217,7 @@ int ring_file_publish(struct ring_file *file, const struct gcpreload_place *plac
 }
 
 /* Reads a small file that only its owner and root may have written. */
-static int read_command(int fd, char *text, size_t size, const char **why)
+static int file_read_command(int fd, char *text, size_t size, const char **why)
 {
 	struct stat st;
 	ssize_t n;
@@ -233,7 +233,7 @@ static int read_command(int fd, char *text, size_t size, const char **why)
 	}
 	n = read(fd, text, size - 1);
 	if (n < 0)
-		return fail(why, "it cannot be read");
+		return file_fail(why, "it cannot be read");
 	text[n] = '\0';
 	return (int)n;
 }
@@ -244,8 +244,8 @@ int ring_file_control(char *text, size_t size, const char **why)
 
 	fd = open(control_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ELOOP ? fail(why, "it is a symbolic link") : 0;
-	ret = read_command(fd, text, size, why);
+		return errno == ELOOP ? file_fail(why, "it is a symbolic link") : 0;
+	ret = file_read_command(fd, text, size, why);
 	close(fd);
 	return ret;
 }

@@ -10,7 +10,7 @@
 #include "base/proc_stat.h"
 #include "base/small_file.h"
 
-static uint64_t pid_namespace(void)
+static uint64_t identity_pid_namespace(void)
 {
 	char link[64];
 	ssize_t n = readlink("/proc/self/ns/pid", link, sizeof link - 1);
@@ -21,7 +21,7 @@ static uint64_t pid_namespace(void)
 	return strtoull(link + 5, NULL, 10);
 }
 
-static void command(char *out, size_t size)
+static void identity_command(char *out, size_t size)
 {
 	ssize_t length = small_file_read("/proc/self/cmdline", out, size), i;
 
@@ -35,7 +35,7 @@ static void command(char *out, size_t size)
 }
 
 /* cgroups(7): the line "0::PATH" is version 2's; before it, any hierarchy names the container. */
-static void cgroup(char *out, size_t size)
+static void identity_cgroup(char *out, size_t size)
 {
 	char text[2048], *line, *end;
 
@@ -65,10 +65,10 @@ void ring_identity_fill(struct gcpreload_header *header)
 	header->pid = (int32_t)syscall(SYS_getpid);
 	header->ppid = (int32_t)syscall(SYS_getppid);
 	header->uid = geteuid();
-	header->pid_namespace = pid_namespace();
+	header->pid_namespace = identity_pid_namespace();
 	proc_stat_read("/proc/self/stat", &stat);
 	header->start_time = stat.start_time;
 	gethostname(header->hostname, sizeof header->hostname - 1);
-	command(header->command, sizeof header->command);
-	cgroup(header->cgroup, sizeof header->cgroup);
+	identity_command(header->command, sizeof header->command);
+	identity_cgroup(header->cgroup, sizeof header->cgroup);
 }

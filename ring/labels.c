@@ -40,37 +40,37 @@ static const char *const sample_names[GCPRELOAD_SAMPLES] = {
 	[GCPRELOAD_SAMPLE_UNTUNED] = "untuned",
 };
 
-static const char *name(const char *const *names, unsigned n, unsigned i)
+static const char *label_name(const char *const *names, unsigned n, unsigned i)
 {
 	return i < n && names[i] ? names[i] : "unknown";
 }
 
 const char *gcpreload_cause_name(unsigned cause)
 {
-	return name(cause_names, GCPRELOAD_CAUSES, cause);
+	return label_name(cause_names, GCPRELOAD_CAUSES, cause);
 }
 
 const char *gcpreload_state_name(unsigned state)
 {
-	return name(state_names, GCPRELOAD_STATES, state);
+	return label_name(state_names, GCPRELOAD_STATES, state);
 }
 
 const char *gcpreload_mode_name(unsigned mode)
 {
-	return name(mode_names, GCPRELOAD_MODES, mode);
+	return label_name(mode_names, GCPRELOAD_MODES, mode);
 }
 
 const char *gcpreload_period_name(unsigned period)
 {
-	return name(period_names, GCPRELOAD_PERIODS, period);
+	return label_name(period_names, GCPRELOAD_PERIODS, period);
 }
 
 const char *gcpreload_guard_name(unsigned guard)
 {
-	return name(guard_names, GCPRELOAD_GUARDS, guard);
+	return label_name(guard_names, GCPRELOAD_GUARDS, guard);
 }
 
 const char *gcpreload_sample_name(unsigned sample)
 {
-	return name(sample_names, GCPRELOAD_SAMPLES, sample);
+	return label_name(sample_names, GCPRELOAD_SAMPLES, sample);
 }

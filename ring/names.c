@@ -35,7 +35,7 @@ bool gcpreload_retired_name(const char *name, bool hidden)
 	return false;
 }
 
-static const char *skip_digits(const char *p, size_t most)
+static const char *name_skip_digits(const char *p, size_t most)
 {
 	const char *begin = p;
 
@@ -45,14 +45,14 @@ static const char *skip_digits(const char *p, size_t most)
 }
 
 /* Behind PID.START.RANDOM, or NULL where it does not stand there. */
-static const char *skip_ring_name(const char *p)
+static const char *name_skip_ring(const char *p)
 {
 	int i;
 
-	p = skip_digits(p, 10);
+	p = name_skip_digits(p, 10);
 	if (!p || *p++ != '.')
 		return NULL;
-	p = skip_digits(p, 20);
+	p = name_skip_digits(p, 20);
 	if (!p || *p++ != '.')
 		return NULL;
 	for (i = 0; i < 8; i++, p++)
@@ -61,25 +61,25 @@ static const char *skip_ring_name(const char *p)
 	return p;
 }
 
-static bool is_family_name(const char *name)
+static bool name_is_family(const char *name)
 {
 	const char *p = name + sizeof FAMILY - 1;
 
 	if (strncmp(name, FAMILY, sizeof FAMILY - 1) != 0)
 		return false;
-	p = skip_digits(p, 10);
+	p = name_skip_digits(p, 10);
 	if (!p || *p++ != '.')
 		return false;
-	p = skip_digits(p, 20);
+	p = name_skip_digits(p, 20);
 	return p && !*p;
 }
 
 enum gcpreload_name gcpreload_name_kind(const char *name)
 {
 	bool hidden = *name == '.';
-	const char *end = skip_ring_name(name + hidden);
+	const char *end = name_skip_ring(name + hidden);
 
-	if (is_family_name(name))
+	if (name_is_family(name))
 		return GCPRELOAD_NAME_FAMILY;
 	if (!end && gcpreload_retired_name(name, hidden))
 		return hidden ? GCPRELOAD_NAME_HALF : GCPRELOAD_NAME_TOTALS;

@@ -73,7 +73,8 @@ void ring_terminate_texts(struct gcpreload_header *h)
 }
 
 /* Whether n items of size bytes from offset lie behind the header and within the file. */
-static bool area_fits(const struct gcpreload_header *h, uint32_t offset, uint64_t n, uint32_t size)
+static bool raw_area_fits(const struct gcpreload_header *h, uint32_t offset, uint64_t n,
+			  uint32_t size)
 {
 	return offset >= h->header_size && offset % 8 == 0 && size % 8 == 0 && n <= LARGEST_FILE &&
 	       offset + n * size <= h->total_size;
@@ -104,14 +105,14 @@ int ring_check_header(const struct gcpreload_header *h, bool retired, uint64_t f
 	    h->histogram_first != GCPRELOAD_HISTOGRAM_FIRST)
 		return ring_bad(why, EINVAL, "damaged: a histogram that version 1 does not have");
 	n_series = (uint64_t)h->n_periods * h->n_generations * h->n_causes;
-	if (!area_fits(h, h->series_offset, n_series, h->series_size) ||
-	    !area_fits(h, h->slots_offset, h->n_slots, h->slot_size))
+	if (!raw_area_fits(h, h->series_offset, n_series, h->series_size) ||
+	    !raw_area_fits(h, h->slots_offset, h->n_slots, h->slot_size))
 		return ring_bad(why, EINVAL, "damaged: areas beyond the end");
 	return 0;
 }
 
 /* Of the longest only the histogram is left where one that cannot be was written over it. */
-static void mend(struct gcpreload_series *series)
+static void raw_mend(struct gcpreload_series *series)
 {
 	int j = GCPRELOAD_BUCKETS;
 
@@ -146,6 +147,6 @@ int ring_read_series(int fd, const struct gcpreload_header *h, unsigned period, 
 		if (collections == series->collections)
 			break;
 	}
-	mend(series);
+	raw_mend(series);
 	return 0;
 }

@@ -38,8 +38,8 @@ static unsigned retired_place_of(const char *service)
 	return fnv_32(FNV_32, service, strlen(service)) % OTHER;
 }
 
-static int check(struct gcpreload_reader *reader, struct gcpreload_retired *retired,
-		 const struct stat *dir_is)
+static int retired_check(struct gcpreload_reader *reader, struct gcpreload_retired *retired,
+			 const struct stat *dir_is)
 {
 	const char *why;
 	struct stat st;
@@ -61,8 +61,8 @@ static int check(struct gcpreload_reader *reader, struct gcpreload_retired *reti
 	return ret;
 }
 
-static int open_checked(struct gcpreload_reader *reader, struct gcpreload_retired *retired, int dir,
-			const struct stat *dir_is, unsigned i)
+static int retired_open_checked(struct gcpreload_reader *reader, struct gcpreload_retired *retired,
+				int dir, const struct stat *dir_is, unsigned i)
 {
 	char name[RING_RETIRED_NAME];
 	int ret;
@@ -73,7 +73,7 @@ static int open_checked(struct gcpreload_reader *reader, struct gcpreload_retire
 	reader->fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (reader->fd < 0)
 		return -errno;
-	ret = check(reader, retired, dir_is);
+	ret = retired_check(reader, retired, dir_is);
 	if (ret < 0) {
 		close(reader->fd);
 		reader->fd = -1;
@@ -89,7 +89,7 @@ int gcpreload_retired_open(struct gcpreload_reader *reader, struct gcpreload_ret
 	reader->fd = -1;
 	if (ring_stat_fd(dir, &dir_is) < 0)
 		return -errno;
-	return open_checked(reader, retired, dir, &dir_is, i);
+	return retired_open_checked(reader, retired, dir, &dir_is, i);
 }
 
 bool gcpreload_retired_has(int ring)
@@ -99,7 +99,7 @@ bool gcpreload_retired_has(int ring)
 	return ring_stat_fd(ring, &st) == 0 && st.st_mode & S_ISVTX;
 }
 
-static bool mark(int ring)
+static bool retired_mark(int ring)
 {
 	struct stat st;
 
@@ -108,24 +108,24 @@ static bool mark(int ring)
 
 /* Only a mistake that may pass (no descriptor, no memory) is a reason to wait: what is not ours in
  * a place stays there, and the next place is tried. */
-static bool may_pass(int error)
+static bool retired_may_pass(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -EINTR ||
 	       error == -EIO;
 }
 
 /* Finds the file of the ring's service, or the place for one. Returns 0 or -errno. */
-static int find(struct fold *f)
+static int retired_find(struct fold *f)
 {
 	unsigned n, begin = retired_place_of(f->from.service_name);
 	int ret;
 
 	for (n = 0; n < OTHER; n++) {
 		f->i = (begin + n) % OTHER;
-		ret = open_checked(&f->old, &f->totals, f->dir, &f->dir_is, f->i);
+		ret = retired_open_checked(&f->old, &f->totals, f->dir, &f->dir_is, f->i);
 		if (ret == -ENOENT)
 			return 0;
-		if (may_pass(ret))
+		if (retired_may_pass(ret))
 			return ret;
 		if (ret < 0)
 			continue;
@@ -134,7 +134,7 @@ static int find(struct fold *f)
 		close(f->old.fd);
 	}
 	f->i = OTHER;
-	ret = open_checked(&f->old, &f->totals, f->dir, &f->dir_is, OTHER);
+	ret = retired_open_checked(&f->old, &f->totals, f->dir, &f->dir_is, OTHER);
 	memset(f->from.service_name, 0, sizeof f->from.service_name);
 	memcpy(f->from.service_name, GCPRELOAD_RETIRED_OTHER, sizeof GCPRELOAD_RETIRED_OTHER);
 	return ret == -ENOENT ? 0 : ret;
@@ -142,7 +142,7 @@ static int find(struct fold *f)
 
 /* A sweeper may have been killed after the fold of the ring before: it counts twice if that one
  * is still there when its name is written over. */
-static bool finish_last(const struct fold *f)
+static bool retired_finish_last(const struct fold *f)
 {
 	bool gone;
 	int fd;
@@ -152,27 +152,27 @@ static bool finish_last(const struct fold *f)
 	fd = openat(f->dir, f->totals.last, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT || errno == ELOOP;
-	gone = flock(fd, LOCK_EX | LOCK_NB) == 0 && mark(fd) &&
+	gone = flock(fd, LOCK_EX | LOCK_NB) == 0 && retired_mark(fd) &&
 	       unlinkat(f->dir, f->totals.last, 0) == 0;
 	close(fd);
 	return gone;
 }
 
-static uint32_t larger(uint32_t a, uint32_t b, uint32_t c)
+static uint32_t retired_larger(uint32_t a, uint32_t b, uint32_t c)
 {
 	a = a > b ? a : b;
 	return a > c ? a : c;
 }
 
-static void add_counters(struct gcpreload_header *sum, const struct gcpreload_header *old,
-			 const struct gcpreload_header *from)
+static void retired_add_counters(struct gcpreload_header *sum, const struct gcpreload_header *old,
+				 const struct gcpreload_header *from)
 {
 #define PROCESS(id, field, ...) sum->field = old->field + from->field;
 #include "ring/counters.def"
 }
 
 /* The header of the new file. False where there are more series than we want to work through. */
-static bool make_header(struct fold *f, struct gcpreload_header *h)
+static bool retired_make_header(struct fold *f, struct gcpreload_header *h)
 {
 	const struct gcpreload_header *old = &f->old.header, *from = &f->from;
 	uint64_t n;
@@ -180,16 +180,17 @@ static bool make_header(struct fold *f, struct gcpreload_header *h)
 	memset(h, 0, sizeof *h);
 	memcpy(h->magic, GCPRELOAD_RETIRED_MAGIC, sizeof h->magic);
 	ring_fill_layout(h);
-	h->n_periods = larger(GCPRELOAD_PERIODS, old->n_periods, from->n_periods);
-	h->n_generations = larger(GCPRELOAD_GENERATIONS, old->n_generations, from->n_generations);
-	h->n_causes = larger(GCPRELOAD_CAUSES, old->n_causes, from->n_causes);
+	h->n_periods = retired_larger(GCPRELOAD_PERIODS, old->n_periods, from->n_periods);
+	h->n_generations =
+	    retired_larger(GCPRELOAD_GENERATIONS, old->n_generations, from->n_generations);
+	h->n_causes = retired_larger(GCPRELOAD_CAUSES, old->n_causes, from->n_causes);
 	n = (uint64_t)h->n_periods * h->n_generations * h->n_causes;
 	if (n > MOST_SERIES)
 		return false;
 	h->total_size = (uint32_t)(h->series_offset + n * h->series_size);
 	h->slots_offset = h->total_size;
 	h->n_slots = 0;
-	add_counters(h, old, from);
+	retired_add_counters(h, old, from);
 	memcpy(h->service_name, from->service_name, sizeof h->service_name);
 	memcpy(h->service_version, from->service_version, sizeof h->service_version);
 	memcpy(h->service_environment, from->service_environment, sizeof h->service_environment);
@@ -201,7 +202,7 @@ static bool make_header(struct fold *f, struct gcpreload_header *h)
 	return true;
 }
 
-static int write_at(int fd, const void *data, size_t size, uint64_t offset)
+static int retired_write_at(int fd, const void *data, size_t size, uint64_t offset)
 {
 	ssize_t n = pwrite(fd, data, size, (off_t)offset);
 
@@ -211,7 +212,7 @@ static int write_at(int fd, const void *data, size_t size, uint64_t offset)
 }
 
 /* Where both are empty nothing is written, and tmpfs has no page there. */
-static int write_series(const struct fold *f, const struct gcpreload_header *h, unsigned i)
+static int retired_write_series(const struct fold *f, const struct gcpreload_header *h, unsigned i)
 {
 	unsigned c = i % h->n_causes, g = i / h->n_causes % h->n_generations;
 	unsigned p = i / h->n_causes / h->n_generations;
@@ -227,13 +228,13 @@ static int write_series(const struct fold *f, const struct gcpreload_header *h, 
 	if (ret < 0)
 		return ret;
 	gcpreload_series_merge(&sum, &more);
-	return sum.collections ? write_at(f->new, &sum, sizeof sum,
-					  h->series_offset + (uint64_t)i * h->series_size)
+	return sum.collections ? retired_write_at(f->new, &sum, sizeof sum,
+						  h->series_offset + (uint64_t)i * h->series_size)
 			       : 0;
 }
 
 /* As a ring's: for its user, and for the group where the directory is shared with one. */
-static int give_away(const struct fold *f)
+static int retired_give_away(const struct fold *f)
 {
 	mode_t mode = f->dir_is.st_mode & S_IRGRP ? 0440 : 0400;
 	struct stat st;
@@ -249,14 +250,14 @@ static int give_away(const struct fold *f)
 	return fchmod(f->new, mode) < 0 ? -errno : 0;
 }
 
-static int write_new(struct fold *f)
+static int retired_write_new(struct fold *f)
 {
 	struct gcpreload_header h;
 	struct rlimit limit;
 	unsigned i;
 	int ret;
 
-	if (!make_header(f, &h))
+	if (!retired_make_header(f, &h))
 		return -EINVAL;
 	/* Past the limit SIGXFSZ would kill the host. */
 	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < h.total_size)
@@ -264,18 +265,18 @@ static int write_new(struct fold *f)
 	if (ftruncate(f->new, (off_t)h.total_size) < 0)
 		return -errno;
 	for (i = 0; i < h.n_periods * h.n_generations * h.n_causes; i++) {
-		ret = write_series(f, &h, i);
+		ret = retired_write_series(f, &h, i);
 		if (ret < 0)
 			return ret;
 	}
-	ret = write_at(f->new, &f->totals, sizeof f->totals, GCPRELOAD_RETIRED_OFFSET);
+	ret = retired_write_at(f->new, &f->totals, sizeof f->totals, GCPRELOAD_RETIRED_OFFSET);
 	if (ret == 0)
-		ret = write_at(f->new, &h, sizeof h, 0);
-	return ret == 0 ? give_away(f) : ret;
+		ret = retired_write_at(f->new, &h, sizeof h, 0);
+	return ret == 0 ? retired_give_away(f) : ret;
 }
 
 /* Returns 0 or -errno; then all is as before. */
-static int replace(struct fold *f)
+static int retired_replace(struct fold *f)
 {
 	const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
 	char name[RING_RETIRED_NAME];
@@ -288,7 +289,7 @@ static int replace(struct fold *f)
 		f->new = openat(f->dir, f->hidden, flags, 0600);
 	if (f->new < 0)
 		return -errno;
-	ret = write_new(f);
+	ret = retired_write_new(f);
 	close(f->new);
 	ring_retired_name(name, f->i, false);
 	if (ret == 0 && renameat(f->dir, f->hidden, f->dir, name) < 0)
@@ -299,7 +300,7 @@ static int replace(struct fold *f)
 }
 
 /* Reads the ring's header. A file that is not the directory's owner's could not be marked. */
-static bool is_ring(struct fold *f)
+static bool retired_is_ring(struct fold *f)
 {
 	const char *why;
 	struct stat st;
@@ -320,19 +321,19 @@ enum ring_fold ring_retired_fold(int dir, int ring, const char *name)
 
 	if (ring_stat_fd(dir, &f.dir_is) < 0)
 		return RING_STAYS;
-	if (!is_ring(&f))
+	if (!retired_is_ring(&f))
 		return RING_NOT_OURS;
 	if (gcpreload_retired_has(ring))
 		return RING_FOLDED;
-	ret = find(&f);
+	ret = retired_find(&f);
 	if (ret < 0)
-		return may_pass(ret) ? RING_STAYS : RING_NOT_OURS;
+		return retired_may_pass(ret) ? RING_STAYS : RING_NOT_OURS;
 	if (strcmp(f.totals.last, name) != 0)
-		ret = finish_last(&f) ? replace(&f) : -EBUSY;
+		ret = retired_finish_last(&f) ? retired_replace(&f) : -EBUSY;
 	if (f.old.fd >= 0)
 		close(f.old.fd);
 	/* No harm before truth: a full directory must not stay full of the dead. */
 	if (ret == -ENOSPC || ret == -EDQUOT || ret == -EINVAL)
 		return RING_NOT_OURS;
-	return ret == 0 && mark(ring) ? RING_FOLDED : RING_STAYS;
+	return ret == 0 && retired_mark(ring) ? RING_FOLDED : RING_STAYS;
 }

@@ -44,7 +44,7 @@ struct sweep {
 	struct kept kept[GCPRELOAD_SWEEP_MOST + 1];
 };
 
-static void unlink_and_tell(struct sweep *s, const char *name)
+static void sweep_unlink_and_tell(struct sweep *s, const char *name)
 {
 	if (!s->limits->dry_run && unlinkat(s->dir, name, 0) < 0)
 		return;
@@ -54,7 +54,7 @@ static void unlink_and_tell(struct sweep *s, const char *name)
 }
 
 /* A ring's numbers go to its service's totals first. */
-static bool may_go(struct sweep *s, int fd, const char *name)
+static bool sweep_may_go(struct sweep *s, int fd, const char *name)
 {
 	if (s->limits->dry_run || s->limits->totals ||
 	    gcpreload_name_kind(name) != GCPRELOAD_NAME_RING)
@@ -67,7 +67,7 @@ static bool may_go(struct sweep *s, int fd, const char *name)
 
 /* The one place where a file is removed. A name is looked at again under the lock, because it
  * may meanwhile be another file's: a pid comes again. */
-static void remove_file(struct sweep *s, const char *name)
+static void sweep_remove_file(struct sweep *s, const char *name)
 {
 	struct stat by_fd, by_name;
 	int fd = openat(s->dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
@@ -76,12 +76,13 @@ static void remove_file(struct sweep *s, const char *name)
 		return;
 	if (flock(fd, LOCK_EX | LOCK_NB) == 0 && ring_stat_fd(fd, &by_fd) == 0 &&
 	    ring_stat_name(s->dir, name, &by_name) == 0 && S_ISREG(by_fd.st_mode) &&
-	    by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev && may_go(s, fd, name))
-		unlink_and_tell(s, name);
+	    by_fd.st_ino == by_name.st_ino && by_fd.st_dev == by_name.st_dev &&
+	    sweep_may_go(s, fd, name))
+		sweep_unlink_and_tell(s, name);
 	close(fd);
 }
 
-static void remove_ring(struct sweep *s, const char *name)
+static void sweep_remove_ring(struct sweep *s, const char *name)
 {
 	char control[NAME_SIZE + 4];
 	size_t n = strlen(name);
@@ -90,17 +91,17 @@ static void remove_ring(struct sweep *s, const char *name)
 
 	if (!s->locked && !s->limits->dry_run)
 		return;
-	remove_file(s, name);
+	sweep_remove_file(s, name);
 	if (s->n_removed == before)
 		return;
 	memcpy(control, name, n);
 	memcpy(control + n, ".ctl", 5);
 	if (ring_stat_name(s->dir, control, &st) == 0)
-		remove_file(s, control);
+		sweep_remove_file(s, control);
 }
 
 /* By the file's own time, which is that of its last renaming. */
-static uint64_t file_time(const struct sweep *s, const struct stat *st)
+static uint64_t sweep_file_time(const struct sweep *s, const struct stat *st)
 {
 	uint64_t age_s = s->now_s > st->st_ctime ? (uint64_t)(s->now_s - st->st_ctime) : 0;
 
@@ -109,7 +110,7 @@ static uint64_t file_time(const struct sweep *s, const struct stat *st)
 
 /* When a ring's process was last heard of, on CLOCK_MONOTONIC: by its own word, as far as that
  * makes sense. */
-static uint64_t last_sign_of_life(const struct sweep *s, int fd, const struct stat *st)
+static uint64_t sweep_last_sign_of_life(const struct sweep *s, int fd, const struct stat *st)
 {
 	struct gcpreload_header h;
 	struct gcpreload_slot slot;
@@ -117,7 +118,7 @@ static uint64_t last_sign_of_life(const struct sweep *s, int fd, const struct st
 	if (ring_read_at(fd, &h, sizeof h, 0) < 0 ||
 	    memcmp(h.magic, GCPRELOAD_RING_MAGIC, 8) != 0 || !h.changed_ns ||
 	    h.changed_ns > s->now_ns)
-		return file_time(s, st);
+		return sweep_file_time(s, st);
 	if (!h.head || !h.n_slots || h.slot_size < sizeof slot ||
 	    ring_read_at(fd, &slot, sizeof slot,
 			 h.slots_offset + (h.head - 1) % h.n_slots * h.slot_size) < 0)
@@ -128,7 +129,7 @@ static uint64_t last_sign_of_life(const struct sweep *s, int fd, const struct st
 }
 
 /* Puts a dead ring into the list, and the oldest of a full list out of it and of the world. */
-static void keep(struct sweep *s, const char *name, uint64_t seen_ns, uint64_t bytes)
+static void sweep_keep(struct sweep *s, const char *name, uint64_t seen_ns, uint64_t bytes)
 {
 	uint32_t i;
 
@@ -140,14 +141,14 @@ static void keep(struct sweep *s, const char *name, uint64_t seen_ns, uint64_t b
 	s->n_kept++;
 	s->kept_bytes += bytes;
 	while (s->n_kept && (s->n_kept > s->most || s->kept_bytes > s->limits->max_bytes)) {
-		remove_ring(s, s->kept[0].name);
+		sweep_remove_ring(s, s->kept[0].name);
 		s->kept_bytes -= s->kept[0].bytes;
 		s->n_kept--;
 		memmove(&s->kept[0], &s->kept[1], s->n_kept * sizeof s->kept[0]);
 	}
 }
 
-static void look_at_ring(struct sweep *s, const char *name)
+static void sweep_look_at_ring(struct sweep *s, const char *name)
 {
 	struct stat st;
 	uint64_t seen_ns;
@@ -160,15 +161,15 @@ static void look_at_ring(struct sweep *s, const char *name)
 		close(fd);
 		return;
 	}
-	seen_ns = last_sign_of_life(s, fd, &st);
+	seen_ns = sweep_last_sign_of_life(s, fd, &st);
 	close(fd);
 	if (gcpreload_elapsed(seen_ns, s->now_ns) / SECOND >= s->limits->max_age_s)
-		remove_ring(s, name);
+		sweep_remove_ring(s, name);
 	else
-		keep(s, name, seen_ns, (uint64_t)st.st_blocks * 512);
+		sweep_keep(s, name, seen_ns, (uint64_t)st.st_blocks * 512);
 }
 
-static bool older_than_a_minute(const struct sweep *s, const char *name)
+static bool sweep_older_than_a_minute(const struct sweep *s, const char *name)
 {
 	struct stat st;
 
@@ -177,7 +178,7 @@ static bool older_than_a_minute(const struct sweep *s, const char *name)
 }
 
 /* A control file whose ring is gone. */
-static bool is_orphan(const struct sweep *s, const char *name)
+static bool sweep_is_orphan(const struct sweep *s, const char *name)
 {
 	char ring[NAME_SIZE];
 	size_t n = strlen(name) - strlen(".ctl");
@@ -188,33 +189,33 @@ static bool is_orphan(const struct sweep *s, const char *name)
 	return ring_stat_name(s->dir, ring, &st) < 0 && errno == ENOENT;
 }
 
-static void look_at(struct sweep *s, const char *name)
+static void sweep_look_at(struct sweep *s, const char *name)
 {
 	switch (gcpreload_name_kind(name)) {
 	case GCPRELOAD_NAME_RING:
-		look_at_ring(s, name);
+		sweep_look_at_ring(s, name);
 		break;
 	case GCPRELOAD_NAME_HALF: /* a younger one may be between its making and its lock */
-		if (older_than_a_minute(s, name))
-			remove_file(s, name);
+		if (sweep_older_than_a_minute(s, name))
+			sweep_remove_file(s, name);
 		break;
 	case GCPRELOAD_NAME_CONTROL:
-		if (older_than_a_minute(s, name) && is_orphan(s, name))
-			remove_file(s, name);
+		if (sweep_older_than_a_minute(s, name) && sweep_is_orphan(s, name))
+			sweep_remove_file(s, name);
 		break;
 	case GCPRELOAD_NAME_TOTALS:
 		if (s->limits->totals && (s->locked || s->limits->dry_run))
-			remove_file(s, name);
+			sweep_remove_file(s, name);
 		break;
 	case GCPRELOAD_NAME_FAMILY: /* who has opened it meanwhile finds that it is gone */
-		remove_file(s, name);
+		sweep_remove_file(s, name);
 		break;
 	case GCPRELOAD_NAME_OTHER:
 		break;
 	}
 }
 
-static void begin(struct sweep *s, int dir, const struct gcpreload_sweep_limits *limits)
+static void sweep_begin(struct sweep *s, int dir, const struct gcpreload_sweep_limits *limits)
 {
 	s->limits = limits;
 	s->dir = dir;
@@ -229,7 +230,7 @@ static void begin(struct sweep *s, int dir, const struct gcpreload_sweep_limits 
 }
 
 /* A lock on the directory itself, which a killed sweeper leaves to nobody. */
-static bool lock(int list, uint32_t wait_ms)
+static bool sweep_lock(int list, uint32_t wait_ms)
 {
 	const struct timespec moment = { .tv_nsec = 10000000 };
 	uint32_t waited;
@@ -242,7 +243,7 @@ static bool lock(int list, uint32_t wait_ms)
 	return true;
 }
 
-static int look_at_all(struct sweep *s, int list)
+static int sweep_look_at_all(struct sweep *s, int list)
 {
 	const uint32_t most = s->limits->max_look;
 	char buffer[4096] __attribute__((aligned(8)));
@@ -254,7 +255,7 @@ static int look_at_all(struct sweep *s, int list)
 		for (at = 0; at < n && !(most && looked >= most); at += entry->length) {
 			entry = directory_entry_at(buffer, at);
 			looked++;
-			look_at(s, entry->name);
+			sweep_look_at(s, entry->name);
 		}
 	}
 	return n < 0 ? -errno : s->n_removed;
@@ -270,14 +271,14 @@ int gcpreload_sweep(int dirfd, const struct gcpreload_sweep_limits *limits,
 	list = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (list < 0)
 		return -errno;
-	begin(&s, dirfd, limits);
+	sweep_begin(&s, dirfd, limits);
 	s.removed = removed;
 	s.arg = arg;
-	s.locked = !limits->dry_run && lock(list, limits->wait_ms);
+	s.locked = !limits->dry_run && sweep_lock(list, limits->wait_ms);
 	if (!s.locked && limits->wait_ms && !limits->dry_run)
 		ret = -EWOULDBLOCK;
 	else
-		ret = look_at_all(&s, list);
+		ret = sweep_look_at_all(&s, list);
 	/* Not by close(2) alone: a child that another thread forked meanwhile has it open, too. */
 	if (s.locked)
 		flock(list, LOCK_UN);

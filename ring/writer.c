@@ -54,7 +54,7 @@ static __thread struct {
 
 /* A child counts from zero; what it inherited is kept apart, so that sums over processes are
  * right and gc.get_stats() = inherited + counted still holds. */
-static void begin_process(void)
+static void writer_begin_process(void)
 {
 	struct gcpreload_header *header = &early.header;
 	int i;
@@ -77,15 +77,15 @@ static void begin_process(void)
 	store_release(&gcpreload_self->ring, 1);
 }
 
-static inline void begin_if_new(void)
+static inline void writer_begin_if_new(void)
 {
 	gcpreload_self_check();
 	if (__builtin_expect(!load_relaxed(&gcpreload_self->ring), 0))
-		begin_process();
+		writer_begin_process();
 }
 
 /* Returns what it was. */
-static inline uint64_t add(uint64_t *counter, uint64_t n)
+static inline uint64_t writer_add(uint64_t *counter, uint64_t n)
 {
 	uint64_t before;
 
@@ -96,7 +96,7 @@ static inline uint64_t add(uint64_t *counter, uint64_t n)
 	return before;
 }
 
-static inline void raise_to(uint64_t *counter, uint64_t n)
+static inline void writer_raise_to(uint64_t *counter, uint64_t n)
 {
 	uint64_t seen = load_relaxed(counter);
 
@@ -104,7 +104,7 @@ static inline void raise_to(uint64_t *counter, uint64_t n)
 		;
 }
 
-static inline uint32_t this_thread(void)
+static inline uint32_t writer_this_thread(void)
 {
 	if (__builtin_expect(thread_id.epoch != epoch, 0)) {
 		thread_id.tid = (uint32_t)syscall(SYS_gettid);
@@ -113,28 +113,28 @@ static inline uint32_t this_thread(void)
 	return thread_id.tid;
 }
 
-static void count(struct gcpreload_series *series, const struct gcpreload_event *event)
+static void writer_count(struct gcpreload_series *series, const struct gcpreload_event *event)
 {
 	int bucket = gcpreload_histogram_bucket(event->duration_ns);
 
 	if (bucket == GCPRELOAD_BUCKET_BELOW)
-		add(&series->below, 1);
+		writer_add(&series->below, 1);
 	else if (bucket == GCPRELOAD_BUCKET_ABOVE)
-		add(&series->above, 1);
+		writer_add(&series->above, 1);
 	else
-		add(&series->buckets[bucket], 1);
-	add(&series->collected, event->collected);
+		writer_add(&series->buckets[bucket], 1);
+	writer_add(&series->collected, event->collected);
 	if (event->uncollectable)
-		add(&series->uncollectable, event->uncollectable);
-	add(&series->sum_ns, event->duration_ns);
-	raise_to(&series->max_ns, event->duration_ns);
+		writer_add(&series->uncollectable, event->uncollectable);
+	writer_add(&series->sum_ns, event->duration_ns);
+	writer_raise_to(&series->max_ns, event->duration_ns);
 	fence_release();
-	add(&series->collections, 1);
+	writer_add(&series->collections, 1);
 }
 
-static void write_slot(const struct target *to, const struct gcpreload_event *event)
+static void writer_write_slot(const struct target *to, const struct gcpreload_event *event)
 {
-	uint64_t i = add(&to->header->head, 1);
+	uint64_t i = writer_add(&to->header->head, 1);
 	struct gcpreload_slot *slot = &to->slots[i & to->mask];
 
 	store_relaxed(&slot->seq, 0);
@@ -143,7 +143,7 @@ static void write_slot(const struct target *to, const struct gcpreload_event *ev
 	store_relaxed(&slot->duration_ns, event->duration_ns);
 	store_relaxed(&slot->collected, event->collected);
 	store_relaxed(&slot->uncollectable, event->uncollectable);
-	store_relaxed(&slot->thread, this_thread());
+	store_relaxed(&slot->thread, writer_this_thread());
 	store_relaxed(&slot->generation, event->generation);
 	store_relaxed(&slot->cause, event->cause);
 	store_relaxed(&slot->period, (uint8_t)load_relaxed(&period));
@@ -151,7 +151,7 @@ static void write_slot(const struct target *to, const struct gcpreload_event *ev
 	store_release(&slot->seq, i + 1);
 }
 
-static inline unsigned series_index(uint32_t in_period, uint8_t generation, uint8_t cause)
+static inline unsigned writer_series_index(uint32_t in_period, uint8_t generation, uint8_t cause)
 {
 	return (in_period * GCPRELOAD_GENERATIONS + generation) * GCPRELOAD_CAUSES + cause;
 }
@@ -161,16 +161,17 @@ void gcpreload_ring_record(const struct gcpreload_event *event)
 	const struct target *to;
 	struct gcpreload_totals *totals;
 
-	begin_if_new();
+	writer_begin_if_new();
 	to = load_acquire(&current);
 	totals = &lineage[event->generation];
-	add(&totals->collections, 1);
-	add(&totals->collected, event->collected);
+	writer_add(&totals->collections, 1);
+	writer_add(&totals->collected, event->collected);
 	if (event->uncollectable)
-		add(&totals->uncollectable, event->uncollectable);
-	count(&to->series[series_index(load_relaxed(&period), event->generation, event->cause)],
-	      event);
-	write_slot(to, event);
+		writer_add(&totals->uncollectable, event->uncollectable);
+	writer_count(&to->series[writer_series_index(load_relaxed(&period), event->generation,
+						     event->cause)],
+		     event);
+	writer_write_slot(to, event);
 }
 
 void gcpreload_ring_concurrent(void)
@@ -183,71 +184,71 @@ void gcpreload_ring_totals(struct gcpreload_totals totals[GCPRELOAD_GENERATIONS]
 	memcpy(totals, lineage, sizeof lineage);
 }
 
-static void add_totals(struct gcpreload_totals *to, const struct gcpreload_totals *from)
+static void writer_add_totals(struct gcpreload_totals *to, const struct gcpreload_totals *from)
 {
-	add(&to->collections, from->collections);
-	add(&to->collected, from->collected);
-	add(&to->uncollectable, from->uncollectable);
+	writer_add(&to->collections, from->collections);
+	writer_add(&to->collected, from->collected);
+	writer_add(&to->uncollectable, from->uncollectable);
 }
 
 void gcpreload_ring_inherit(const struct gcpreload_totals unseen[GCPRELOAD_GENERATIONS])
 {
 	int i;
 
-	begin_if_new();
+	writer_begin_if_new();
 	for (i = 0; i < GCPRELOAD_GENERATIONS; i++) {
-		add_totals(&lineage[i], &unseen[i]);
-		add_totals(&current->header->inherited[i], &unseen[i]);
+		writer_add_totals(&lineage[i], &unseen[i]);
+		writer_add_totals(&current->header->inherited[i], &unseen[i]);
 	}
 }
 
 bool gcpreload_ring_published(void)
 {
-	begin_if_new();
+	writer_begin_if_new();
 	return current != &early_target;
 }
 
 uint64_t gcpreload_ring_attached_ns(void)
 {
-	begin_if_new();
+	writer_begin_if_new();
 	return early.header.attached_ns;
 }
 
-static void move_word(uint64_t *to, uint64_t *from)
+static void writer_move_word(uint64_t *to, uint64_t *from)
 {
 	if (load_relaxed(from))
 		add_relaxed(to, exchange_relaxed(from, 0));
 }
 
-static void move_series(struct gcpreload_series *to, struct gcpreload_series *from)
+static void writer_move_series(struct gcpreload_series *to, struct gcpreload_series *from)
 {
 	int i;
 
-	raise_to(&to->max_ns, exchange_relaxed(&from->max_ns, 0));
-	move_word(&to->collected, &from->collected);
-	move_word(&to->uncollectable, &from->uncollectable);
-	move_word(&to->sum_ns, &from->sum_ns);
-	move_word(&to->below, &from->below);
-	move_word(&to->above, &from->above);
+	writer_raise_to(&to->max_ns, exchange_relaxed(&from->max_ns, 0));
+	writer_move_word(&to->collected, &from->collected);
+	writer_move_word(&to->uncollectable, &from->uncollectable);
+	writer_move_word(&to->sum_ns, &from->sum_ns);
+	writer_move_word(&to->below, &from->below);
+	writer_move_word(&to->above, &from->above);
 	for (i = 0; i < GCPRELOAD_BUCKETS; i++)
-		move_word(&to->buckets[i], &from->buckets[i]);
+		writer_move_word(&to->buckets[i], &from->buckets[i]);
 	fence_release();
-	move_word(&to->collections, &from->collections);
+	writer_move_word(&to->collections, &from->collections);
 }
 
 /* Moves what was counted early into the file. Exchange and add, so that an event of another
  * interpreter's thread is counted once, here or there; one that had already chosen the early
  * area when the file came is moved by the next status. */
-static void drain_early(struct gcpreload_series *into)
+static void writer_drain_early(struct gcpreload_series *into)
 {
 	int i;
 
 	for (i = 0; i < GCPRELOAD_SERIES; i++)
 		if (load_relaxed(&early.series[i].collections))
-			move_series(&into[i], &early.series[i]);
+			writer_move_series(&into[i], &early.series[i]);
 }
 
-static void enter_period(struct gcpreload_header *h, uint32_t next, uint64_t now)
+static void writer_enter_period(struct gcpreload_header *h, uint32_t next, uint64_t now)
 {
 	if (next == h->period)
 		return;
@@ -264,7 +265,7 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 	uint64_t now;
 
 	/* In a new process its first period begins here: now must not be before. */
-	begin_if_new();
+	writer_begin_if_new();
 	now = gcpreload_now_ns();
 	h = current->header;
 	store_relaxed(&h->sequence, h->sequence + 1);
@@ -278,7 +279,7 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 	h->due_ns = status->due_ns;
 	h->idle = status->idle;
 	h->sample = status->sample;
-	enter_period(h, status->period, now);
+	writer_enter_period(h, status->period, now);
 	h->changed_ns = now;
 	memcpy(h->thresholds, status->thresholds, sizeof h->thresholds);
 	memcpy(h->thresholds_before, status->thresholds_before, sizeof h->thresholds_before);
@@ -292,10 +293,10 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 	store_release(&h->sequence, h->sequence + 1);
 	store_relaxed(&period, status->period);
 	if (current != &early_target)
-		drain_early(current->series);
+		writer_drain_early(current->series);
 }
 
-static void move_slots(struct gcpreload_slot *into, uint64_t head)
+static void writer_move_slots(struct gcpreload_slot *into, uint64_t head)
 {
 	uint64_t i;
 
@@ -303,7 +304,7 @@ static void move_slots(struct gcpreload_slot *into, uint64_t head)
 		into[i & (GCPRELOAD_FILE_SLOTS - 1)] = early.slots[i & (EARLY_SLOTS - 1)];
 }
 
-static void fill_header(struct gcpreload_header *h)
+static void writer_fill_header(struct gcpreload_header *h)
 {
 	*h = early.header;
 	ring_fill_layout(h);
@@ -313,7 +314,7 @@ static void fill_header(struct gcpreload_header *h)
 }
 
 /* There will be no file. */
-static void move_back(void)
+static void writer_move_back(void)
 {
 	int i;
 
@@ -321,7 +322,7 @@ static void move_back(void)
 	store_relaxed(&early.header.head, load_relaxed(&file_target.header->head));
 	for (i = 0; i < GCPRELOAD_SERIES; i++)
 		if (load_relaxed(&file_target.series[i].collections))
-			move_series(&early.series[i], &file_target.series[i]);
+			writer_move_series(&early.series[i], &file_target.series[i]);
 	/* Another interpreter's thread may still be writing there. */
 	if (!concurrent)
 		munmap(file_target.header, GCPRELOAD_FILE_SIZE);
@@ -343,18 +344,18 @@ int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why
 	file_target.series = (void *)((char *)file.map + GCPRELOAD_SERIES_OFFSET);
 	file_target.slots = (void *)((char *)file.map + GCPRELOAD_SLOTS_OFFSET);
 	file_target.mask = GCPRELOAD_FILE_SLOTS - 1;
-	fill_header(file_target.header);
+	writer_fill_header(file_target.header);
 	head = file_target.header->head;
-	move_slots(file_target.slots, head);
+	writer_move_slots(file_target.slots, head);
 	memcpy(file_target.header->magic, GCPRELOAD_RING_MAGIC, 8);
 	/* What has a public name is whole: a reader may come at once. */
 	store_release(&current, &file_target);
-	drain_early(file_target.series);
+	writer_drain_early(file_target.series);
 	/* Slots that were written meanwhile have no copy: a reader finds and counts them lost. */
 	add_relaxed(&file_target.header->head, load_relaxed(&early.header.head) - head);
 	ret = ring_file_publish(&file, place, why);
 	if (ret < 0)
-		move_back();
+		writer_move_back();
 	return ret;
 }
 
