@@ -103,6 +103,14 @@ const struct server *servers_at(int epoll, int fd, const void *caller)
 	return NULL;
 }
 
+/* Whether this thread serves without a set, by a socket that this set holds. */
+static bool server_is_direct_in(const struct server *server, int epoll)
+{
+	return epoll >= 0 && load_acquire(&server->set) && load_relaxed(&server->epoll) < 0 &&
+	       pthread_equal(load_relaxed(&server->thread), pthread_self()) &&
+	       listeners_in_set(epoll, load_relaxed(&server->fd));
+}
+
 bool servers_any(void)
 {
 	int i;
@@ -147,18 +155,22 @@ const struct server *servers_arm(int epoll, int fd, const void *caller)
 bool servers_arm_helper(int epoll, int fd, const void *caller)
 {
 	struct caller by;
+	bool known;
 
 	if (!listeners_serves(fd))
 		return false;
 	listeners_waited_on(fd);
-	if ((load_acquire(&here.helper.set) && listeners_serves(load_relaxed(&here.helper.fd))) ||
+	known = load_acquire(&here.helper.set) && listeners_serves(load_relaxed(&here.helper.fd));
+	if ((known && !server_is_direct_in(&here.helper, epoll)) ||
 	    gcpreload_inject_gil() == GCPRELOAD_GIL_FOREIGN)
 		return false;
 	by = caller_at(caller);
 	if (by.kind == CALLER_LIBRARY)
 		return false;
-	store_relaxed(&here.helper_since_ns, look_coarse_now());
-	store_relaxed(&here.helper_modules, -1);
+	if (!known) {
+		store_relaxed(&here.helper_since_ns, look_coarse_now());
+		store_relaxed(&here.helper_modules, -1);
+	}
 	server_write(&here.helper, epoll, fd, &by);
 	return true;
 }

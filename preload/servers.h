@@ -37,7 +37,8 @@ bool servers_any(void);
  * starts while it still imports is not its readiness; a server that runs in a thread for good is.
  */
 
-/* Takes note of one, if none that lives is known yet and the thread can be Python's. */
+/* Takes note of one, if none that lives is known yet and the thread can be Python's. One that was
+ * only seen to accept is known better by the set that it waits on. */
 bool servers_arm_helper(int epoll, int fd, const void *caller);
 
 /* Whether this is its wait; as servers_at. */

@@ -80,8 +80,6 @@ def on_uvloop_in_a_thread():
 
     async def main():
         server = await asyncio.start_server(talk, "127.0.0.1", 0)
-        for _ in range(10):  # it waits before a client comes
-            await asyncio.sleep(0.01)
         says(server.sockets[0].getsockname()[1])
         await server.serve_forever()
 
