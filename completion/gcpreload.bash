@@ -10,6 +10,12 @@ _gcpreload_commands() {
 	gcpreload --help 2>/dev/null | sed -n 's/^  \([a-z][a-z]*\)  .*/\1/p'
 }
 
+# The words that a setting may be, of the option --NAME: "(off, observe, freeze or idle; default: ...".
+_gcpreload_values() {
+	gcpreload run --help 2>/dev/null | tr -s ' \n' ' ' | sed 's/ --/\n--/g' |
+		sed -n "s/^$1 .*(\([a-z0-9]*\(, [a-z0-9]*\)* or [a-z0-9]*\)[;)].*/\1/p" | sed 's/, \| or / /g'
+}
+
 # The pids of processes that have measurements.
 _gcpreload_pids() {
 	gcpreload ps --json 2>/dev/null | sed -n 's/^ *"pid": \([0-9]*\),$/\1/p'
@@ -32,10 +38,14 @@ _gcpreload() {
 			fi
 		done
 	fi
+	if [[ $previous == = ]]; then # of --mode=
+		previous=${COMP_WORDS[COMP_CWORD - 2]}
+	elif [[ $previous == --* && $word == = ]]; then
+		word=
+	fi
 	case $previous in
-	-m | --mode)
-		mapfile -t COMPREPLY < <(compgen -W "off observe freeze idle" -- "$word")
-		return
+	-m)
+		previous=--mode
 		;;
 	--dir | --root)
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
@@ -46,10 +56,14 @@ _gcpreload() {
 		return
 		;;
 	esac
+	if [[ $command == run && $previous == --* ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_values "$previous")" -- "$word")
+		((${#COMPREPLY[@]})) && return
+	fi
 	if [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_options "$command")" -- "$word")
 	elif [[ $command == set ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) mode=off mode=observe mode=freeze mode=idle" -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) $(_gcpreload_values --mode | sed 's/[a-z][a-z]*/mode=&/g')" -- "$word")
 	elif [[ $command == report && " ${COMP_WORDS[*]} " == *" --compare "* ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	elif [[ $command != run && $command != clean && $command != top ]]; then

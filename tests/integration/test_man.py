@@ -90,5 +90,19 @@ def test_completion() -> None:
     assert completed("re") == ["report", "ready"] or set(completed("re")) == {"report", "ready"}
     assert "--compare" in completed("report", "--")
     assert completed("run", "--mode", "i") == ["idle"]
+    assert completed("run", "--mode", "=", "i") == ["idle"]
+    assert completed("run", "-m", "o") == ["off", "observe"]
     assert "mode=freeze" in completed("set", "mode=")
     assert "true" in completed("run", "--", "tru")
+
+
+def test_completion_of_the_settings() -> None:
+    """Those of the table, with the words that each may be."""
+    assert {setting.option for setting in SETTINGS} <= set(completed("run", "--"))
+    for setting in SETTINGS:
+        if setting.type == "choice":
+            assert completed("run", setting.option, "") == setting.words()
+            assert completed("run", setting.option, "=") == setting.words()
+    assert completed("run", "--force", "=") == ["0", "1"]
+    modes = next(setting for setting in SETTINGS if setting.name == "MODE").words()
+    assert completed("set", "mode=") == [f"mode={mode}" for mode in modes]
