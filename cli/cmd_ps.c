@@ -71,7 +71,7 @@ static void gc_entries(const struct snapshot *s, struct json *json)
 	json_close(json, ']');
 }
 
-static void inherited(const struct snapshot *s, struct json *json)
+static void inherited_json(const struct snapshot *s, struct json *json)
 {
 	unsigned g;
 
@@ -88,12 +88,12 @@ static void inherited(const struct snapshot *s, struct json *json)
 	json_close(json, ']');
 }
 
-static bool shown(const struct ps *ps, const struct snapshot *s)
+static bool ps_shows(const struct ps *ps, const struct snapshot *s)
 {
 	return s->why || s->alive || ps->all;
 }
 
-static void print_json(const struct ps *ps, const struct snapshots *all)
+static void ps_print_json(const struct ps *ps, const struct snapshots *all)
 {
 	struct json json;
 	size_t i;
@@ -101,12 +101,12 @@ static void print_json(const struct ps *ps, const struct snapshots *all)
 	json_start(&json, stdout, true);
 	json_open(&json, '[');
 	for (i = 0; i < all->n; i++) {
-		if (!shown(ps, all->list[i]))
+		if (!ps_shows(ps, all->list[i]))
 			continue;
 		json_open(&json, '{');
 		snapshot_json(all->list[i], &json);
 		gc_entries(all->list[i], &json);
-		inherited(all->list[i], &json);
+		inherited_json(all->list[i], &json);
 		json_close(&json, '}');
 	}
 	json_close(&json, ']');
@@ -135,13 +135,13 @@ static void measured_cells(struct table *table, const struct snapshot *s)
 	table_cell(table, text_duration(text, sizeof text, (double)longest / 1e9));
 }
 
-static void dashes(struct table *table, int n)
+static void put_dashes(struct table *table, int n)
 {
 	while (n--)
 		table_cell(table, "-");
 }
 
-static void row(struct table *table, const struct snapshot *s, bool whole)
+static void ps_row(struct table *table, const struct snapshot *s, bool whole)
 {
 	const struct gcpreload_header *h = &s->header;
 	char command[sizeof h->command];
@@ -149,10 +149,10 @@ static void row(struct table *table, const struct snapshot *s, bool whole)
 	if (s->why) {
 		table_cell(table, "-");
 		table_cell(table, s->name);
-		dashes(table, 2);
+		put_dashes(table, 2);
 		table_cell(table, snapshot_state(s));
 		table_cell(table, s->why);
-		dashes(table, 4);
+		put_dashes(table, 4);
 		return;
 	}
 	table_cellf(table, "%d", h->pid);
@@ -169,7 +169,7 @@ static void row(struct table *table, const struct snapshot *s, bool whole)
 		table_cell(table, snapshot_state(s));
 	table_cell(table, *h->reason ? h->reason : "-");
 	if (s->starting)
-		dashes(table, 4);
+		put_dashes(table, 4);
 	else
 		measured_cells(table, s);
 }
@@ -188,8 +188,8 @@ static void print_table(const struct ps *ps, const struct snapshots *all, const 
 
 	table_start(&table, columns, sizeof columns / sizeof columns[0]);
 	for (i = 0; i < all->n; i++) {
-		if (shown(ps, all->list[i])) {
-			row(&table, all->list[i], whole);
+		if (ps_shows(ps, all->list[i])) {
+			ps_row(&table, all->list[i], whole);
 			n++;
 		} else {
 			dead++;
@@ -258,7 +258,7 @@ static int exec_ps(const struct command *command, int argc, char **argv)
 		snapshots_sort(&all);
 	}
 	if (ps.json)
-		print_json(&ps, &all);
+		ps_print_json(&ps, &all);
 	else
 		print_table(&ps, &all, where);
 	snapshots_free(&all);

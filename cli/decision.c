@@ -68,7 +68,7 @@ static ssize_t slurp_as_seen(void *arg, const char *path, char *text, size_t siz
 	return n;
 }
 
-static const char *keep_text(void *arg, const char *text, size_t length)
+static const char *keep_in_decision(void *arg, const char *text, size_t length)
 {
 	struct decision *decision = ((struct decision_subject *)arg)->decision;
 	char *copy = need(strndup(text, length));
@@ -208,7 +208,7 @@ static void judge_sample(struct decision *decision, pid_t pid)
 	free(why);
 }
 
-static void judge(struct decision *decision, struct decision_subject *subject)
+static void judge_settings(struct decision *decision, struct decision_subject *subject)
 {
 	const struct gcpreload_settings *settings = &decision->settings;
 
@@ -228,8 +228,8 @@ static void judge(struct decision *decision, struct decision_subject *subject)
 			   "take it out, or name a trigger");
 }
 
-static void decide(struct decision *decision, struct decision_subject *subject,
-		   char *const *environment)
+static void decide_by_rules(struct decision *decision, struct decision_subject *subject,
+			    char *const *environment)
 {
 	char *room = need(malloc(SETTINGS_FILE_ROOM));
 	const struct settings_asker asker = {
@@ -237,7 +237,7 @@ static void decide(struct decision *decision, struct decision_subject *subject,
 		.command_line = command_line_of,
 		.slurp = slurp_as_seen,
 		.room = room,
-		.keep = keep_text,
+		.keep = keep_in_decision,
 		.complain = note_complaint,
 		.origins = decision->origins,
 	};
@@ -249,12 +249,12 @@ static void decide(struct decision *decision, struct decision_subject *subject,
 		disable = settings_variable(environment, "GCPRELOAD_DISABLE");
 		decision->origins[SETTINGS_DISABLE] =
 		    (struct settings_origin){ SETTINGS_FROM_ENVIRONMENT, 0,
-					      keep_text(subject, disable, strlen(disable)) };
+					      keep_in_decision(subject, disable, strlen(disable)) };
 		add_reason(decision, DECISION_NONE, SETTINGS_DISABLE, "the library does nothing",
 			   "take it out");
 	} else {
 		settings_resolve(&decision->settings, environment, &asker);
-		judge(decision, subject);
+		judge_settings(decision, subject);
 	}
 	free(room);
 }
@@ -266,7 +266,7 @@ void decision_of_command(struct decision *decision, const char *line, const bool
 	memset(decision, 0, sizeof *decision);
 	if (given_to_run)
 		memcpy(decision->given_to_run, given_to_run, sizeof decision->given_to_run);
-	decide(decision, &subject, environ);
+	decide_by_rules(decision, &subject, environ);
 }
 
 int decision_of_process(struct decision *decision, pid_t pid)
@@ -280,7 +280,7 @@ int decision_of_process(struct decision *decision, pid_t pid)
 		return ret;
 	procfs_command_line(pid, line);
 	subject.line = line;
-	decide(decision, &subject, environment);
+	decide_by_rules(decision, &subject, environment);
 	procfs_free_environment(environment);
 	return 0;
 }

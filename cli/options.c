@@ -26,7 +26,7 @@ int options_wrong(const struct command *command, const char *format, ...)
 }
 
 /* getopt says of a long option only where it stood, of a short one only its letter. */
-static int unknown(struct options *o)
+static int options_unknown(struct options *o)
 {
 	const char *names[64], *at = o->argv[optind - 1], *near = NULL;
 	char word[64];
@@ -63,7 +63,7 @@ int options_next(struct options *o)
 	} else if (c == ':') {
 		o->exit = options_wrong(o->command, "%s: a value is missing", o->argv[optind - 1]);
 	} else if (c == '?') {
-		o->exit = unknown(o);
+		o->exit = options_unknown(o);
 	}
 	return c;
 }

@@ -73,7 +73,7 @@ static void read_uid(struct procfs *p)
 	}
 }
 
-static ssize_t read_command(pid_t pid, char *command, size_t size)
+static ssize_t procfs_read_command(pid_t pid, char *command, size_t size)
 {
 	char path[64];
 	ssize_t n = procfs_slurp(file_of(path, pid, "cmdline"), command, size), end, i;
@@ -90,31 +90,19 @@ static ssize_t read_command(pid_t pid, char *command, size_t size)
 
 void procfs_command_line(pid_t pid, char line[COMMAND_LINE_MAX])
 {
-	read_command(pid, line, COMMAND_LINE_MAX);
-}
-
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-static bool begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
+	procfs_read_command(pid, line, COMMAND_LINE_MAX);
 }
 
 /* One file that is mapped. */
 static void look_at_file(struct procfs *p, const char *path)
 {
-	const char *name = base_name(path);
+	const char *name = text_base_name(path);
 
-	if (begins(name, LOCATE_LIBRARY))
+	if (text_begins(name, LOCATE_LIBRARY))
 		snprintf(p->library, sizeof p->library, "%s", path);
-	else if (begins(name, "libpython"))
+	else if (text_begins(name, "libpython"))
 		snprintf(p->python, sizeof p->python, "%s", path);
-	else if (begins(name, "ld-musl"))
+	else if (text_begins(name, "ld-musl"))
 		p->musl = true;
 	else if (strstr(path, "/gcpreload-") && name[0] >= '0' && name[0] <= '9')
 		snprintf(p->ring, sizeof p->ring, "%s", path);
@@ -153,11 +141,11 @@ int procfs_read(struct procfs *p, pid_t pid)
 	if (ret < 0)
 		return ret;
 	read_uid(p);
-	n = read_command(pid, p->command, sizeof p->command);
+	n = procfs_read_command(pid, p->command, sizeof p->command);
 	while (n > 0 && p->command[n - 1] == ' ')
 		p->command[--n] = '\0';
 	n = readlink(file_of(path, pid, "exe"), p->exe, sizeof p->exe - 1);
-	if (n > 0 && begins(base_name(p->exe), "python"))
+	if (n > 0 && text_begins(text_base_name(p->exe), "python"))
 		snprintf(p->python, sizeof p->python, "%s", p->exe);
 	read_maps(p);
 	return 0;

@@ -305,3 +305,15 @@ int text_number(const char *text, long long low, long long high, long long *numb
 	*number = value;
 	return 0;
 }
+
+const char *text_base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+bool text_begins(const char *text, const char *with)
+{
+	return strncmp(text, with, strlen(with)) == 0;
+}

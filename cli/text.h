@@ -3,6 +3,7 @@
 #ifndef GCPRELOAD_CLI_TEXT_H
 #define GCPRELOAD_CLI_TEXT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,11 @@ size_t utf8_next(const char *s, size_t n, uint32_t *character);
 /* Copies in to out, bytes that could steer a terminal as \xNN; cuts at a whole character where
  * out is full. Returns out. */
 char *text_safe(char *out, size_t size, const char *in);
+
+/* A path without its directories. */
+const char *text_base_name(const char *path);
+
+bool text_begins(const char *text, const char *with);
 
 /* Columns that a text takes on a terminal. The locale (LC_CTYPE) tells which characters take two
  * and which none; without one each takes one. */

@@ -12,7 +12,7 @@ static settings_complain *say;
 
 /* Titles of processes are written over the environment (setproctitle): what is kept is copied.
  * Never freed, so a text that is read again is not copied again. */
-static const char *keep_text(void *unused, const char *text, size_t length)
+static const char *keep_for_good(void *unused, const char *text, size_t length)
 {
 	static char kept[32768];
 	static size_t used;
@@ -59,7 +59,7 @@ void settings_read(struct gcpreload_settings *settings, char **environment,
 		.command_line = own_command_line,
 		.slurp = slurp_file,
 		.room = room,
-		.keep = keep_text,
+		.keep = keep_for_good,
 		.complain = say_or_count,
 	};
 

@@ -21,7 +21,7 @@ static void refuse_line(const struct config *config, const char *what)
 	config->asker->complain(config->asker->arg, sentence);
 }
 
-static char *trimmed(char *text)
+static char *config_trim(char *text)
 {
 	char *end = text + strlen(text);
 
@@ -55,11 +55,11 @@ static void apply_line(const struct config *config, char *text)
 		return;
 	}
 	*equals = '\0';
-	name = trimmed(text);
+	name = config_trim(text);
 	for (p = name; *p; p++)
 		if (*p >= 'a' && *p <= 'z')
 			*p = (char)(*p - 'a' + 'A');
-	settings_set(config->settings, config->asker, name, strlen(name), trimmed(equals + 1),
+	settings_set(config->settings, config->asker, name, strlen(name), config_trim(equals + 1),
 		     config->line);
 }
 
@@ -75,7 +75,7 @@ static void apply_text(struct config *config, char *text)
 		if (next)
 			*next++ = '\0';
 		config->line++;
-		text = trimmed(text);
+		text = config_trim(text);
 		if (*text == '[')
 			ours = section_is_ours(config, text);
 		else if (ours && *text && *text != '#' && *text != ';')

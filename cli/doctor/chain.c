@@ -15,22 +15,11 @@
 #include "cli/locate.h"
 #include "cli/memory.h"
 #include "cli/procfs.h"
+#include "cli/text.h"
 
 #define MOST_STEPS 20
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
-static bool begins(const char *text, const char *with)
-{
-	return strncmp(text, with, strlen(with)) == 0;
-}
-
-static bool locate(char *path, size_t size, const char *name, struct findings *findings)
+static bool chain_locate(char *path, size_t size, const char *name, struct findings *findings)
 {
 	int ret = locate_program(path, size, name, getenv("PATH"));
 	struct stat st;
@@ -79,7 +68,7 @@ static bool is_exec_trick(struct words *words, const char *path, char *text)
 {
 	char *line = strchr(text, '\n'), *script;
 
-	if (!line || !begins(line + 1, "'''exec' "))
+	if (!line || !text_begins(line + 1, "'''exec' "))
 		return false;
 	line += 1 + strlen("'''exec' ");
 	line[strcspn(line, "\n")] = '\0';
@@ -172,15 +161,15 @@ static bool check_machine(const struct chain *chain, struct findings *findings)
 static void check_python(struct chain *chain, struct findings *findings)
 {
 	static const char *const hosts[] = { "uwsgi", "apache2", "httpd", "unitd", "nginx" };
-	const char *name = base_name(chain->program);
+	const char *name = text_base_name(chain->program);
 	size_t i;
 
-	if (begins(name, "python") || begins(name, "pypy")) {
+	if (text_begins(name, "python") || text_begins(name, "pypy")) {
 		memcpy(chain->python, chain->program, sizeof chain->python);
 		return;
 	}
 	for (i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
-		if (begins(name, hosts[i]) && !chain->elf.needs_python) {
+		if (text_begins(name, hosts[i]) && !chain->elf.needs_python) {
 			finding(
 			    findings, FINDING_IF,
 			    "%s: loads Python later, as a module; whether it does cannot be told "
@@ -262,7 +251,7 @@ static bool follow_once(struct chain *chain, struct findings *findings)
 			"whole command line");
 		return false;
 	}
-	if (!locate(path, sizeof path, words_at(words, 0), findings))
+	if (!chain_locate(path, sizeof path, words_at(words, 0), findings))
 		return false;
 	switch (wrappers_unwrap(words, findings)) {
 	case UNWRAPPED_NEVER:

@@ -160,7 +160,8 @@ static void print_verdict(const struct doctor *doctor, char *const *argv, enum f
 	printf(" %s.\n", doctor->pid ? verdicts[worst].of_process : verdicts[worst].of_command);
 }
 
-static void print_json(const struct doctor *doctor, char *const *argv, enum finding_level worst)
+static void doctor_print_json(const struct doctor *doctor, char *const *argv,
+			      enum finding_level worst)
 {
 	const struct decision *decision = &doctor->decision;
 	struct json json;
@@ -189,12 +190,12 @@ static void print_json(const struct doctor *doctor, char *const *argv, enum find
 }
 
 /* Returns the exit status. */
-static int conclude(const struct doctor *doctor, char *const *argv)
+static int doctor_conclude(const struct doctor *doctor, char *const *argv)
 {
 	enum finding_level worst = findings_worst(&doctor->findings);
 
 	if (doctor->json)
-		print_json(doctor, argv, worst);
+		doctor_print_json(doctor, argv, worst);
 	else
 		print_verdict(doctor, argv, worst);
 	return verdicts[worst].status;
@@ -272,7 +273,7 @@ static int exec_doctor(const struct command *command, int argc, char **argv)
 		    doctor_examine_process(doctor.pid, &doctor.decision, &doctor.findings);
 	else
 		examine_command(&doctor, argv);
-	ret = conclude(&doctor, argv);
+	ret = doctor_conclude(&doctor, argv);
 	findings_free(&doctor.findings);
 	decision_free(&doctor.decision);
 	return ret;

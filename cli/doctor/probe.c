@@ -63,7 +63,7 @@ static int64_t now_ms(void)
 }
 
 /* Reads until the end, or until the time is over. Returns whether the end came. */
-static bool read_answer(int fd, char *text, size_t size)
+static bool probe_read(int fd, char *text, size_t size)
 {
 	int64_t end = now_ms() + TIMEOUT_MS, left;
 	struct pollfd p = { fd, POLLIN, 0 };
@@ -106,7 +106,7 @@ static int run_python(const char *python, char *text, size_t size, int *status)
 		close(fds[0]);
 		return -errno;
 	}
-	ended = read_answer(fds[0], text, size);
+	ended = probe_read(fds[0], text, size);
 	close(fds[0]);
 	if (!ended)
 		kill(pid, SIGKILL);

@@ -140,7 +140,7 @@ void doctor_check_filter(int32_t pid, struct findings *findings)
 }
 
 /* When it was started, by CLOCK_REALTIME as that is set now. */
-static time_t began(const struct procfs *p)
+static time_t process_began(const struct procfs *p)
 {
 	struct timespec boot, real;
 
@@ -165,7 +165,7 @@ static void check_library_file(const struct procfs *p, struct findings *findings
 		return;
 	}
 	snprintf(path, sizeof path, "/proc/%d/root%s", (int)p->pid, p->library);
-	if (stat(path, &st) == 0 && st.st_mtime > began(p) + 1)
+	if (stat(path, &st) == 0 && st.st_mtime > process_began(p) + 1)
 		finding(findings, FINDING_NOTE,
 			"%s: was written to since %d began, and that may end it at any moment: "
 			"start it again. cp writes into a file that processes have mapped; make "

@@ -11,7 +11,7 @@ static const char *const servers[] = { "gunicorn", "uvicorn", "http.server" };
 /* Those that fork workers and never listen. */
 static const char *const forkers[] = { "celery" };
 
-static bool is_one_of(const char *name, const char *const *names, size_t n)
+static bool is_named_in(const char *name, const char *const *names, size_t n)
 {
 	size_t i;
 
@@ -21,7 +21,7 @@ static bool is_one_of(const char *name, const char *const *names, size_t n)
 	return false;
 }
 
-#define IS_ONE_OF(name, names) is_one_of(name, names, sizeof(names) / sizeof *(names))
+#define IS_NAMED_IN(name, names) is_named_in(name, names, sizeof(names) / sizeof *(names))
 
 /* What the interpreter's own options lead to. Returns the module's or the script's name; NULL for
  * -c and for what comes on standard input, with *what for people. */
@@ -59,7 +59,8 @@ void serves_check(const struct words *words, const struct decision *decision,
 {
 	const struct trigger_list *triggers = &decision->settings.triggers;
 	const char *what, *name = what_runs(words, &what);
-	bool server = name && IS_ONE_OF(name, servers), forks = name && IS_ONE_OF(name, forkers);
+	bool server = name && IS_NAMED_IN(name, servers),
+	     forks = name && IS_NAMED_IN(name, forkers);
 	char *setting;
 
 	if (forks && trigger_find(triggers, TRIGGER_FORK)) {

@@ -47,13 +47,6 @@ void wrappers_reset(void)
 	memset(wrappers_given, 0, sizeof wrappers_given);
 }
 
-static const char *base_name(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-
-	return slash ? slash + 1 : path;
-}
-
 static void drop_environment(const char *who)
 {
 	size_t i;
@@ -460,7 +453,7 @@ static const struct wrapper wrappers[] = {
 
 enum unwrapped wrappers_unwrap(struct words *words, struct findings *findings)
 {
-	const char *name = base_name(words_at(words, 0));
+	const char *name = text_base_name(words_at(words, 0));
 	size_t i;
 
 	for (i = 0; i < sizeof wrappers / sizeof wrappers[0]; i++)
