@@ -57,10 +57,10 @@ static void clean_dir(void *arg, const struct rings_dir *dir)
 	clean->dir = dir->path;
 	ret = gcpreload_sweep(dir->fd, &everything, say, clean);
 	if (ret == -EWOULDBLOCK) {
-		complain("%s: another program is cleaning it; try again", dir->path);
+		complain("%s: locked by another program; try again", dir->path);
 		clean->exit = EXIT_NO;
 	} else if (ret < 0) {
-		complain("%s: cannot be cleaned: %s; try as its user or as root", dir->path,
+		complain("%s: cannot be cleaned: %s; run as its owner or as root", dir->path,
 			 strerror(-ret));
 		clean->exit = EXIT_NO;
 	}
@@ -97,7 +97,7 @@ static int clean_options(struct clean *clean, const struct command *command, int
 		}
 	}
 	if (optind < argc)
-		return options_wrong(command, "%s: takes no operand", argv[optind]);
+		return options_wrong(command, "%s: unexpected argument", argv[optind]);
 	return -1;
 }
 
@@ -126,12 +126,12 @@ static int exec(const struct command *command, int argc, char **argv)
 const struct command command_clean = {
 	.name = "clean",
 	.usage = "[-n] [--totals] [--json] [--dir DIR] [--user UID | --all-users]",
-	.summary = "remove the measurements of processes that ended",
-	.help =
-	    "  -n, --dry-run      only say what would be removed\n"
-	    "  --totals           their totals, too, and let gcpreload export begin anew: else\n"
-	    "                     what they counted is kept, summed up by service\n"
-	    "  --json             an array with an object per file\n" RINGS_HELP "\n"
-	    "Files of living processes, and files that are not ours, are never touched.\n",
+	.summary = "remove the measurements of ended processes",
+	.help = "  -n, --dry-run      print what would be removed, and remove nothing\n"
+		"  --totals           remove the totals per service, too; the counters of\n"
+		"                     gcpreload export then start at zero\n"
+		"  --json             print a JSON array, one object per file\n" RINGS_HELP "\n"
+		"Files of running processes, and files that are not measurements, are kept. The\n"
+		"counts of removed measurements are added to totals per service.\n",
 	.exec = exec,
 };

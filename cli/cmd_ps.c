@@ -35,8 +35,7 @@ static void add_starting(void *arg, const struct procfs *p)
 	s->header.start_time = p->start_time;
 	snprintf(s->header.command, sizeof s->header.command, "%s", p->command);
 	snprintf(s->header.reason, sizeof s->header.reason, "%s",
-		 reason ? reason
-			: "has not begun to serve, or never will; ask: gcpreload doctor --pid");
+		 reason ? reason : "not ready yet, or not a server; see: gcpreload doctor --pid");
 	free(reason);
 }
 
@@ -197,11 +196,11 @@ static void print_table(const struct ps *ps, const struct snapshots *all, const 
 	}
 	table_print(&table, stdout, whole);
 	if (!n && dead)
-		complain("%s: no living process; its %zu dead ones are shown by --all", where,
+		complain("%s: no running process; to list the %zu that ended, add --all", where,
 			 dead);
 	else if (!n)
-		complain("%s: no process has measurements here; a process has some once it serves, "
-			 "see also: gcpreload ps --all",
+		complain("%s: no measurements; a process has them once it is ready, see: gcpreload "
+			 "ps --all",
 			 where);
 }
 
@@ -236,7 +235,7 @@ static int ps_options(struct ps *ps, const struct command *command, int argc, ch
 		}
 	}
 	if (optind < argc)
-		return options_wrong(command, "%s: takes no operand", argv[optind]);
+		return options_wrong(command, "%s: unexpected argument", argv[optind]);
 	return -1;
 }
 
@@ -269,13 +268,14 @@ static int exec_ps(const struct command *command, int argc, char **argv)
 const struct command command_ps = {
 	.name = "ps",
 	.usage = "[-a] [-w] [--json] [--dir DIR] [--user UID | --all-users]",
-	.summary = "list the processes, what was done to them, and why",
-	.help = "  -a, --all          also processes that ended, and running Pythons under the\n"
-		"                     library that have no measurements yet (state \"starting\")\n"
-		"  -w, --wide         never shorten a text\n"
-		"  --json             an array with an object per process\n" RINGS_HELP "\n"
-		"GC% is the share of time spent in collections since the present period began\n"
-		"(start-up, serving with the interpreter's own collector, serving tuned).\n"
-		"COLLECTIONS are those of generation 0, 1 and 2; LONGEST is the longest of all.\n",
+	.summary = "list processes, their state, and the reason for it",
+	.help =
+	    "  -a, --all          include ended processes, and Python processes without\n"
+	    "                     measurements (state \"starting\")\n"
+	    "  -w, --wide         do not shorten columns\n"
+	    "  --json             print a JSON array, one object per process\n" RINGS_HELP "\n"
+	    "GC% is the share of time spent in collections in the current period: start-up,\n"
+	    "stock (ready, with the interpreter's own collector) or tuned. COLLECTIONS are the\n"
+	    "collections of generation 0, 1 and 2. LONGEST is the longest of all.\n",
 	.exec = exec_ps,
 };

@@ -60,7 +60,7 @@ static int say_missing(const struct report *report, const struct snapshots *all,
 				break;
 		if (j < all->n)
 			continue;
-		complain("%d: has no measurements in %s; ask: gcpreload doctor --pid %d",
+		complain("%d: no measurements in %s; see: gcpreload doctor --pid %d",
 			 report->pids[i], where, report->pids[i]);
 		ret = EXIT_NO;
 	}
@@ -131,13 +131,14 @@ static int report_options(struct report *report, const struct command *command, 
 	}
 	if (report->compare) {
 		if (argc - optind != 2)
-			return options_wrong(command, "--compare: needs two saved reports");
+			return options_wrong(command,
+					     "--compare: two files of report --json are required");
 		return compare_reports(argv[optind], argv[optind + 1], report->json);
 	}
 	report->pids = need(calloc((size_t)(argc - optind) + 1, sizeof *report->pids));
 	for (; optind < argc; optind++) {
 		if (text_number(argv[optind], 1, INT32_MAX, &pid) < 0)
-			return options_wrong(command, "%s: not a process id", argv[optind]);
+			return options_wrong(command, "%s: not a process ID", argv[optind]);
 		report->pids[report->n_pids++] = (int32_t)pid;
 	}
 	return -1;
@@ -161,8 +162,8 @@ static int exec(const struct command *command, int argc, char **argv)
 		else
 			print_all(&all);
 		if (!all.n && !report.n_pids)
-			complain("%s: no process has measurements here; a process has some once it "
-				 "serves, see also: gcpreload ps --all",
+			complain("%s: no measurements; a process has them once it is ready, see: "
+				 "gcpreload ps --all",
 				 where);
 		snapshots_free(&all);
 		free(where);
@@ -174,18 +175,17 @@ static int exec(const struct command *command, int argc, char **argv)
 const struct command command_report = {
 	.name = "report",
 	.usage = "[--json] [--dir DIR] [--user UID | --all-users] [PID...]\n"
-		 "       gcpreload report [--json] --compare A B",
-	.summary = "tell what was gained: stock collector against tuned, per generation",
+		 "[--json] --compare A B",
+	.summary = "compare the stock collector with the tuned one",
 	.help =
-	    "Without PID, all processes, also ended ones whose measurements are still there.\n"
+	    "Without PID: all processes, including ended ones that still have measurements.\n"
 	    "\n"
-	    "  --json             an object: processes, and totals of those that belong "
-	    "together\n"
-	    "  --compare          two files of report --json: what serving costs in each, and B\n"
-	    "                     in relation to A\n" RINGS_HELP "\n"
-	    "Three periods stand side by side: start-up, serving with the interpreter's own\n"
-	    "collector (the baseline), serving tuned. Start-up is not compared with anything.\n"
-	    "\"once\" is what readiness, a fork or the end of the process took, outside of\n"
-	    "requests; it is part of the share of time. p50 and p99 are 9 % too high at most.\n",
+	    "  --json             print a JSON object: processes, and totals per service\n"
+	    "  --compare A B      compare two files of report --json; B / A is the "
+	    "ratio\n" RINGS_HELP "\n"
+	    "The columns are the periods of a process: start-up, stock GC (ready, with the\n"
+	    "interpreter's own collector) and tuned. Start-up is not compared: no requests are\n"
+	    "served then. \"once\" is what readiness, forks and exit took, outside requests; the\n"
+	    "share of time includes it. p50 and p99 are at most 9 % too high.\n",
 	.exec = exec,
 };

@@ -12,7 +12,7 @@ const struct command command_set = {
 	.name = "set",
 	.usage = TELL_TARGETS " mode=(off | observe | freeze | idle)",
 	.summary = "change the mode of running processes",
-	.help = "mode=off and mode=observe unfreeze, and give the interpreter's thresholds back.\n"
+	.help = "mode=off and mode=observe unfreeze, and restore the interpreter's thresholds.\n"
 		"\n" TELL_HELP,
 	.exec = exec,
 };

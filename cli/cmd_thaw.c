@@ -11,7 +11,7 @@ static int exec(const struct command *command, int argc, char **argv)
 const struct command command_thaw = {
 	.name = "thaw",
 	.usage = TELL_TARGETS,
-	.summary = "unfreeze running processes, and give their thresholds back",
+	.summary = "unfreeze running processes and restore their thresholds",
 	.help = TELL_HELP,
 	.exec = exec,
 };

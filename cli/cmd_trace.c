@@ -135,8 +135,8 @@ static int trace_options(struct trace *trace, const struct command *command, int
 			return ret;
 	}
 	if (!trace->path)
-		return options_wrong(command, "say where the trace goes: -o FILE, or -o - for "
-					      "standard output");
+		return options_wrong(
+		    command, "no output file given; add -o FILE, or -o - for standard output");
 	return follow_pids(&trace->follow, command, argc - optind, argv + optind);
 }
 
@@ -160,7 +160,7 @@ static int end(struct trace *trace)
 	if (fflush(trace->out) != 0)
 		note_error(trace);
 	if (trace->follow.error && trace->follow.error != EPIPE) {
-		complain("%s: %s: the trace is not whole", trace->path,
+		complain("%s: cannot be written: %s; the trace is incomplete", trace->path,
 			 strerror(trace->follow.error));
 		return EXIT_NO;
 	}
@@ -169,7 +169,7 @@ static int end(struct trace *trace)
 			"%s: %" PRIu64 " collections of %" PRIu64 " processes%s; open it in "
 			"https://ui.perfetto.dev or chrome://tracing\n",
 			trace->path, trace->events, trace->processes,
-			trace->lost ? ", and some that were lost" : "");
+			trace->lost ? ", some events were lost" : "");
 	return EXIT_FINE;
 }
 
@@ -188,7 +188,7 @@ static int exec(const struct command *command, int argc, char **argv)
 	json_start(&trace.json, trace.out, true);
 	json_open(&trace.json, '[');
 	if (isatty(STDERR_FILENO) && !(trace.follow.seconds > 0))
-		fprintf(stderr, "Ctrl-C ends the trace\n");
+		fprintf(stderr, "recording; press Ctrl-C to stop\n");
 	follow_run(&trace.follow);
 	return end(&trace);
 }
@@ -196,11 +196,12 @@ static int exec(const struct command *command, int argc, char **argv)
 const struct command command_trace = {
 	.name = "trace",
 	.usage = "-o FILE [--for SECONDS] [--dir DIR] [--user UID | --all-users] [PID...]",
-	.summary = "write collections as a trace for Perfetto or chrome://tracing",
-	.help = "Without PID all processes, also those that begin to serve later. Ends on Ctrl-C.\n"
-		"A track for each process and generation, a slice for each collection.\n"
-		"\n"
-		"  -o, --output FILE  where the trace goes; - is standard output\n" FOLLOW_HELP
-		    RINGS_HELP,
+	.summary = "record collections as a trace for Perfetto or chrome://tracing",
+	.help =
+	    "Without PID: all processes, including those that become ready later. Ctrl-C stops.\n"
+	    "Each process and generation is a track, each collection a slice.\n"
+	    "\n"
+	    "  -o, --output FILE  write the trace to FILE; - is standard output\n" FOLLOW_HELP
+		RINGS_HELP,
 	.exec = exec,
 };

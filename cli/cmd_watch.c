@@ -92,8 +92,10 @@ static int watch_options(struct watch *watch, const struct command *command, int
 			return ret;
 	}
 	if (optind + 1 < argc)
-		return options_wrong(command, "%s: one process at a time, or all",
-				     argv[optind + 1]);
+		return options_wrong(
+		    command,
+		    "%s: unexpected argument; watch takes one PID, or none for all processes",
+		    argv[optind + 1]);
 	return follow_pids(&watch->follow, command, argc - optind, argv + optind);
 }
 
@@ -117,11 +119,11 @@ static int exec(const struct command *command, int argc, char **argv)
 const struct command command_watch = {
 	.name = "watch",
 	.usage = "[--json] [--for SECONDS] [--dir DIR] [--user UID | --all-users] [PID]",
-	.summary = "print a line per collection as it happens",
+	.summary = "print each collection as it happens",
 	.help =
-	    "Without PID all processes, also those that begin to serve later. Ends on Ctrl-C.\n"
-	    "\n" FOLLOW_HELP "  --json             a line with an object per collection; {\"pid\", "
-	    "\"events_lost\"}\n"
-	    "                     where a process was faster than this command\n" RINGS_HELP,
+	    "Without PID: all processes, including those that become ready later. Ctrl-C stops.\n"
+	    "\n" FOLLOW_HELP
+	    "  --json             print a JSON object per line; {\"pid\", \"events_lost\"} where\n"
+	    "                     events were overwritten before they were read\n" RINGS_HELP,
 	.exec = exec,
 };

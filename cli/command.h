@@ -11,9 +11,9 @@
 
 struct command {
 	const char *name;
-	const char *usage;   /* after "gcpreload NAME" */
+	const char *usage;   /* after "gcpreload NAME"; a line for each way to call it */
 	const char *summary; /* one line, for the list of commands */
-	const char *help;    /* below the usage; whole lines. NULL: --help prints nothing */
+	const char *help; /* below the summary; whole lines, paragraphs are filled. NULL: nothing */
 
 	/* argv[0] is the sub-command's own name. Returns the exit status. */
 	int (*exec)(const struct command *command, int argc, char **argv);

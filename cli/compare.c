@@ -36,22 +36,22 @@ static const struct figure {
 		label, key, offsetof(struct served, field), duration, rate                         \
 	}
 #define G(n)                                                                                       \
-	F("generation " #n ": collections a minute", "generation_" #n "_collections",              \
+	F("generation " #n ": collections per minute", "generation_" #n "_collections",            \
 	  generations[n].collections, false, true),                                                \
-	    F("generation " #n ": objects collected a minute", "generation_" #n "_collected",      \
+	    F("generation " #n ": objects collected per minute", "generation_" #n "_collected",    \
 	      generations[n].collected, false, true),                                              \
-	    F("generation " #n ": time a minute", "generation_" #n "_seconds",                     \
+	    F("generation " #n ": time per minute", "generation_" #n "_seconds",                   \
 	      generations[n].seconds, true, true),                                                 \
-	    F("generation " #n ": p99 of the worst process", "generation_" #n "_p99",              \
+	    F("generation " #n ": p99, worst process", "generation_" #n "_p99",                    \
 	      generations[n].p99, true, false),                                                    \
 	    F("generation " #n ": longest", "generation_" #n "_max_seconds",                       \
 	      generations[n].longest, true, false)
 	F("processes", "processes", processes, false, false),
-	F("time served, summed", "seconds", seconds, true, false),
-	F("in collections a minute", "gc_seconds", gc_seconds, true, true),
-	F("in requests a minute", "in_request_seconds", in_requests, true, true),
+	F("time serving, all processes", "seconds", seconds, true, false),
+	F("in collections per minute", "gc_seconds", gc_seconds, true, true),
+	F("in requests per minute", "in_request_seconds", in_requests, true, true),
 	F("in requests: longest", "in_request_max_seconds", in_requests_longest, true, false),
-	F("out of requests a minute", "idle_seconds", idle, true, true),
+	F("out of requests per minute", "idle_seconds", idle, true, true),
 	F("out of requests: longest", "idle_max_seconds", idle_longest, true, false),
 	G(0),
 	G(1),
@@ -112,7 +112,7 @@ static int read_served(struct served *served, const char *path)
 		complain("%s", cause);
 		ret = -1;
 	} else if (!list || list->type != JSON_ARRAY) {
-		complain("%s: no report: make one by gcpreload report --json > FILE", path);
+		complain("%s: not a report; create one with: gcpreload report --json > FILE", path);
 		ret = -1;
 	}
 	for (process = ret == 0 ? list->first : NULL; process; process = process->next) {
@@ -156,7 +156,7 @@ static void cell(struct table *table, const struct figure *figure, double value)
 static void print_text(const struct served served[2])
 {
 	static const struct column columns[] = {
-		{ "", 0, 0 }, { "A", 1, 0 }, { "B", 1, 0 }, { "B to A", 1, 0 }
+		{ "", 0, 0 }, { "A", 1, 0 }, { "B", 1, 0 }, { "B / A", 1, 0 }
 	};
 	struct table table;
 	size_t i;

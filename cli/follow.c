@@ -103,7 +103,7 @@ static void look_at(struct follow *follow, struct followed *f)
 	bool alive = gcpreload_reader_alive(&f->reader);
 
 	if (gcpreload_reader_refresh(&f->reader, &why) < 0) {
-		complain("%d: no longer readable: %s; it is left out", f->reader.header.pid, why);
+		complain("%d: can no longer be read: %s; skipped", f->reader.header.pid, why);
 		f->ended = true;
 		return;
 	}
@@ -168,8 +168,8 @@ void follow_run(struct follow *follow)
 		follow->to_realtime_ns = follow_to_realtime();
 		rings_each(&follow->choice, begin, follow, NULL);
 		if (!follow->begun && !follow->first && follow->n_pids)
-			complain("%d: has no measurements yet: waiting for them; see also: "
-				 "gcpreload doctor --pid %d",
+			complain("%d: no measurements yet, waiting for them; see: gcpreload doctor "
+				 "--pid %d",
 				 follow->pids[0], follow->pids[0]);
 		follow->begun = true;
 		for (f = follow->first; f; f = f->next)
@@ -198,7 +198,7 @@ int follow_option(struct follow *follow, const struct command *command, int c, c
 	if (c == 'F') {
 		follow->seconds = strtod(arg, &end);
 		if (*end || end == arg || !(follow->seconds > 0))
-			return options_wrong(command, "--for: %s is no number of seconds", arg);
+			return options_wrong(command, "--for: %s: not a number of seconds", arg);
 	} else if (rings_option(&follow->choice, c, &why) < 0) {
 		return options_wrong(command, "%s: %s", arg, why);
 	}
@@ -213,7 +213,7 @@ int follow_pids(struct follow *follow, const struct command *command, int n, cha
 	follow->pids = need(calloc((size_t)n + 1, sizeof *follow->pids));
 	for (i = 0; i < n; i++) {
 		if (text_number(words[i], 1, INT32_MAX, &pid) < 0)
-			return options_wrong(command, "%s: not a process id", words[i]);
+			return options_wrong(command, "%s: not a process ID", words[i]);
 		follow->pids[follow->n_pids++] = (int32_t)pid;
 	}
 	return -1;

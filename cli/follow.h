@@ -42,7 +42,7 @@ struct follow {
 	{                                                                                          \
 		"for", required_argument, NULL, 'F'                                                \
 	}
-#define FOLLOW_HELP "  --for SECONDS      end by itself after that\n"
+#define FOLLOW_HELP "  --for SECONDS      stop after this many seconds\n"
 
 /* One option of the above. Returns an exit status where it is wrong, said on stderr, else -1. */
 int follow_option(struct follow *follow, const struct command *command, int c, char *arg);

@@ -147,7 +147,7 @@ static char *read_text(struct reader *r)
 	*out++ = '\0';
 	return need(realloc(text, (size_t)(out - text)));
 bad:
-	fail(r, "a text that does not end, or an escape that is none");
+	fail(r, "unterminated string or invalid escape");
 	free(text);
 	return NULL;
 }
@@ -172,13 +172,13 @@ static struct json_value *read_number(struct reader *r)
 	while (r->at < r->end && isdigit((unsigned char)*r->at))
 		r->at++;
 	if (r->at == digits || (*digits == '0' && r->at - digits > 1))
-		return fail(r, "no value");
+		return fail(r, "value expected");
 	if (take_word(r, ".")) {
 		digits = r->at;
 		while (r->at < r->end && isdigit((unsigned char)*r->at))
 			r->at++;
 		if (r->at == digits)
-			return fail(r, "a number that does not end");
+			return fail(r, "incomplete number");
 	}
 	if (take_word(r, "e") || take_word(r, "E")) {
 		if (!take_word(r, "+"))
@@ -187,10 +187,10 @@ static struct json_value *read_number(struct reader *r)
 		while (r->at < r->end && isdigit((unsigned char)*r->at))
 			r->at++;
 		if (r->at == digits)
-			return fail(r, "a number that does not end");
+			return fail(r, "incomplete number");
 	}
 	if ((size_t)(r->at - from) >= sizeof text)
-		return fail(r, "a number that is too long");
+		return fail(r, "number too long");
 	memcpy(text, from, (size_t)(r->at - from));
 	text[r->at - from] = '\0';
 	value = new_value(JSON_NUMBER);
@@ -205,7 +205,7 @@ static struct json_value *read_members(struct reader *r, enum json_type type, ch
 	char *key;
 
 	if (++r->depth > DEPTH) {
-		fail(r, "too deep");
+		fail(r, "nested too deeply");
 		goto bad;
 	}
 	if (take(r, closing)) {
@@ -216,13 +216,13 @@ static struct json_value *read_members(struct reader *r, enum json_type type, ch
 		key = NULL;
 		if (type == JSON_OBJECT) {
 			if (!take(r, '"')) {
-				fail(r, "no key");
+				fail(r, "key expected");
 				goto bad;
 			}
 			key = read_text(r);
 			if (!key || !take(r, ':')) {
 				free(key);
-				fail(r, "a key without a value");
+				fail(r, "string key and ':' expected");
 				goto bad;
 			}
 		}
@@ -235,7 +235,7 @@ static struct json_value *read_members(struct reader *r, enum json_type type, ch
 		last = &(*last)->next;
 	} while (take(r, ','));
 	if (!take(r, closing)) {
-		fail(r, "something behind a value");
+		fail(r, "',' or closing bracket expected");
 		goto bad;
 	}
 	r->depth--;
@@ -284,7 +284,7 @@ struct json_value *json_read(const char *text, size_t size, char **cause)
 		return value;
 	json_forget(value);
 	*cause = format_text("not JSON: byte %zu: %s", (size_t)(r.at - r.start),
-			     r.why ? r.why : "something behind the value");
+			     r.why ? r.why : "unexpected text after the value");
 	return NULL;
 }
 
@@ -309,7 +309,7 @@ struct json_value *json_read_file(const char *path, char **cause)
 	if (ferror(file))
 		*cause = format_text("%s: %s", path, strerror(errno));
 	else if (size > FILE_MAX)
-		*cause = format_text("%s: larger than any report", path);
+		*cause = format_text("%s: too large for a report", path);
 	else
 		value = json_read(text, size, &why);
 	if (why)

@@ -41,8 +41,8 @@ static int check_path(const char *path, char **why)
 {
 	if (!strpbrk(path, " :\t\n"))
 		return 0;
-	*why = format_text("%s: LD_PRELOAD cannot hold a path with a space or a colon; "
-			   "copy it and this command to a directory without them",
+	*why = format_text("%s: LD_PRELOAD does not allow spaces and colons in a path; copy the "
+			   "library and this command to a directory without them",
 			   path);
 	return -1;
 }
@@ -55,14 +55,14 @@ int locate_library(char *out, size_t size, char **why)
 	    locate_beside(out, size, "../lib/" LOCATE_LIBRARY) < 0) {
 		snprintf(out, size, "%s/%s", GCPRELOAD_LIBDIR, LOCATE_LIBRARY);
 		if (access(out, F_OK) < 0) {
-			*why = format_text("%s: not found beside this command, in ../lib or in %s; "
-					   "run make install, or copy both into one directory",
+			*why = format_text("%s: not found next to this command, in ../lib or in "
+					   "%s; run make install, or copy both into one directory",
 					   LOCATE_LIBRARY, GCPRELOAD_LIBDIR);
 			return -1;
 		}
 	}
 	if (access(out, R_OK) < 0) {
-		*why = format_text("%s: cannot be read: %s; look at its permissions", out,
+		*why = format_text("%s: cannot be read: %s; check its permissions", out,
 				   strerror(errno));
 		return -1;
 	}

@@ -62,9 +62,9 @@ static void print_help(void)
 	for (i = 0; i < N_PROGRAMS; i++)
 		if (is_beside(programs[i].name))
 			printf("  %-8s  %s\n", programs[i].name, programs[i].summary);
-	puts("\nStart with:  gcpreload run gunicorn app:app   and then   gcpreload ps\n\n"
-	     "gcpreload COMMAND --help says more; gcpreload --version prints the version.\n"
-	     "Exit status: 0 fine, 1 no, 2 wrong usage.");
+	puts("\nFirst steps:  gcpreload run gunicorn app:app\n              gcpreload ps\n\nHelp "
+	     "on a command: gcpreload COMMAND --help. Version: gcpreload --version.\nExit status: "
+	     "0 success, 1 failure, 2 usage error.");
 }
 
 /* Becomes gcpreload-NAME; returns where it cannot. */
@@ -83,7 +83,8 @@ static int run_program(char **argv)
 	execvp(name, argv);
 	if (errno == ENOENT || errno == ENOTDIR || errno == EACCES)
 		return -1;
-	complain("%s: cannot be run: %s; look at its permissions and kind", name, strerror(errno));
+	complain("%s: cannot be executed: %s; check its permissions and file type", name,
+		 strerror(errno));
 	return EXIT_NO;
 }
 
@@ -101,17 +102,16 @@ static int unknown(char **argv)
 		names[n++] = programs[i].name;
 		if (strcmp(word, programs[i].name) != 0)
 			continue;
-		complain("%s: the program gcpreload-%s is not installed; it is built where %s is",
+		complain("%s: gcpreload-%s is not installed; to build it, install %s and run make",
 			 word, word, programs[i].needs);
 		return EXIT_NO;
 	}
 	names[n++] = "help";
 	near = text_nearest(word, names, n);
 	if (near)
-		complain("%s: there is no such command, did you mean %s?; see: gcpreload --help",
-			 word, near);
+		complain("%s: unknown command, did you mean %s? See: gcpreload --help", word, near);
 	else
-		complain("%s: there is no such command; see: gcpreload --help", word);
+		complain("%s: unknown command; see: gcpreload --help", word);
 	return EXIT_USAGE;
 }
 
@@ -138,7 +138,8 @@ static int finish(int ret)
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return ret;
 	if (errno != EPIPE)
-		complain("output: cannot be written: %s; free some space", strerror(errno));
+		complain("standard output: cannot be written: %s; check the free disk space",
+			 strerror(errno));
 	return ret ? ret : EXIT_NO;
 }
 
@@ -150,7 +151,7 @@ int main(int argc, char **argv)
 	argc--;
 	argv++;
 	if (argc < 1) {
-		complain("a command is missing; see: gcpreload --help");
+		complain("no command given; see: gcpreload --help");
 		return EXIT_USAGE;
 	}
 	if (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-V") == 0) {

@@ -11,7 +11,7 @@
 void *need(void *pointer)
 {
 	if (!pointer) {
-		complain("memory: there is none left; stop other programs or raise the limit");
+		complain("out of memory; stop other programs or raise the memory limit");
 		exit(EXIT_NO);
 	}
 	return pointer;

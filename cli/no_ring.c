@@ -19,7 +19,7 @@ static char *what_forbids(const struct decision *decision)
 			return need(strdup(decision->reasons[i].why));
 	if (decision->settings.ring == GCPRELOAD_RING_OFF) {
 		setting = decision_setting(decision, SETTINGS_RING);
-		text = format_text("%s: it keeps no measurements", setting);
+		text = format_text("%s: no measurements are kept", setting);
 		free(setting);
 		return text;
 	}
@@ -50,14 +50,14 @@ static char *why_none_yet(pid_t pid)
 		memset(&decision, 0, sizeof decision);
 	forbids = what_forbids(&decision);
 	if (forbids)
-		text = format_text("%d: has no file, through which it would be told: %s; start it "
-				   "without that",
+		text = format_text("%d: no measurement file, so it receives no commands: %s; start "
+				   "it without that setting",
 				   (int)pid, forbids);
 	else
 		text = format_text(
-		    "%d: has no measurements yet, beside which it looks for commands: it waits for "
-		    "its trigger (%s), as gcpreload doctor --pid %d says; to say when it is ready, "
-		    "start it with GCPRELOAD_TRIGGER=signal and then: kill -URG %d",
+		    "%d: no measurements yet, so it receives no commands: it waits for its trigger "
+		    "(%s); see: gcpreload doctor --pid %d. To trigger it by hand, start it with "
+		    "GCPRELOAD_TRIGGER=signal, then: kill -URG %d",
 		    (int)pid, decision.settings.trigger ? decision.settings.trigger : "unknown",
 		    (int)pid, (int)pid);
 	free(forbids);
@@ -70,14 +70,13 @@ char *no_ring_why(int32_t pid, const char *where)
 	struct procfs p;
 
 	if (procfs_read(&p, pid) < 0)
-		return format_text("%d: there is no such process here; see: gcpreload ps --all",
-				   pid);
+		return format_text("%d: no such process; see: gcpreload ps --all", pid);
 	if (*p.ring)
-		return format_text("%d: has its measurements in %s, and not in %s; add --user %u, "
-				   "or --dir",
-				   pid, p.ring, where, p.uid);
+		return format_text(
+		    "%d: its measurements are in %s, not in %s; add --user %u or --dir", pid,
+		    p.ring, where, p.uid);
 	if (*p.python && *p.library)
 		return why_none_yet(pid);
-	return format_text("%d: no measurements of it in %s; ask: gcpreload doctor --pid %d", pid,
-			   where, pid);
+	return format_text("%d: no measurements in %s; see: gcpreload doctor --pid %d", pid, where,
+			   pid);
 }

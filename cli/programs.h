@@ -3,7 +3,7 @@
 #ifndef GCPRELOAD_CLI_PROGRAMS_H
 #define GCPRELOAD_CLI_PROGRAMS_H
 
-#define PROGRAM_EXPORT_SUMMARY "serve a live page and Prometheus, push to OpenTelemetry"
-#define PROGRAM_TOP_SUMMARY    "show the processes and their collections, live"
+#define PROGRAM_EXPORT_SUMMARY "serve Prometheus metrics and a live page, push to OpenTelemetry"
+#define PROGRAM_TOP_SUMMARY    "show processes and their collections live"
 
 #endif

@@ -206,19 +206,19 @@ static void print_summary(const struct snapshot_period *periods)
 	text_duration(c, sizeof c, (double)stock->in_requests.max_ns / 1e9);
 	text_duration(d, sizeof d, (double)tuned->in_requests.max_ns / 1e9);
 	if (present(stock) && present(tuned))
-		printf("Serving, collections took %s of the time with the stock collector and %s "
-		       "tuned; the longest pause was %s and is %s.\n",
+		printf("Time in collections while serving: %s with the stock collector, %s "
+		       "tuned.\nLongest pause: %s with the stock collector, %s tuned.\n",
 		       a, b, c, d);
 	else if (present(tuned))
-		printf("Serving tuned, collections took %s of the time, the longest pause was %s; "
-		       "no baseline to compare with.\n",
+		printf("Time in collections while serving: %s tuned. Longest pause: %s.\nNo "
+		       "baseline to compare with; GCPRELOAD_BASELINE measures one.\n",
 		       b, d);
 	else if (present(stock))
-		printf("Serving with the stock collector, collections took %s of the time, the "
-		       "longest pause was %s; not tuned.\n",
+		printf("Time in collections while serving: %s with the stock collector.\nLongest "
+		       "pause: %s. Not tuned.\n",
 		       a, c);
 	else
-		printf("It has only started up, or was only observed: nothing to compare.\n");
+		printf("Nothing to compare: only the start-up was measured.\n");
 }
 
 void report_print(const struct snapshot *s)

@@ -30,13 +30,13 @@ int rings_option(struct rings_choice *choice, int c, const char **why)
 		choice->dir = optarg;
 		if (*optarg)
 			return 1;
-		*why = "the directory's name is empty";
+		*why = "the directory name is empty";
 		return -1;
 	case 'u':
 		choice->user = optarg;
 		if (text_number(optarg, 0, HIGHEST_UID, &uid) == 0)
 			return 1;
-		*why = "not a numeric user id (id -u NAME prints it)";
+		*why = "not a numeric user ID; id -u NAME prints it";
 		return -1;
 	case 'U':
 		choice->all_users = true;
@@ -79,10 +79,10 @@ void rings_said_free(struct rings_said *said)
 static const char *advice(void)
 {
 	if (errno == EACCES || errno == EPERM)
-		return "ask as its user or as root";
+		return "run as its owner or as root";
 	if (errno == EMFILE || errno == ENFILE)
 		return "raise the limit of open files (ulimit -n)";
-	return "it should be a directory of its user";
+	return "it must be a directory owned by its user";
 }
 
 static const char *base_of(const struct rings_choice *choice)
@@ -113,8 +113,8 @@ static int visit_dir(const struct rings_choice *choice, int base, const char *ba
 	dir.path = strcmp(name, ".") == 0 ? need(strdup(base_path))
 					  : format_text("%s/%s", base_path, name);
 	if (dir.fd < 0) {
-		say(choice, format_text("%s: cannot be looked at: %s; %s", dir.path,
-					strerror(errno), advice()));
+		say(choice, format_text("%s: cannot be accessed: %s; %s", dir.path, strerror(errno),
+					advice()));
 		free(dir.path);
 		return 0;
 	}
@@ -125,9 +125,8 @@ static int visit_dir(const struct rings_choice *choice, int base, const char *ba
 			dir.foreign = strtoul(name + sizeof PREFIX - 1, NULL, 10) != st.st_uid;
 	}
 	if (dir.foreign)
-		say(choice, format_text("%s: belongs to user %u, and not to the one in its name: "
-					"do not trust what it says; remove it if you did not "
-					"make it",
+		say(choice, format_text("%s: owned by user %u, not by the user in its name: do not "
+					"trust its contents; remove it if you did not create it",
 					dir.path, dir.owner));
 	visit(arg, &dir);
 	close(dir.fd);
@@ -201,9 +200,10 @@ int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *
 	else
 		snprintf(name, sizeof name, PREFIX "%u", (unsigned)geteuid());
 	if (base < 0) {
-		say(choice, format_text("%s: cannot be opened: %s; give another directory with %s",
-					path, strerror(errno),
-					choice->root ? "--dir, or another --root" : "--dir"));
+		say(choice,
+		    format_text("%s: cannot be opened: %s; choose another directory with %s", path,
+				strerror(errno),
+				choice->root ? "--dir, or another --root" : "--dir"));
 		goto out;
 	}
 	if (choice->all_users)
@@ -350,14 +350,14 @@ static void say_list(const struct rings_choice *choice, const char *path,
 
 	if (others->shown)
 		say(choice,
-		    format_text("%s: of other users, left out: %s%s; add --user UID or "
-				"--all-users",
+		    format_text("%s: measurements of other users are not shown: %s%s; add --user "
+				"UID or --all-users",
 				path, others->shown, and_more(more, sizeof more, others->n_shown)));
 	if (others->unreadable)
-		say(choice, format_text("%s: of other users, and this one may not read them: %s%s; "
-					"ask as root",
-					path, others->unreadable,
-					and_more(more, sizeof more, others->n_unreadable)));
+		say(choice,
+		    format_text("%s: measurements of other users cannot be read: %s%s; run as root",
+				path, others->unreadable,
+				and_more(more, sizeof more, others->n_unreadable)));
 }
 
 void rings_say_others(const struct rings_choice *choice)

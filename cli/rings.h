@@ -32,9 +32,9 @@ struct rings_choice {
 		"all-users", no_argument, NULL, 'U'                                                \
 	}
 #define RINGS_HELP                                                                                 \
-	"  --dir DIR          where to look (default: GCPRELOAD_DIR, or /dev/shm)\n"               \
-	"  --user UID         measurements of another user\n"                                      \
-	"  --all-users        measurements of all users that may be read\n"
+	"  --dir DIR          look in DIR (default: GCPRELOAD_DIR, or /dev/shm)\n"                 \
+	"  --user UID         processes of user UID (default: your own)\n"                         \
+	"  --all-users        processes of all users whose measurements are readable\n"
 
 /* Takes an option of RINGS_OPTIONS. Returns 1, 0 for another option, -1 for a bad value (then
  * *why is a static text). */

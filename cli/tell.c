@@ -109,7 +109,8 @@ static void tell_one(void *arg, struct ring *ring)
 	snprintf(text, sizeof text, GCPRELOAD_CONTROL_MAGIC "%" PRIu64 " %s\n", serial, tell->verb);
 	ret = ring->dir->foreign ? -EPERM : write_control(ring->dir, ring->name, text);
 	if (ret < 0) {
-		complain("%d: cannot be told: %s/%s.ctl: %s; try as its user or as root",
+		complain("%d: the command cannot be written to %s/%s.ctl: %s; run as its owner or "
+			 "as root",
 			 ring->reader.header.pid, ring->dir->path, ring->name, strerror(-ret));
 		tell->exit = EXIT_NO;
 		return;
@@ -179,18 +180,18 @@ static void say_disobedience(struct tell *tell, const struct gcpreload_header *h
 {
 	tell->exit = EXIT_NO;
 	if (h->state != GCPRELOAD_STATE_STANDING_BACK) {
-		complain("%d: took the command, and is not so far; wait longer with --timeout, and "
-			 "see: gcpreload ps",
+		complain("%d: received the command, but has not changed yet; use a longer "
+			 "--timeout or see: gcpreload ps",
 			 h->pid);
 		return;
 	}
 	if (h->frozen_objects > 0)
-		complain("%d: took the command, stands back, and did nothing: %" PRId64 " objects "
-			 "are still frozen; only its end, or gc.unfreeze() in it, changes that",
+		complain("%d: received the command, but stands back: nothing changed, %" PRId64
+			 " objects are still frozen; restart it, or call gc.unfreeze() in it",
 			 h->pid, h->frozen_objects);
 	else
-		complain("%d: took the command, stands back, and did nothing; GCPRELOAD_FORCE=1 at "
-			 "its start overrides that",
+		complain("%d: received the command, but stands back: nothing changed; to override, "
+			 "start it with GCPRELOAD_FORCE=1",
 			 h->pid);
 }
 
@@ -209,10 +210,10 @@ static void say_answer(struct tell *tell, const struct target *target)
 	}
 	tell->exit = EXIT_NO;
 	if (target->gone)
-		complain("%d: did not answer: it ended meanwhile; see: gcpreload ps --all", h->pid);
+		complain("%d: no answer: the process ended; see: gcpreload ps --all", h->pid);
 	else
-		complain("%d: did not answer yet: it neither waited for work nor collected; it "
-			 "will act when it next does, wait longer with --timeout",
+		complain("%d: no answer yet: it neither waited for requests nor collected; it acts "
+			 "when it does, or use a longer --timeout",
 			 h->pid);
 }
 
@@ -234,12 +235,11 @@ static void say_missing(struct tell *tell, const char *where)
 	tell->exit = EXIT_NO;
 	rings_say_others(&tell->choice);
 	if (tell->service)
-		complain("%s: no living process of that service in %s; gcpreload ps --json shows "
-			 "the names",
+		complain("%s: no running process of this service in %s; for the names see: "
+			 "gcpreload ps --json",
 			 tell->service, where);
 	else
-		complain("%s: no living process has measurements here; see: gcpreload ps --all",
-			 where);
+		complain("%s: no running process has measurements; see: gcpreload ps --all", where);
 }
 
 static bool is_mode_verb(const char *text)
@@ -269,19 +269,20 @@ static int tell_operands(struct tell *tell, const struct command *command, int a
 			tell->verb = word;
 		else if (strcmp(command->name, "set") == 0)
 			return options_wrong(command,
-					     "%s: neither a process id nor mode=off, mode=observe, "
+					     "%s: neither a process ID nor mode=off, mode=observe, "
 					     "mode=freeze or mode=idle",
 					     word);
 		else
-			return options_wrong(command, "%s: not a process id", word);
+			return options_wrong(command, "%s: not a process ID", word);
 	}
 	if (!tell->verb)
-		return options_wrong(command, "what to set is missing (mode=MODE)");
+		return options_wrong(
+		    command, "no mode given; add mode=off, mode=observe, mode=freeze or mode=idle");
 	if (!tell->n_pids && !tell->service && !tell->all)
 		return options_wrong(command,
-				     "which processes? Give PIDs, --service NAME or --all");
+				     "no processes given; add PIDs, --service NAME or --all");
 	if (!!tell->n_pids + !!tell->service + tell->all > 1)
-		return options_wrong(command, "PIDs, --service and --all exclude each other");
+		return options_wrong(command, "PIDs, --service and --all cannot be combined");
 	return -1;
 }
 
@@ -309,7 +310,7 @@ static int tell_options(struct tell *tell, const struct command *command, int ar
 			tell->timeout = strtod(optarg, &end);
 			if (*end || end == optarg || !(tell->timeout >= 0 && tell->timeout < 1e6))
 				return options_wrong(
-				    command, "--timeout: %s is no number of seconds", optarg);
+				    command, "--timeout: %s: not a number of seconds", optarg);
 		} else if (rings_option(&tell->choice, c, &why) < 0) {
 			return options_wrong(command, "%s: %s", optarg, why);
 		}

@@ -12,14 +12,12 @@ int tell_exec(const struct command *command, int argc, char **argv, const char *
 
 #define TELL_TARGETS "(PID... | --service NAME | --all)"
 #define TELL_HELP                                                                                  \
-	"  --all              all living processes\n"                                              \
-	"  --service NAME     those of a service\n"                                                \
+	"  --all              all running processes\n"                                             \
+	"  --service NAME     the processes of service NAME\n"                                     \
 	"  --timeout SECONDS  how long to wait for answers (default: 5)\n" RINGS_HELP "\n"         \
-	"Exit status 1 where one did not answer, or is not as it was told to be: what stands "     \
-	"back\n"                                                                                   \
-	"stays as it is. A process looks once a second, at its next wait for work or its next\n"   \
-	"collection; one that does neither is not reached, and acts when it next does. What "      \
-	"waits\n"                                                                                  \
-	"for its trigger has no measurements yet, and cannot be told.\n"
+	"Exit status 1: a process did not answer, or did not change. A process that stands\n"      \
+	"back does not change. Commands are read once a second, when a process waits for\n"        \
+	"requests or collects; a process that does neither acts later. A process that is\n"        \
+	"not ready yet has no measurements, and receives no commands.\n"
 
 #endif

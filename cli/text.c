@@ -213,7 +213,7 @@ char *text_duration(char *out, size_t size, double seconds)
 		return out;
 	}
 	if (seconds >= 1e18) {
-		snprintf(out, size, "ages");
+		snprintf(out, size, "> 100 years");
 		return out;
 	}
 	if (seconds * 1e9 < 999.5) {

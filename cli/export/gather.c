@@ -312,8 +312,8 @@ static struct gather_dir *dir_of(struct gather *gather, int fd)
 	}
 	if (gather->n_dirs == MOST_DIRS) {
 		if (!gather->full)
-			complain("more than %d directories have come and gone: new ones are not "
-				 "looked at; start the exporter again",
+			complain("more than %d directories have been seen: new ones are ignored; "
+				 "restart the exporter",
 				 MOST_DIRS);
 		gather->full = true;
 		return NULL;

@@ -42,52 +42,55 @@ struct export
 
 static const struct command command_export = {
 	.name = "export",
-	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE | --page FILE]\n"
-		 "                        [--otlp [URL]] [--root DIR]... [--dir DIR]...",
+	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE | --page FILE] "
+		 "[--otlp [URL]] [--root DIR]... [--dir DIR]...",
 	.summary = PROGRAM_EXPORT_SUMMARY,
 	.help =
-	    "Serves /metrics, and a live page for people at /, until SIGTERM or Ctrl-C. Counters\n"
-	    "are sums over the processes of a service (GCPRELOAD_SERVICE or OTEL_SERVICE_NAME),\n"
-	    "ended ones included.\n"
+	    "Serves Prometheus metrics at /metrics and a live page at /, until SIGTERM or\n"
+	    "Ctrl-C. Counters are sums over all processes of a service (GCPRELOAD_SERVICE or\n"
+	    "OTEL_SERVICE_NAME), including ended ones.\n"
 	    "\n"
-	    "  --listen A:PORT    where to serve (default: " LISTEN "; port 0 takes a free one;\n"
-	    "                     none: only push)\n"
-	    "  --once             print the metrics and end\n"
-	    "  --textfile FILE    write them there, whole or not at all, and end: for the\n"
-	    "                     textfile collector of node_exporter; the name ends in .prom\n"
-	    "  --page FILE        write the page with its figures there and end: it opens without\n"
-	    "                     a server, and can be attached to a ticket\n"
-	    "  --show-commands    command lines on the page, too; they may carry secrets\n"
-	    "  --otlp [URL]       also push to an OpenTelemetry collector, OTLP over HTTP in JSON, "
-	    "at\n"
-	    "                     URL/v1/metrics (default: what is said below); with --once push\n"
-	    "                     once, print nothing, and tell by the status whether it arrived\n"
-	    "  --otlp-command     with --otlp and --per-process: command lines, too\n"
-	    "  --openmetrics      with --once or --textfile: OpenMetrics 1.0\n"
-	    "  --per-process      a label pid, or an OpenTelemetry resource each, instead of sums\n"
-	    "  --compat-names     python_gc_* without cause and period, as prometheus_client\n"
-	    "                     names them; not beside an application that exports its own\n"
-	    "  --dir DIR          where to look, several times for several\n"
-	    "                     (default: GCPRELOAD_DIR, or /dev/shm)\n"
-	    "  --root DIR         look for it below DIR, a container's root (/proc/PID/root), "
-	    "without\n"
-	    "                     following links there; several times for several\n"
-	    "  --user UID         measurements of another user\n"
-	    "  --all-users        measurements of all users that may be read\n"
+	    "  --listen A:PORT    address to listen on (default: " LISTEN "; port 0: any\n"
+	    "                     free port; none: only push)\n"
+	    "  --once             print the metrics and exit\n"
+	    "  --textfile FILE    write the metrics to FILE and exit, for the textfile\n"
+	    "                     collector of node_exporter; the name must end in .prom\n"
+	    "  --page FILE        write the page with its data to FILE and exit; the file\n"
+	    "                     works without a server\n"
+	    "  --show-commands    show command lines on the page; they may contain secrets\n"
+	    "  --otlp [URL]       push to an OpenTelemetry collector (OTLP/HTTP, JSON) at\n"
+	    "                     URL/v1/metrics (default: see below); with --once: push\n"
+	    "                     once, print nothing, exit status 1 if the push failed\n"
+	    "  --otlp-command     with --otlp and --per-process: send command lines\n"
+	    "  --openmetrics      with --once or --textfile: OpenMetrics 1.0 format\n"
+	    "  --per-process      no sums: a label pid, or an OpenTelemetry resource for each\n"
+	    "                     process\n"
+	    "  --compat-names     name metrics python_gc_*, without cause and period, as\n"
+	    "                     prometheus_client does; not for applications that export\n"
+	    "                     their own\n"
+	    "  --dir DIR          look in DIR (default: GCPRELOAD_DIR, or /dev/shm); may be\n"
+	    "                     repeated\n"
+	    "  --root DIR         look below DIR, the root of a container (/proc/PID/root),\n"
+	    "                     without following symbolic links; may be repeated\n"
+	    "  --user UID         processes of user UID (default: your own)\n"
+	    "  --all-users        processes of all users whose measurements are readable\n"
 	    "\n"
-	    "--otlp takes OpenTelemetry's own variables; without it they do nothing:\n"
-	    "  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT (as it is), OTEL_EXPORTER_OTLP_ENDPOINT\n"
-	    "  (/v1/metrics is appended); default: http://localhost:4318\n"
+	    "--otlp reads these variables; without --otlp they have no effect:\n"
+	    "  OTEL_EXPORTER_OTLP_METRICS_ENDPOINT (used as it is)\n"
+	    "  OTEL_EXPORTER_OTLP_ENDPOINT (/v1/metrics is appended), default:\n"
+	    "  http://localhost:4318\n"
 	    "  OTEL_EXPORTER_OTLP_HEADERS, _TIMEOUT, _COMPRESSION (gzip, none), _CERTIFICATE,\n"
-	    "  _CLIENT_KEY, _CLIENT_CERTIFICATE, and each with METRICS_ before its last part\n"
-	    "  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE (cumulative, delta, lowmemory)\n"
+	    "  _CLIENT_KEY, _CLIENT_CERTIFICATE, and each as OTEL_EXPORTER_OTLP_METRICS_...\n"
+	    "  OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE\n"
+	    "  (cumulative, delta, lowmemory)\n"
 	    "  OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION\n"
 	    "  (base2_exponential_bucket_histogram, explicit_bucket_histogram)\n"
 	    "  OTEL_METRIC_EXPORT_INTERVAL (60000 ms), OTEL_METRIC_EXPORT_TIMEOUT (30000 ms)\n"
-	    "  OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES (where a process does not say more)\n"
+	    "  OTEL_SERVICE_NAME, OTEL_RESOURCE_ATTRIBUTES (for what a process does not set)\n"
 	    "  OTEL_SDK_DISABLED\n"
-	    "What a collector does not take while it is down is in the push after. Deltas begin\n"
-	    "when the exporter does, cumulative counts when the processes did.\n",
+	    "\n"
+	    "While a collector is down no data is lost: the next push contains it. Deltas start\n"
+	    "when the exporter starts, cumulative counts when the processes start.\n",
 };
 
 enum {
@@ -155,7 +158,7 @@ static int take_option(struct export *export, int c)
 	case 'd':
 	case ROOT:
 		if (!*optarg)
-			return options_wrong(&command_export, "the directory's name is empty");
+			return options_wrong(&command_export, "the directory name is empty");
 		add_word(c == 'd' ? &export->dirs : &export->roots, optarg);
 		break;
 	default:
@@ -198,16 +201,15 @@ static int read_options(struct export *export, int argc, char **argv)
 			return ret;
 	}
 	if (optind < argc)
-		return options_wrong(&command_export, "%s: no words are expected", argv[optind]);
+		return options_wrong(&command_export, "%s: unexpected argument", argv[optind]);
 	if (!!export->listen + export->once + !!export->textfile + !!export->page > 1)
 		return options_wrong(&command_export,
-				     "--listen, --once, --textfile and --page: one of them");
+				     "--listen, --once, --textfile and --page cannot be combined");
 	if ((export->textfile || export->page) && export->push)
 		return options_wrong(&command_export,
-				     "--textfile or --page, and --otlp: one of them");
+				     "--otlp cannot be combined with --textfile or --page");
 	if (!export->push && export->listen && strcmp(export->listen, NO_LISTEN) == 0)
-		return options_wrong(&command_export,
-				     "--listen none: there is nothing to do without --otlp");
+		return options_wrong(&command_export, "--listen none requires --otlp");
 	return -1;
 }
 
@@ -339,7 +341,7 @@ static int serve(struct export *export)
 	if (otlp)
 		otlp_start(otlp);
 	if (server)
-		fprintf(stderr, "gcpreload: / and /metrics on %.*s:%u\n",
+		fprintf(stderr, "gcpreload: serving / and /metrics on %.*s:%u\n",
 			(int)(strrchr(export->listen, ':') - export->listen), export->listen,
 			server_port(server));
 	sigwait(&ends, &signal);

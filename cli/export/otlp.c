@@ -50,7 +50,7 @@ static void say_warning(struct otlp *otlp, const char *warning)
 {
 	if (otlp->warned && strcmp(otlp->warned, warning) == 0)
 		return;
-	complain("OTLP: %s: %s; what it did not take is not sent again", otlp->config.shown,
+	complain("OTLP: %s: %s; rejected data points are not sent again", otlp->config.shown,
 		 warning);
 	free(otlp->warned);
 	otlp->warned = need(strdup(warning));
@@ -60,8 +60,8 @@ static void say_warning(struct otlp *otlp, const char *warning)
 static void say(struct otlp *otlp, const struct otlp_result *result)
 {
 	static const char *const advice[] = {
-		[OTLP_REFUSED] = "see the collector's log, and gcpreload export --help",
-		[OTLP_LATER] = "nothing is lost, it is sent when the collector takes it",
+		[OTLP_REFUSED] = "check the log of the collector and gcpreload export --help",
+		[OTLP_LATER] = "no data is lost, it is sent again later",
 	};
 	const char *url = otlp->config.shown;
 
@@ -69,9 +69,8 @@ static void say(struct otlp *otlp, const struct otlp_result *result)
 		complain("OTLP: %s: works again", url);
 	else if (result->answer != otlp->said && result->why)
 		complain("OTLP: %s: %s; %s", url, result->why,
-			 otlp->once && result->answer == OTLP_LATER
-			     ? "it is tried again for a while"
-			     : advice[result->answer]);
+			 otlp->once && result->answer == OTLP_LATER ? "retrying"
+								    : advice[result->answer]);
 	otlp->said = result->answer;
 	if (result->answer == OTLP_ARRIVED && result->why)
 		say_warning(otlp, result->why);
@@ -240,7 +239,8 @@ bool otlp_once(struct otlp *otlp)
 		return true;
 	otlp->once = true;
 	if (otlp->style.delta_histograms)
-		complain("OTLP: one push has no earlier one to differ from: it is cumulative");
+		complain("OTLP: a single push has no earlier one to compute deltas from: its "
+			 "counts are cumulative");
 	otlp->style.delta_sums = otlp->style.delta_histograms = false;
 	atomic_store(&otlp->give_up, limit);
 	do {
@@ -250,9 +250,9 @@ bool otlp_once(struct otlp *otlp)
 		due = otlp_clock() + retry_after(otlp, wait_s);
 	} while (answer == OTLP_LATER && due < limit);
 	if (answer == OTLP_LATER)
-		complain("OTLP: %s: given up, by OTEL_METRIC_EXPORT_TIMEOUT", otlp->config.shown);
+		complain("OTLP: %s: timed out, see OTEL_METRIC_EXPORT_TIMEOUT", otlp->config.shown);
 	if (!otlp->state.n_subjects)
-		complain("OTLP: there are no measurements yet: nothing was pushed");
+		complain("OTLP: no measurements yet: nothing was pushed");
 	return answer == OTLP_ARRIVED;
 }
 
@@ -268,7 +268,7 @@ void otlp_start(struct otlp *otlp)
 		otlp_state_arrived(otlp->state.subjects[i]);
 	otlp->started = pthread_create(&otlp->thread, NULL, run, otlp) == 0;
 	if (!otlp->started)
-		complain("OTLP: no thread can be started; nothing is pushed");
+		complain("OTLP: a thread cannot be started: nothing is pushed");
 }
 
 void otlp_free(struct otlp *otlp)

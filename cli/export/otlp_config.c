@@ -43,7 +43,7 @@ static long long milliseconds(const char *name, const char *value, long long oth
 
 	if (!value || text_number(value, 1, INT_MAX, &number) == 0)
 		return value ? number : otherwise;
-	complain("%s: %s: not a number of milliseconds; %lld is taken", name, value, otherwise);
+	complain("%s: %s: not a number of milliseconds; using %lld", name, value, otherwise);
 	return otherwise;
 }
 
@@ -130,7 +130,7 @@ static void read_pairs(struct otlp_pairs *pairs, const char *name, const char *t
 			put(pairs, key, value);
 			continue;
 		}
-		complain("%s: number %u cannot be used and is left out; say KEY=VALUE,KEY=VALUE, "
+		complain("%s: entry %u is invalid and ignored; the format is KEY=VALUE,KEY=VALUE, "
 			 "percent-encoded",
 			 name, number);
 		free(key);
@@ -187,7 +187,7 @@ static int read_url(struct otlp_config *config, const char *endpoint)
 	if (curl_url_set(url, CURLUPART_URL, text ? text : DEFAULT_ENDPOINT, 0) == CURLUE_OK)
 		scheme = part(url, CURLUPART_SCHEME);
 	if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)) {
-		complain("%s: not the URL of a collector; say http://HOST:4318", name);
+		complain("%s: not a valid collector URL; use http://HOST:4318", name);
 		goto out;
 	}
 	if (!whole)
@@ -215,8 +215,8 @@ static void read_histogram(struct otlp_config *config)
 	config->explicit_histograms = value && strcasecmp(value, "explicit_bucket_histogram") == 0;
 	if (value && !config->explicit_histograms &&
 	    strcasecmp(value, "base2_exponential_bucket_histogram") != 0)
-		complain("%s: %s: there is base2_exponential_bucket_histogram, which is taken, and "
-			 "explicit_bucket_histogram",
+		complain("%s: %s: not explicit_bucket_histogram or "
+			 "base2_exponential_bucket_histogram; using the latter",
 			 name, value);
 }
 
@@ -228,13 +228,13 @@ static void read_choices(struct otlp_config *config)
 
 	value = exporter_setting("PROTOCOL", name);
 	if (value && strcmp(value, "http/json") != 0)
-		complain("%s: %s: only http/json is spoken here, and a collector takes it on the "
+		complain("%s: %s: not supported; using http/json, which collectors accept on the "
 			 "port of http/protobuf, 4318",
 			 name, value);
 	value = exporter_setting("COMPRESSION", name);
 	config->gzip = value && strcmp(value, "gzip") == 0;
 	if (value && !config->gzip && strcmp(value, "none") != 0)
-		complain("%s: %s: there is gzip and none; none is taken", name, value);
+		complain("%s: %s: not gzip or none; using none", name, value);
 	if (!temporality || strcasecmp(temporality, "cumulative") == 0)
 		return;
 	/* Counters that are read from elsewhere are asynchronous ones, which stay cumulative. */
@@ -243,8 +243,8 @@ static void read_choices(struct otlp_config *config)
 	if (!config->delta_sums || strcasecmp(temporality, "delta") == 0)
 		return;
 	config->delta_histograms = config->delta_sums = false;
-	complain("%s: %s: there is cumulative, delta and lowmemory; cumulative is taken",
-		 temporality_of, temporality);
+	complain("%s: %s: not cumulative, delta or lowmemory; using cumulative", temporality_of,
+		 temporality);
 }
 
 int otlp_config_read(struct otlp_config *config, const char *endpoint)

@@ -156,7 +156,7 @@ static char *warning(const struct json_value *answer)
 	if (rejected > 0)
 		return format_text("%.0f data points were rejected: %s", rejected,
 				   message ? message : "no reason was given");
-	return message ? format_text("a warning: %s", message) : NULL;
+	return message ? format_text("warning: %s", message) : NULL;
 }
 
 static struct json_value *read_answer(const struct otlp_sender *sender)
@@ -181,7 +181,7 @@ static void judge(struct otlp_sender *sender, long status, struct otlp_result *r
 	} else {
 		if (!message && !answer && sender->answered)
 			message = sender->answer;
-		result->why = format_text("it answered %ld%s%.300s", status, message ? ": " : "",
+		result->why = format_text("HTTP status %ld%s%.300s", status, message ? ": " : "",
 					  message ? message : "");
 		result->answer = OTLP_REFUSED;
 	}
@@ -203,7 +203,7 @@ static void judge_failure(const struct otlp_sender *sender, CURLcode code,
 	switch (code) {
 	case CURLE_OPERATION_TIMEDOUT:
 	case CURLE_ABORTED_BY_CALLBACK:
-		why = "it did not answer in time";
+		why = "timed out";
 		break;
 	case CURLE_PEER_FAILED_VERIFICATION: /* what only a person can mend */
 	case CURLE_SSL_CACERT_BADFILE:

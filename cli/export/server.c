@@ -161,7 +161,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 	}
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
 		return queue(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-			     text("text/plain", "GET or HEAD\n"));
+			     text("text/plain", "method not allowed; use GET or HEAD\n"));
 	if (strcmp(url, "/metrics") == 0)
 		return queue(connection, MHD_HTTP_OK, metrics(arg, connection));
 	if (strcmp(url, "/data.json") == 0)
@@ -169,7 +169,7 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 	if (strcmp(url, "/") == 0)
 		return queue(connection, MHD_HTTP_OK, live_page(arg, connection));
 	return queue(connection, MHD_HTTP_NOT_FOUND,
-		     text("text/plain", "there are / and /metrics\n"));
+		     text("text/plain", "not found; see / and /metrics\n"));
 }
 
 /* A socket that listens, or -1 with *cause. */
@@ -183,7 +183,7 @@ static int listen_on(const char *listen_at, char **cause)
 	int fd = -1, yes = 1, ret;
 
 	if (!colon) {
-		*cause = format_text("--listen: %s: say ADDRESS:PORT", listen_at);
+		*cause = format_text("--listen: %s: not ADDRESS:PORT", listen_at);
 		return -1;
 	}
 	host = need(strndup(listen_at, (size_t)(colon - listen_at)));
@@ -200,10 +200,11 @@ static int listen_on(const char *listen_at, char **cause)
 	if (fd >= 0)
 		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
 	if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, 64) < 0) {
-		*cause = format_text("--listen: %s: %s%s", listen_at, strerror(errno),
-				     errno == EADDRINUSE ? "; another program has that port, "
-							   "choose one with --listen"
-							 : "");
+		*cause = format_text(
+		    "--listen: %s: %s%s", listen_at, strerror(errno),
+		    errno == EADDRINUSE
+			? "; another program uses this port, choose another with --listen"
+			: "");
 		if (fd >= 0)
 			close(fd);
 		fd = -1;
@@ -234,7 +235,7 @@ struct server *server_start(const char *listen_at, struct gather *gather,
 					  MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS, MHD_OPTION_END);
 	if (server->daemon)
 		return server;
-	*cause = format_text("the HTTP server does not start: %s", strerror(errno));
+	*cause = format_text("the HTTP server cannot be started: %s", strerror(errno));
 	close(fd);
 	free(server);
 	return NULL;

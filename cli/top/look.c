@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cli/follow.h"
 #include "cli/memory.h"
 #include "cli/text.h"
-#include "base/clock.h"
 
 static void list_clear(struct look_list *list)
 {

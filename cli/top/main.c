@@ -7,13 +7,13 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/clock.h"
 #include "cli/command.h"
 #include "cli/follow.h"
 #include "cli/options.h"
 #include "cli/programs.h"
 #include "cli/text.h"
 #include "cli/top/screen.h"
-#include "base/clock.h"
 
 #define SECONDS 1
 
@@ -32,16 +32,16 @@ static const struct command command_top = {
 	.usage = "[-1] [-n SECONDS] [--no-color] [--dir DIR] [--user UID | --all-users]",
 	.summary = PROGRAM_TOP_SUMMARY,
 	.help =
-	    "Sorted by the share of time in collections; Enter shows one process: rates, pauses,\n"
-	    "its last collections with their causes. The key h tells the others, q ends.\n"
+	    "Sorted by the share of time in collections. Enter shows one process: rates, pauses,\n"
+	    "and its last collections with their causes. h lists all keys, q quits.\n"
 	    "\n"
-	    "  -1, --once         print the list once and end; with -n, after so many seconds,\n"
-	    "                     which NOW is about\n"
-	    "  -n SECONDS         look that often (default: 1)\n"
-	    "  --no-color         no colours, as with NO_COLOR in the environment\n" RINGS_HELP "\n"
-	    "NOW is the % of time in collections since the last look, ALL since the process's\n"
-	    "present period began; MAX is the longest pause of that period in ms, G0 G1 G2 the\n"
-	    "99th percentile of each generation. See also: gcpreload ps --json\n",
+	    "  -1, --once         print the list once and exit; with -n, after that many\n"
+	    "                     seconds, which NOW covers\n"
+	    "  -n SECONDS         refresh interval (default: 1)\n"
+	    "  --no-color         no colors; as NO_COLOR in the environment\n" RINGS_HELP "\n"
+	    "NOW is the share of time in collections since the last refresh, in %; ALL is that\n"
+	    "of the current period. MAX is the longest pause of that period in ms; G0, G1 and\n"
+	    "G2 are the 99th percentiles of each generation. For scripts: gcpreload ps --json\n",
 };
 
 static int read_options(struct top *top, int argc, char **argv)
@@ -79,7 +79,7 @@ static int read_options(struct top *top, int argc, char **argv)
 		}
 	}
 	if (optind < argc)
-		return options_wrong(&command_top, "%s: takes no operand", argv[optind]);
+		return options_wrong(&command_top, "%s: unexpected argument", argv[optind]);
 	return -1;
 }
 
@@ -108,7 +108,7 @@ static int print_once(struct top *top)
 	if (top->look.message)
 		complain("%s", top->look.message);
 	else if (!top->look.now.n)
-		complain("%s: no process has measurements here; a process has some once it serves",
+		complain("%s: no measurements; a process has them once it is ready",
 			 top->look.where);
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return EXIT_FINE;

@@ -262,20 +262,20 @@ void render_list(struct lines *lines, const struct view *view, const struct rend
 static const char *const help[] = {
 	"up, down, j, k     move; also Page Up, Page Down, Home, End",
 	"Enter              show one process: rates, pauses, last collections",
-	"Esc, q             back; q in the list ends",
-	"s, >  and  <       sort by the next column, the one before (marked *)",
-	"+, -               look less often, more often",
-	"p                  pause, and go on",
-	"e                  hide or show processes that have ended",
+	"Esc, q             back; q in the list quits",
+	"s, >  and  <       sort by the next, the previous column (marked *)",
+	"+, -               longer, shorter refresh interval",
+	"p                  pause, resume",
+	"e                  hide or show exited processes",
 	"h, ?               this help",
 	"",
-	"NOW      % of the time in collections, since the last look",
-	"ALL      the same since the process's present period began: start-up,",
-	"         serving with the interpreter's own collector, or serving tuned",
-	"MAX      the longest collection of that period, in ms; what comes once in",
-	"         a process's life (at readiness, before a fork, at the end) left out",
-	"G0 G1 G2 99 of 100 collections of that generation took at most so many ms",
-	"FROZEN   objects that the collector leaves alone, when they were frozen",
+	"NOW      % of time in collections since the last refresh",
+	"ALL      the same for the current period of the process: start-up, stock",
+	"         (the interpreter's own collector) or tuned",
+	"MAX      longest collection of that period in ms, except for those that",
+	"         run once: at readiness, before a fork, at exit",
+	"G0 G1 G2 99th percentile of the collections of that generation, in ms",
+	"FROZEN   objects that the collector skips, counted at the freeze",
 };
 
 /* ---- the screen ---- */
@@ -310,8 +310,7 @@ static void add_message(struct lines *lines, const struct look *look)
 		lines_add(lines, LINE_BAD, "%s", look->message);
 	else if (!look->now.n)
 		lines_add(lines, LINE_PLAIN,
-			  "%s: no process has measurements here; a process has some once it serves",
-			  look->where);
+			  "%s: no measurements; a process has them once it is ready", look->where);
 }
 
 static void add_text(struct lines *lines, struct view *view, const struct look *look, size_t rows,

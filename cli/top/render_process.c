@@ -157,8 +157,8 @@ static void add_identity(struct lines *lines, const struct snapshot *s)
 	lines_add(lines, LINE_HEAD, "%d  %s%s%s", h->pid, h->service_name,
 		  *h->service_name ? "  " : "", h->command);
 	lines_add(lines, LINE_PLAIN, "%s%s%s%s", snapshot_state(s),
-		  snapshot_is_due(s) ? " (due: nothing has reached it)" : "",
-		  *h->reason ? ": " : "", h->reason);
+		  snapshot_is_due(s) ? " (due: an action is overdue)" : "", *h->reason ? ": " : "",
+		  h->reason);
 	lines_add(lines, LINE_PLAIN, "Python %s, mode %s, %s, thresholds %d %d %d", h->python,
 		  gcpreload_mode_name(h->mode), frozen, h->thresholds[0], h->thresholds[1],
 		  h->thresholds[2]);
@@ -237,7 +237,7 @@ static void add_idle(struct lines *lines, const struct snapshot_period *period)
 
 	if (!period->idle.collections)
 		return;
-	lines_add(lines, LINE_PLAIN, "In requests %s, longest %s; while it waited %s, longest %s",
+	lines_add(lines, LINE_PLAIN, "In requests %s, longest %s; while idle %s, longest %s",
 		  text_duration(a, sizeof a, (double)period->in_requests.sum_ns / 1e9),
 		  text_duration(b, sizeof b, (double)period->in_requests.max_ns / 1e9),
 		  text_duration(c, sizeof c, (double)period->idle.sum_ns / 1e9),
@@ -256,7 +256,7 @@ static void add_events(struct lines *lines, const struct look *look)
 	size_t i;
 
 	if (!look->n_events) {
-		lines_add(lines, LINE_DIM, "No collection yet");
+		lines_add(lines, LINE_DIM, "No collections yet");
 		return;
 	}
 	lines_add(lines, LINE_PLAIN, "%s", "Last collections");
@@ -285,8 +285,8 @@ void render_process(struct lines *lines, const struct look *look, const struct r
 	size_t height = paper->rows >= 40 ? 3 : paper->rows >= 30 ? 2 : 1;
 
 	if (!look->found)
-		lines_add(lines, LINE_BAD, "its measurements are gone%s",
-			  s->name ? "; this is how they were" : "");
+		lines_add(lines, LINE_BAD, "the measurements were removed%s",
+			  s->name ? "; these are the last ones" : "");
 	if (!s->name)
 		return;
 	if (s->why) {
@@ -298,7 +298,7 @@ void render_process(struct lines *lines, const struct look *look, const struct r
 	add_idle(lines, period);
 	lines_add(lines, LINE_PLAIN, "%s", "");
 	add_generations(lines, s, p);
-	lines_add(lines, LINE_DIM, "counts as gc.get_stats() has them; durations of the period %s",
+	lines_add(lines, LINE_DIM, "counts as in gc.get_stats(); durations of period %s",
 		  gcpreload_period_name(snapshot_period_now(s)));
 	lines_add(lines, LINE_PLAIN, "%s", "");
 	render_histogram(lines, period->generations, labels, GCPRELOAD_GENERATIONS, height, paper);

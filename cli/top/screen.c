@@ -93,15 +93,16 @@ int screen_begin(bool colours, char **cause)
 	const char *term = getenv("TERM");
 
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
-		*cause = format_text("the input or the output is no terminal; -1 prints once");
+		*cause =
+		    format_text("standard input or output is not a terminal; use -1 to print once");
 		return -1;
 	}
 	catch_signals();
 	screen = newterm(NULL, stdout, stdin);
 	if (!screen) {
-		*cause = format_text("TERM=%s: this terminal is not known, or can do too little; "
-				     "-1 prints once",
-				     term ? term : "");
+		*cause =
+		    format_text("TERM=%s: unknown or unsupported terminal; use -1 to print once",
+				term ? term : "");
 		return -1;
 	}
 	atexit(screen_end);

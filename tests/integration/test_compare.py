@@ -1,4 +1,4 @@
-"""gcpreload report --compare: two saved reports side by side."""
+"""gcpreload report --compare: two files of report --json side by side."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ def test_stock_against_tuned(system_python: Interpreter, tmp_path: Path) -> None
     [
         (b"", b"not JSON: byte 0"),
         (b"\x7fELF\0\1", b"not JSON: byte 0"),
-        (b"[" * 100000, b"too deep"),
-        (b"[1, 2]", b"no report"),
-        (b'{"processes": 1}', b"no report"),
+        (b"[" * 100000, b"nested too deeply"),
+        (b"[1, 2]", b"not a report"),
+        (b'{"processes": 1}', b"not a report"),
         (b'{"processes": [', b"not JSON"),
     ],
 )
@@ -81,7 +81,7 @@ def test_odd_reports_are_read(tmp_path: Path) -> None:
 
 
 def test_wrong_usage(tmp_path: Path) -> None:
-    assert b"two saved reports" in command("report", "--compare", tmp_path).stderr
+    assert b"two files of report --json" in command("report", "--compare", tmp_path).stderr
     done = command("report", "--compare", tmp_path / "no", tmp_path / "no")
     assert done.returncode == 1
     assert b"No such file" in done.stderr

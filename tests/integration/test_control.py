@@ -179,7 +179,7 @@ def test_with_measurements_elsewhere(system_python: Interpreter, ring_dir: Path)
         puppet.wait_for("ready")
         done = command("thaw", str(puppet.pid), "--dir", elsewhere)
         assert done.returncode == 1
-        assert f"has its measurements in {ring_dir}" in done.stderr.decode()
+        assert f"its measurements are in {ring_dir}" in done.stderr.decode()
 
 
 # ---- control files that are none ----

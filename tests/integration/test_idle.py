@@ -66,7 +66,7 @@ def test_nothing_in_requests_and_exact_counts(server_python: Interpreter, ring_d
             (now,) = (p for p in ps(ring_dir) if p.pid == process.pid)
             return now.counts() == counted(stats)
 
-        wait_for("counts as gc.get_stats() has them", look)
+        wait_for("counts as in gc.get_stats()", look)
 
 
 def test_report_tells_where(server_python: Interpreter, ring_dir: Path) -> None:

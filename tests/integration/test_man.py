@@ -45,7 +45,17 @@ def test_programs_beside_it_are_commands(tmp_path: Path) -> None:
     for name, package in (("export", "libmicrohttpd-dev"), ("top", "libncurses-dev")):
         done = run([alone, name], env)
         assert done.returncode == 1
-        assert f"gcpreload-{name} is not installed; it is built where {package}" in str(done)
+        assert f"gcpreload-{name} is not installed; to build it, install {package}" in str(done)
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_fits_a_terminal(name: str) -> None:
+    """80 columns, and no line is empty at its end."""
+    done = command(*([name] if name else []), "--help")
+    assert (done.returncode, done.stderr) == (0, b"")
+    lines = done.stdout.decode().splitlines()
+    assert lines[0].startswith(f"usage: gcpreload {name}".rstrip())
+    assert [line for line in lines if len(line) > 80 or line != line.rstrip()] == []
 
 
 def test_a_page_for_each_command(pages: dict[str, str]) -> None:

@@ -375,7 +375,7 @@ def test_once_is_cumulative(
         served(puppet)
         done = once(ring_dir, collector.url, **DELTAS)
         assert done.returncode == 0
-        assert b"it is cumulative" in done.stderr
+        assert b"its counts are cumulative" in done.stderr
         found = by_generation(collector.requests[0].resources, COLLECTIONS)
         assert found == own(puppet)["collections"]
 

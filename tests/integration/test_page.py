@@ -342,7 +342,7 @@ def test_one_of_several_services(
 def test_nothing_to_show(page: webdriver.Chrome, ring_dir: Path) -> None:
     with exporter(ring_dir) as url:
         page.get(url)
-        wait_for("the page", lambda: "No living process" in text(page, "#processes"))
+        wait_for("the page", lambda: "No running process" in text(page, "#processes"))
         assert tiles(page)["Processes"] == "0"
         assert tiles(page)["Time in collections"] == NONE
 

@@ -235,7 +235,7 @@ def test_the_terminal_is_given_back(how: str, ring_dir: Path) -> None:
 
 def test_a_process_that_ends(system_python: Interpreter, ring_dir: Path) -> None:
     with top(ring_dir) as shown:
-        shown.wait_for("no process has measurements here")
+        shown.wait_for("no measurements;")
         with Puppet(system_python, ring_dir) as puppet:
             serve(puppet)
             shown.wait_for(rf"^ *{puppet.pid} ready ")
@@ -245,9 +245,9 @@ def test_a_process_that_ends(system_python: Interpreter, ring_dir: Path) -> None
         shown.wait_for("^exited")
         shown.wait_for(r" 2  explicit ")
         assert command("clean", "--dir", ring_dir).returncode == 0
-        shown.wait_for("its measurements are gone; this is how they were")
+        shown.wait_for("the measurements were removed; these are the last ones")
         shown.keys("q")
-        shown.wait_for("no process has measurements here")
+        shown.wait_for("no measurements;")
 
 
 def test_ended_ones_can_be_hidden(
@@ -288,7 +288,7 @@ def test_once_in_a_pipe(puppet: Puppet, ring_dir: Path) -> None:
 def test_once_with_nothing_to_read(ring_dir: Path) -> None:
     done = command("top", "-1", "--dir", ring_dir)
     assert done.returncode == 0
-    assert b"no process has measurements here" in done.stderr
+    assert b"no measurements;" in done.stderr
     done = command("top", "-1", "--dir", ring_dir / "nowhere")
     assert b"nowhere: cannot be opened: No such file" in done.stderr
 
@@ -312,9 +312,9 @@ def test_wrong_words(words: list[str]) -> None:
 def test_where_there_is_no_terminal(ring_dir: Path) -> None:
     done = command("top", "--dir", ring_dir)
     assert (done.returncode, done.stdout) == (1, b"")
-    assert b"no terminal; -1 prints once" in done.stderr
+    assert b"not a terminal; use -1 to print once" in done.stderr
     with terminal(ring_dir, "env", "TERM=nonsense", COMMAND, "top", "--dir", ring_dir) as shown:
-        shown.wait_for("TERM=nonsense: this terminal is not known")
+        shown.wait_for("TERM=nonsense: unknown or unsupported terminal")
         shown.wait_for("^status 1$")
 
 

@@ -120,8 +120,8 @@ def test_it_ends_by_itself_and_writes_to_a_pipe(ring_dir: Path) -> None:
     [
         ([], b"-o FILE"),
         (["-o", "/nowhere/trace"], b"/nowhere/trace: No such file"),
-        (["-o", "-", "--for", "x"], b"--for: x is no number"),
-        (["-o", "-", "0"], b"0: not a process id"),
+        (["-o", "-", "--for", "x"], b"--for: x: not a number"),
+        (["-o", "-", "0"], b"0: not a process ID"),
     ],
 )
 def test_wrong_usage(words: list[str], said: bytes) -> None:

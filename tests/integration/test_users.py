@@ -37,8 +37,8 @@ def test_whose_processes_are_left_out(words: list[str], nobodys: Puppet, ring_di
     command = [COMMAND, *words, "--dir", ring_dir]
     with nobodys as puppet:
         puppet.do("one = listen()", "arm(one)")
-        assert "left out: gcpreload-65534 (1 process)" in said(command)
-        assert "may not read them: gcpreload-65534;" in said([*STRANGER, *command])
+        assert "not shown: gcpreload-65534 (1 process)" in said(command)
+        assert "cannot be read: gcpreload-65534;" in said([*STRANGER, *command])
         assert "gcpreload-65534" not in said([*command, "--all-users"])
         assert "gcpreload-65534" not in said([*NOBODY, *command])
 

@@ -398,8 +398,8 @@ static void options_of_run(void **state)
 	assert_false(wrappers_given_to_run()[SETTINGS_LOG]);
 	assert_true(wrappers_given_to_run()[SETTINGS_LOG_FILE]);
 	bad("gcpreload run --sample 2 python3", "--sample: 2 is not a number from 0 to 1");
-	bad("gcpreload run --nonsense python3", "no such option");
-	bad("gcpreload run --mode", "a value is missing");
+	bad("gcpreload run --nonsense python3", "unknown option");
+	bad("gcpreload run --mode", "requires an argument");
 	bad("gcpreload run --help", "runs no command");
 	bad("gcpreload run --mode off", "none left to run");
 	bad("gcpreload ps", "there is no Python in this program");

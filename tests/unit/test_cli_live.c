@@ -107,13 +107,13 @@ static void telling_what_stands_back(void **state)
 		snprintf(line, sizeof line, "%d %s", (int)stubborn.pid, verbs[i]);
 		assert_int_equal(run(&command_set, line), 1);
 		says(output, "standing-back");
-		says(errors, "did nothing: 1234 objects are still frozen");
+		says(errors, "nothing changed, 1234 objects are still frozen");
 	}
 	snprintf(line, sizeof line, "%d", (int)stubborn.pid);
 	assert_int_equal(run(&command_thaw, line), 1);
-	says(errors, "did nothing: 1234 objects are still frozen");
+	says(errors, "nothing changed, 1234 objects are still frozen");
 	assert_int_equal(run(&command_ready, line), 1);
-	says(errors, "did nothing");
+	says(errors, "nothing changed");
 	writer_end(&stubborn);
 }
 
@@ -137,12 +137,12 @@ static void telling(void **state)
 	says(output, "told ready");
 	assert_int_equal(run(&command_thaw, "--all --timeout 1"), 1);
 	says(output, "told thaw");
-	snprintf(expected, sizeof expected, "%d: did not answer yet", (int)deaf.pid);
+	snprintf(expected, sizeof expected, "%d: no answer yet", (int)deaf.pid);
 	says(errors, expected);
 	assert_int_equal(run(&command_thaw, "--service nosuch"), 1);
-	says(errors, "nosuch: no living process of that service");
+	says(errors, "nosuch: no running process of this service");
 	assert_int_equal(run(&command_thaw, "999999"), 1);
-	says(errors, "999999: there is no such process");
+	says(errors, "999999: no such process");
 	/* Two rings, two control files, nothing half made. */
 	assert_int_equal(place_count(place, NULL), 4);
 	writer_end(&good);

@@ -413,7 +413,7 @@ static void an_empty_place(void **state)
 	(void)state;
 	view_arrange(&view, &look);
 	draw(80, 10, true);
-	is_line(3, "/nowhere: no process has measurements here; a process has some once it serves");
+	is_line(3, "/nowhere: no measurements; a process has them once it is ready");
 }
 
 static void histogram(size_t columns, size_t height, bool utf8,
@@ -524,7 +524,7 @@ static void looking(void **state)
 	assert_false(look.found);
 	view_arrange(&view, &look);
 	draw(80, 24, true);
-	assert_true(has_line("its measurements are gone; this is how they were"));
+	assert_true(has_line("the measurements were removed; these are the last ones"));
 	assert_true(has_line("    2  explicit    5.00 ms           7  tuned"));
 	/* What is said of the place is heard, and does not go to the terminal. */
 	assert_non_null(look.message);

@@ -48,9 +48,9 @@ function shareTile(group, last) {
 	const shares = last && last.lived
 		? { inside: last.inside / last.lived, outside: last.outside / last.lived }
 		: servingShare(group);
-	const detail = last && last.lived ? `last ${minutes(last.to - last.from)}` : "since they serve";
+	const detail = last && last.lived ? `last ${minutes(last.to - last.from)}` : "since ready";
 	if (!shares)
-		return tile("Time in collections", "–", "nothing serves yet");
+		return tile("Time in collections", "–", "no process is ready yet");
 	const split = shares.outside ? `${share(shares.inside)} in requests, ${detail}` : detail;
 	return tile("Time in collections", share(shares.inside + shares.outside), split);
 }
@@ -58,7 +58,7 @@ function shareTile(group, last) {
 function longestTile(samples) {
 	const all = recent(samples, KEPT_SECONDS);
 	if (!all)
-		return tile("Longest pause", "–", "nothing measured here yet");
+		return tile("Longest pause", "–", "no data yet");
 	const values = all.generations.map((one) => one.longest);
 	const longest = Math.max(...values);
 	const when = `last ${minutes(all.to - all.from)}`;
@@ -68,10 +68,10 @@ function longestTile(samples) {
 }
 
 function guardTile(group) {
-	const trips = `${count(group.guard_trips)} full collections by it`;
+	const trips = `${count(group.guard_trips)} activations`;
 	const on = Object.entries(group.guards).filter(([name]) => name !== "none");
 	const text = on.map(([name, n]) => `${name}: ${count(n)}`).join(", ");
-	return tile("Memory guard", text || "quiet", trips, Boolean(text));
+	return tile("Memory guard", text || "inactive", trips, Boolean(text));
 }
 
 function showTiles(group, samples) {
@@ -80,7 +80,7 @@ function showTiles(group, samples) {
 	if (group.due)
 		states.push(`${count(group.due)} due`);
 	by("tiles").replaceChildren(
-		tile("Processes", count(group.processes), states.join(", ") || "none lives"),
+		tile("Processes", count(group.processes), states.join(", ") || "none running"),
 		shareTile(group, recent(samples, RECENT_SECONDS)),
 		longestTile(samples),
 		counterTile("frozen_objects", group, "skipped by the collector"),
@@ -110,7 +110,7 @@ function shareLines(group, coarse) {
 		const lines = [{ name: "in requests", style: "k0", values: valuesOf(samples, shareOf((s) => s.inside)) }];
 		if (outside)
 			lines.push({
-				name: "while the server waited", style: "k1 dashed",
+				name: "while idle", style: "k1 dashed",
 				values: valuesOf(samples, shareOf((s) => s.outside)),
 			});
 		return lines;
@@ -131,7 +131,7 @@ function styleOf(group) {
 function showShare(group, coarse, range) {
 	const lines = shareLines(group, coarse);
 	const more = state.data.n_services - STYLES;
-	let about = "Share of the time of the processes that serve, start-up left out.";
+	let about = "Share of the time of ready processes, without start-up.";
 	if (lines.length > 2 && more > 0)
 		about += ` The ${STYLES} largest services; ${count(more)} more are in the total.`;
 	by("share-about").textContent = about;
@@ -148,9 +148,9 @@ function showPauses(samples, range) {
 			text: `${clockTime(s.to, true)}, generation ${g}: ${duration(s.generations[g].longest)}`,
 		})),
 	}));
-	by("pauses-about").textContent = "A mark is the longest collection of its generation in a few seconds.";
+	by("pauses-about").textContent = "Each mark is the longest collection of a generation in a few seconds.";
 	if (series.every((one) => !one.points.length))
-		empty(by("pauses"), "No collection in these minutes.");
+		empty(by("pauses"), "No collections in this time range.");
 	else
 		pointChart(by("pauses"), "Longest pause by generation, logarithmic", range, series);
 }
@@ -160,8 +160,8 @@ function showRate(samples, range) {
 		name: generationNames[g], style: `k${g}`,
 		values: valuesOf(samples, (s) => s.generations[g].n / (s.to - s.from)),
 	}));
-	by("rate-about").textContent = "Of all processes together.";
-	lineChart(by("rate"), "Collections a second by generation", range, lines, plain, 0.1);
+	by("rate-about").textContent = "All processes together.";
+	lineChart(by("rate"), "Collections per second by generation", range, lines, plain, 0.1);
 }
 
 function showTime(group) {
@@ -169,7 +169,7 @@ function showTime(group) {
 	const coarse = (key) => coarser(state.history.of(key), (range[1] - range[0]) / 90);
 	const samples = coarse(History.key(group));
 	if (!samples.some((s) => s !== null)) {
-		const text = state.data.saved ? "Nothing served in these minutes." : "The first seconds are being measured.";
+		const text = state.data.saved ? "No process was ready in this time range." : "Measuring the first seconds.";
 		for (const id of ["share", "pauses", "rate"]) {
 			by(`${id}-about`).textContent = "";
 			empty(by(id), text);
@@ -207,7 +207,7 @@ function showDurations(group) {
 	root.replaceChildren();
 	by("durations-about").textContent = "";
 	if (!every.length) {
-		root.append(html("p", { className: "empty" }, "No collection while serving yet."));
+		root.append(html("p", { className: "empty" }, "No collections while serving yet."));
 		return;
 	}
 	by("durations-about").replaceChildren(
@@ -246,7 +246,7 @@ function periodTable(caption, columns) {
 	row("Longest pause in requests", served((p) => duration(p.in_request_max_seconds)));
 	if (some((p) => p.idle_seconds)) {
 		row("… while the server waited", over("idle_seconds"));
-		row("Longest while it waited", served((p) => duration(p.idle_max_seconds)));
+		row("Longest while idle", served((p) => duration(p.idle_max_seconds)));
 	}
 	for (const g of GENERATIONS) {
 		if (!some((p) => p.generations[g].collections))
@@ -270,16 +270,16 @@ function gainText(stock, tuned) {
 	const longest = (p) => duration(p.in_request_max_seconds);
 	const strong = (text) => html("strong", {}, text);
 	if (stock && tuned)
-		return ["In requests, collections took ", strong(told(stock)), " of the time with the stock collector and ",
-			strong(told(tuned)), " tuned; the longest pause was ", strong(longest(stock)), " and is ",
-			strong(longest(tuned)), "."];
+		return ["Share of time in collections, in requests: ", strong(told(stock)), " with the stock collector, ",
+			strong(told(tuned)), " tuned. Longest pause: ", strong(longest(stock)),
+			" with the stock collector, ", strong(longest(tuned)), " tuned."];
 	if (tuned)
-		return ["Serving tuned, collections in requests took ", strong(told(tuned)), " of the time. There is no ",
-			"baseline to compare with: GCPRELOAD_BASELINE measures one first."];
+		return ["Share of time in collections, in requests: ", strong(told(tuned)), " tuned. No baseline to ",
+			"compare with; GCPRELOAD_BASELINE measures one."];
 	if (stock)
-		return ["Serving with the stock collector, collections in requests took ", strong(told(stock)),
-			" of the time; not tuned."];
-	return ["Nothing has served yet: there is nothing to compare."];
+		return ["Share of time in collections, in requests: ", strong(told(stock)),
+			" with the stock collector. Not tuned."];
+	return ["Nothing to compare yet: no process was ready."];
 }
 
 // Two sides of each service; a total would set one service against another.
@@ -313,7 +313,7 @@ function showGain(group) {
 	}
 	by("gain-about").replaceChildren(...gainText(stock, tuned));
 	if (!group.periods.length) {
-		empty(by("gain"), "No process has measurements here; one has some once it serves.");
+		empty(by("gain"), "No measurements yet; a process has them once it is ready.");
 		return;
 	}
 	by("gain").replaceChildren(
@@ -322,8 +322,8 @@ function showGain(group) {
 			{ name: stock ? "Stock GC" : "Stock GC (none)", period: stock },
 			{ name: tuned ? "Tuned" : "Tuned (not yet)", period: tuned },
 		]),
-		html("p", { className: "note" }, "Processes whose measurements are there, ended ones too; start-up is " +
-			"not compared with anything. p50 and p99 are 9 % too high at most."));
+		html("p", { className: "note" }, "Includes ended processes that still have measurements. Start-up is not " +
+			"compared. p50 and p99 are at most 9 % too high."));
 }
 
 function showSample(group) {
@@ -331,7 +331,7 @@ function showSample(group) {
 	by("sample-section").hidden = !tuned && !untuned;
 	by("gain-section").classList.toggle("wide", !tuned && !untuned);
 	const name = (text, one) => `${text}: ${one ? count(one.processes) : "none"}`;
-	const caption = "Processes that the sample left, and those that it chose";
+	const caption = "Untuned and tuned processes of the sample";
 	by("sample").replaceChildren(mixesServices(group)
 		? servicesTable(caption, ["Untuned", "Tuned"], (one) => [one.sample.untuned, one.sample.tuned])
 		: periodTable(caption, [
@@ -380,7 +380,7 @@ function showProcesses(group) {
 	const processes = data.processes.filter((p) => group === data.total || scope === "service " + p.service);
 	by("processes-about").textContent = "";
 	if (!processes.length) {
-		empty(by("processes"), "No living process has measurements here; one has some once it serves.");
+		empty(by("processes"), "No running process has measurements; a process has them once it is ready.");
 		return;
 	}
 	const shown = processes.length < group.processes
@@ -442,7 +442,7 @@ async function poll() {
 			cache: "no-store", signal: AbortSignal.timeout(GIVE_UP_SECONDS * 1000),
 		});
 		if (!answer.ok)
-			throw new Error(`the exporter answers ${answer.status}`);
+			throw new Error(`the exporter answered with HTTP status ${answer.status}`);
 		const data = await answer.json();
 		if (!state.data)
 			state.history = new History(data);
@@ -453,7 +453,7 @@ async function poll() {
 		show();
 	} catch {
 		state.lostSince ||= Date.now() / 1000;
-		say("lost", `not connected since ${clockTime(state.lostSince, true)}, trying again`);
+		say("lost", `not connected since ${clockTime(state.lostSince, true)}, retrying`);
 	}
 	clearTimeout(state.timer);
 	if (!document.hidden)
