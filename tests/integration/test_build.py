@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from lib.paths import GOLDEN, LIBRARY, ROOT
+from lib.paths import GOLDEN, LIBRARY, ROOT, SET_UP_DEADLINE
 from lib.puppet import Puppet
 from lib.run import environment, run
 from venvs import Interpreter
@@ -24,7 +24,7 @@ def readelf(*options: str, library: Path = LIBRARY) -> str:
 
 
 def make(*arguments: str | Path) -> None:
-    done = run(["make", "-C", ROOT, *arguments], environment())
+    done = run(["make", "-C", ROOT, *arguments], environment(), deadline=SET_UP_DEADLINE)
     assert done.returncode == 0, done.stderr.decode()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from lib.paths import APPS, BUILD, LIBRARY, ROOT
+from lib.paths import APPS, BUILD, LIBRARY, ROOT, SET_UP_DEADLINE
 from lib.run import Completed, environment, files_below, run
 from venvs import Interpreter
 
@@ -80,7 +80,7 @@ def test_listen_allocates_nothing(
 
 @pytest.fixture(scope="session")
 def tsan() -> Path:
-    made = run(["make", "-C", ROOT, "tsan"], environment())
+    made = run(["make", "-C", ROOT, "tsan"], environment(), deadline=SET_UP_DEADLINE)
     assert made.returncode == 0, made.stderr.decode()
     return BUILD / "tsan"
 

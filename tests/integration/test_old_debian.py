@@ -10,7 +10,7 @@ import pytest
 from lib.collector import COLLECTIONS, Collector, points
 from lib.debian import other_debian
 from lib.export import served
-from lib.paths import APPS, BUILD, ROOT
+from lib.paths import APPS, BUILD, DEADLINE, ROOT, SET_UP_DEADLINE
 from lib.puppet import Puppet
 from lib.run import Completed, environment, run
 from venvs import Interpreter
@@ -19,16 +19,17 @@ MADE = BUILD / "debian11-made"
 READY_ONCE = APPS / "ready_once.py"
 
 
-def inside(*command: str | Path) -> Completed[bytes]:
+def inside(*command: str | Path, deadline: float = DEADLINE) -> Completed[bytes]:
     root = other_debian("debian11-build", "debian11")
     path = os.defpath.strip(":") + ":/usr/sbin:/sbin"
-    return run([ROOT / "scripts" / "inside", root, *command], environment(PATH=path))
+    words = [ROOT / "scripts" / "inside", root, *command]
+    return run(words, environment(PATH=path), deadline=deadline)
 
 
 @pytest.fixture(scope="module")
 def made() -> Completed[bytes]:
     # Its compiler warns of what is none.
-    done = inside("make", "-C", ROOT, f"B={MADE}", "WERROR=")
+    done = inside("make", "-C", ROOT, f"B={MADE}", "WERROR=", deadline=SET_UP_DEADLINE)
     assert done.returncode == 0, done.stderr.decode()
     return done
 

@@ -12,7 +12,7 @@ import pytest
 from venvs import Interpreter, clean_environment, wheels
 
 from lib.mounts import need_mounts
-from lib.paths import ROOT
+from lib.paths import ROOT, SET_UP_DEADLINE
 from lib.run import Completed, environment, run
 
 PROBE = "import json, sys; print(json.dumps(sys.version_info[:3]))"
@@ -20,7 +20,7 @@ PROBE = "import json, sys; print(json.dumps(sys.version_info[:3]))"
 
 @functools.cache
 def _set_up(name: str) -> Completed[bytes]:
-    return run([ROOT / "scripts" / "setup", name], clean_environment())
+    return run([ROOT / "scripts" / "setup", name], clean_environment(), deadline=SET_UP_DEADLINE)
 
 
 def other_debian(name: str, directory: str = "") -> Path:

@@ -14,3 +14,4 @@ GOLDEN = ROOT / "tests" / "integration" / "golden"
 
 # What a shared machine may need for the slowest thing here. Reached only by a test that fails.
 DEADLINE = float(os.environ.get("TEST_DEADLINE", "90"))
+SET_UP_DEADLINE = 20 * DEADLINE  # downloads and builds

@@ -40,6 +40,7 @@ def run(
     env: Mapping[str, str],
     stdin: bytes = b"",
     cwd: Path | None = None,
+    deadline: float = DEADLINE,
 ) -> Completed[bytes]:
     """Runs to the end; what hangs is an error."""
     return subprocess.run(
@@ -48,7 +49,7 @@ def run(
         input=stdin,
         cwd=cwd,
         capture_output=True,
-        timeout=DEADLINE,
+        timeout=deadline,
         check=False,
     )
 
