@@ -16,20 +16,37 @@ from lib.settings import SETTINGS
 COMMANDS = re.findall(r"^  ([a-z]+)  ", command("--help").stdout.decode(), re.M)
 
 
+SECTIONS = ["NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "SEE ALSO"]
+
+
 @pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """As man shows them, without its formatting."""
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each page as man reads it."""
     if not shutil.which("scdoc"):
         pytest.skip("scdoc is missing")
     into = tmp_path_factory.mktemp("man")
     subprocess.run(["python3", ROOT / "scripts" / "man.py", COMMAND.parent, into], check=True)
-    found = {}
     for source in into.glob("*.scd"):
-        page = subprocess.run(
-            ["scdoc"], input=source.read_bytes(), capture_output=True, check=True
-        ).stdout
-        found[source.stem] = re.sub(r"\\f[BIRP]|\\&|\\(?=-)", "", page.decode())
-    return found
+        done = subprocess.run(
+            ["scdoc"], input=source.read_bytes(), capture_output=True, check=False
+        )
+        assert (done.returncode, done.stderr) == (0, b""), source.name
+        source.with_suffix("").write_bytes(done.stdout)
+    return {path.stem: path.with_suffix("") for path in into.glob("*.scd")}
+
+
+@pytest.fixture(scope="module")
+def pages(sources: dict[str, Path]) -> dict[str, str]:
+    """Each page without the formatting of its text."""
+    return {
+        name: re.sub(r"\\f[BIRP]|\\&|\\(?=-)", "", path.read_text())
+        for name, path in sources.items()
+    }
+
+
+def sections(page: str) -> dict[str, str]:
+    _, *parts = re.split(r"^\.SH (.*)\n", page, flags=re.M)
+    return dict(zip(parts[::2], parts[1::2]))
 
 
 def test_programs_beside_it_are_commands(tmp_path: Path) -> None:
@@ -60,11 +77,68 @@ def test_help_fits_a_terminal(name: str) -> None:
 
 def test_a_page_for_each_command(pages: dict[str, str]) -> None:
     assert len(COMMANDS) >= 10
-    assert {f"gcpreload-{name}.1" for name in COMMANDS} <= set(pages)
+    assert set(pages) == {
+        "gcpreload.1",
+        "gcpreload.conf.5",
+        *(f"gcpreload-{name}.1" for name in COMMANDS),
+    }
     for name in COMMANDS:
-        for option in re.findall(r"--[a-z-]+", command(name, "--help").stdout.decode()):
-            assert option in pages[f"gcpreload-{name}.1"], (name, option)
-        assert f"gcpreload-{name}" in pages["gcpreload.1"]
+        assert f"gcpreload-{name}(1)" in pages["gcpreload.1"]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_help_says_is_in_the_page(pages: dict[str, str], name: str) -> None:
+    """Each option has an entry of its own, with its text; variables are where they belong."""
+    found = sections(pages[f"gcpreload-{name}.1"])
+    help_text = command(name, "--help").stdout.decode()
+    options = re.findall(r"^  (?:-\w, )?(-[-\w]+)", help_text, re.M)
+    assert options
+    entries = re.findall(r"^(-.*)\n\.RS 4\n(.+)", found["OPTIONS"], re.M)
+    for option in options:
+        (text,) = [text for flags, text in entries if option in re.findall(r"-[-\w]+", flags)]
+        assert len(text) > 5, option
+    for variable in re.findall(r"\b(?:OTEL|GCPRELOAD)_[A-Z_]*[A-Z]\b", help_text):
+        assert variable in pages[f"gcpreload-{name}.1"], variable
+    summary = re.sub(r"\s+", " ", help_text.split("\n\n")[1])
+    assert f"gcpreload-{name} - {summary}" in found["NAME"]
+
+
+def test_each_page_has_its_sections(pages: dict[str, str]) -> None:
+    for name, page in pages.items():
+        found = sections(page)
+        wanted = [*SECTIONS[:-1], *(["EXIT STATUS"] if name.endswith(".1") else []), SECTIONS[-1]]
+        assert [section for section in found if section in wanted] == wanted, name
+        for section, text in found.items():
+            assert re.search(r"^[^.\s]", text, re.M), (name, section)
+        assert "/dev/shm/gcpreload-UID/" in found["FILES"] or name in (
+            "gcpreload-run.1",
+            "gcpreload-doctor.1",
+        )
+        assert "GCPRELOAD_" in found["ENVIRONMENT"], name
+
+
+def test_examples_are_understood(pages: dict[str, str]) -> None:
+    """No example has an option that the command does not know."""
+    number = 0
+    for name in COMMANDS:
+        known = command(name, "--help").stdout.decode()
+        text = sections(pages[f"gcpreload-{name}.1"])["EXAMPLES"]
+        for line in re.findall(rf"^gcpreload {name}\b.*", text, re.M):
+            number += 1
+            for option in re.findall(r"(?<!\S)--?[a-z1][-\w]*", line.split(" -- ")[0]):
+                assert re.search(rf"(?<!\S){option}\b", known), line
+    assert number > len(COMMANDS)
+
+
+def test_man_shows_them_without_warnings(sources: dict[str, Path]) -> None:
+    man = shutil.which("man")
+    if not man:
+        pytest.skip("man is missing")
+    for path in sources.values():
+        env = {**environment(), "MANWIDTH": "80", "LC_ALL": "C.UTF-8"}
+        done = run([man, "--warnings", "-l", path], env)
+        assert (done.returncode, done.stderr) == (0, b""), path
+        assert b"EXAMPLES" in done.stdout
 
 
 def test_the_settings_page_has_them_all(pages: dict[str, str]) -> None:
