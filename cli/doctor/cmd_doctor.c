@@ -201,6 +201,20 @@ static int doctor_conclude(const struct doctor *doctor, char *const *argv)
 	return verdicts[worst].status;
 }
 
+static void check_place(const struct decision *decision, struct findings *findings)
+{
+	char *ring;
+
+	if (decision->settings.ring != GCPRELOAD_RING_OFF) {
+		place_check(&decision->settings, findings);
+		return;
+	}
+	ring = decision_setting(decision, SETTINGS_RING);
+	finding(findings, FINDING_NOTE, "%s: nothing will be measured, ps and report show nothing",
+		ring);
+	free(ring);
+}
+
 static void examine_command(struct doctor *doctor, char *const *argv)
 {
 	struct findings *findings = &doctor->findings;
@@ -221,7 +235,7 @@ static void examine_command(struct doctor *doctor, char *const *argv)
 	if (*chain.python)
 		check_interpreter(chain.python, findings);
 	if (*chain.program && !decision->disabled)
-		place_check(&decision->settings, findings);
+		check_place(decision, findings);
 	doctor_check_filter(0, findings);
 	chain_free(&chain);
 }

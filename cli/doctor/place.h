@@ -6,7 +6,7 @@
 #include "cli/doctor/findings.h"
 #include "rules/settings.h"
 
-/* Looks at the directory that the settings name. With GCPRELOAD_RING=require
+/* Looks at the directory that the settings name, which ask for a ring. With GCPRELOAD_RING=require
  * what stands in the way is bad, else it is a note. */
 void place_check(const struct gcpreload_settings *settings, struct findings *findings);
 

@@ -237,6 +237,7 @@ FILES = [
     ("[*gunicorn*]\nmode = off\n", TUNED, ""),
     ("except = *http.server*\n", NOT_TUNED, "except = *http.server* (line 1 of {conf}): "),
     ("sample = 0\n", OBSERVED, "sample = 0 (line 1 of {conf}): "),
+    ("ring = off\n", TUNED, "ring = off (line 1 of {conf}): nothing will be measured"),
     ("mode = frezze\n", TUNED, "line 1 of {conf}: MODE=frezze: must be off"),
     ("disable = 1\n", TUNED, "line 1 of {conf}: DISABLE counts in the environment only"),
 ]

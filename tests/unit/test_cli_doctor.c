@@ -453,7 +453,6 @@ static void places(void **state)
 	(void)state;
 	place_says("/proc", GCPRELOAD_RING_AUTO, FINDING_NOTE, "not on tmpfs");
 	place_says("/proc", GCPRELOAD_RING_REQUIRE, FINDING_BAD, "not on tmpfs");
-	place_says("/proc", GCPRELOAD_RING_OFF, FINDING_NOTE, "nothing will be measured");
 	place_says("/nosuch", GCPRELOAD_RING_AUTO, FINDING_NOTE, "No such file");
 	assert_non_null(mkdtemp(shm));
 	place_says(shm, GCPRELOAD_RING_AUTO, FINDING_GOOD, "can be kept");
