@@ -41,6 +41,11 @@ def test_reports(tmp_path: Path) -> None:
     fuzz("json", corpus, 100000)
 
 
+def test_settings(tmp_path: Path) -> None:
+    seeds = ROOT / "tests" / "fuzz" / "corpus" / "settings"
+    fuzz("settings", Path(shutil.copytree(seeds, tmp_path / "settings")), 30000)
+
+
 def test_rings(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "rings"
     corpus.mkdir()
