@@ -17,6 +17,7 @@
 #define SYS_openat2 437
 #endif
 #define BENEATH_NO_LINKS 0x0e /* RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS */
+#define IN_ROOT		 0x12 /* RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS */
 
 struct how {
 	uint64_t flags;
@@ -93,5 +94,19 @@ int beneath_open(int root, const char *path)
 	/* Old kernels, and seccomp filters that say so of what they do not know. */
 	if (fd < 0 && (errno == ENOSYS || errno == EPERM || errno == EAGAIN))
 		return beneath_walk(root, path);
+	return fd;
+}
+
+int beneath_open_as_seen(int root, const char *path)
+{
+	struct how how = { .flags = O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
+			   .resolve = IN_ROOT };
+	int tries, fd = -1;
+
+	for (tries = 0; tries < RACE_LOST; tries++) {
+		fd = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+		if (fd >= 0 || errno != EAGAIN)
+			break;
+	}
 	return fd;
 }

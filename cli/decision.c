@@ -57,15 +57,9 @@ static const char *command_line_of(void *arg, bool ancestor)
 static ssize_t slurp_as_seen(void *arg, const char *path, char *text, size_t size)
 {
 	const struct decision_subject *subject = arg;
-	char *seen;
-	ssize_t n;
 
-	if (!subject->pid)
-		return procfs_slurp(path, text, size);
-	seen = format_text("/proc/%d/root%s", (int)subject->pid, path);
-	n = procfs_slurp(seen, text, size);
-	free(seen);
-	return n;
+	return subject->pid ? procfs_slurp_as_seen(subject->pid, path, text, size)
+			    : procfs_slurp(path, text, size);
 }
 
 static const char *keep_in_decision(void *arg, const char *text, size_t length)

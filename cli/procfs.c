@@ -9,15 +9,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/beneath.h"
 #include "cli/locate.h"
 #include "cli/memory.h"
 #include "cli/text.h"
 
-ssize_t procfs_slurp(const char *path, char *text, size_t size)
+/* fd: or -1 with errno. */
+static ssize_t slurp_and_close(int fd, char *text, size_t size)
 {
 	size_t length = 0;
 	ssize_t n = 0;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (fd < 0)
 		return -errno;
@@ -32,10 +33,33 @@ ssize_t procfs_slurp(const char *path, char *text, size_t size)
 	return n < 0 ? -errno : (ssize_t)length;
 }
 
+ssize_t procfs_slurp(const char *path, char *text, size_t size)
+{
+	return slurp_and_close(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), text, size);
+}
+
 static const char *file_of(char *path, pid_t pid, const char *name)
 {
 	snprintf(path, 64, "/proc/%d/%s", (int)pid, name);
 	return path;
+}
+
+ssize_t procfs_slurp_as_seen(pid_t pid, const char *path, char *text, size_t size)
+{
+	char link[64], whole[4200];
+	int root = open(file_of(link, pid, "root"), O_PATH | O_DIRECTORY | O_CLOEXEC), fd, error;
+
+	if (root < 0)
+		return -errno;
+	fd = beneath_open_as_seen(root, path);
+	error = errno;
+	close(root);
+	if (fd < 0 && (error == ENOSYS || error == EPERM)) { /* old, or a filter of system calls */
+		snprintf(whole, sizeof whole, "%s%s", link, path);
+		return procfs_slurp(whole, text, size);
+	}
+	errno = error;
+	return slurp_and_close(fd, text, size);
 }
 
 /* proc(5): field 2 is in parentheses and may hold any byte, so count from its end. */

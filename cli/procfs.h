@@ -44,6 +44,9 @@ void procfs_free_environment(char **environment);
 /* The text of a small file, terminated; returns its length or -errno. */
 ssize_t procfs_slurp(const char *path, char *text, size_t size);
 
+/* The same of a file as another process sees it. */
+ssize_t procfs_slurp_as_seen(pid_t pid, const char *path, char *text, size_t size);
+
 typedef void procfs_visit(void *arg, const struct procfs *p);
 
 /* Calls visit for each running Python that has the library and no ring, of one user or, with

@@ -77,11 +77,39 @@ static void no_way_out(void **state)
 	is("..", EXDEV);
 }
 
+/* Links of that root, as those of Kubernetes' files, lead where its own processes come out. */
+static void as_seen(void **state)
+{
+	static const char *const ways_in[] = { "/file", "file", "/out/file", "/../file",
+					       "/dev/absolute/link" };
+	struct stat a, b;
+	size_t i;
+	int fd;
+
+	(void)state;
+	assert_int_equal(symlinkat("/file", root, "dev/shm/link"), 0);
+	assert_int_equal(symlinkat("/etc/passwd", root, "foreign"), 0);
+	fd = beneath_open_as_seen(root, "/file");
+	if (fd < 0 && errno == ENOSYS)
+		skip();
+	close(fd);
+	assert_int_equal(fstatat(root, "file", &b, 0), 0);
+	for (i = 0; i < sizeof ways_in / sizeof *ways_in; i++) {
+		fd = beneath_open_as_seen(root, ways_in[i]);
+		assert_true(fd >= 0);
+		assert_int_equal(fstat(fd, &a), 0);
+		assert_true(a.st_ino == b.st_ino && a.st_dev == b.st_dev);
+		close(fd);
+	}
+	assert_int_equal(beneath_open_as_seen(root, "/foreign"), -1);
+	assert_int_equal(errno, ENOENT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { TEST(directories), TEST(no_way_out) };
+	const struct CMUnitTest tests[] = { TEST(directories), TEST(no_way_out), TEST(as_seen) };
 
 	return cmocka_run_group_tests_name("beneath", tests, NULL, NULL);
 }
