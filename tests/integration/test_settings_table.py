@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
-from lib.paths import APPS, ROOT
+from lib.paths import APPS, COMMAND, ROOT
 from lib.run import environment, run
 from lib.settings import SETTINGS, Setting, options_of_run
 from venvs import Interpreter
@@ -31,21 +32,13 @@ def test_run_has_no_other_options() -> None:
     assert set(options_of_run()) == {setting.option for setting in SETTINGS}
 
 
-def comments(text: str) -> dict[str, str]:
-    """Of each setting in the example, what stands above it."""
-    found = re.findall(r"((?:^# .*\n)+)#(\w+) =", text, re.M)
-    return {name: " ".join(above.replace("# ", " ").split()) for above, name in found}
-
-
-@EVERY
-def test_the_example_file_has_it(setting: Setting) -> None:
-    """With its default and what is allowed."""
-    text = EXAMPLE.read_text()
-    name, help_ = setting.name.lower(), setting.help[0].upper() + setting.help[1:]
-    line = f"#{name} = {setting.default}".rstrip()
-    assert (line in text.splitlines()) != setting.only_environment
-    if not setting.only_environment:
-        assert comments(text)[name] == f"{help_} ({setting.allowed})."
+def test_the_example_file_is_made_of_it() -> None:
+    """By scripts/example.py, which makes it anew."""
+    made = run([sys.executable, ROOT / "scripts" / "example.py", COMMAND.parent], environment())
+    assert made.stderr == b""
+    assert made.stdout.decode() == EXAMPLE.read_text()
+    names = re.findall(r"^#(\w+) =", EXAMPLE.read_text(), re.M)
+    assert names[:-1] == [s.name.lower() for s in SETTINGS if not s.only_environment]
 
 
 def test_the_table_for_people() -> None:
