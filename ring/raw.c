@@ -80,10 +80,52 @@ static bool raw_area_fits(const struct gcpreload_header *h, uint32_t offset, uin
 	       offset + n * size <= h->total_size;
 }
 
+#define SIZES	  "damaged: impossible sizes"
+#define COUNTS	  "damaged: impossible counts"
+#define HISTOGRAM "damaged: a histogram that version 1 does not have"
+
+/* What a header may say, each by itself. */
+static const struct {
+	size_t field;
+	uint32_t least, most;
+	const char *why;
+} raw_ranges[] = {
+#define RANGE(field, least, most, why)                                                             \
+	{                                                                                          \
+		offsetof(struct gcpreload_header, field), least, most, why                         \
+	}
+	RANGE(total_size, 0, LARGEST_FILE, SIZES),
+	RANGE(header_size, sizeof(struct gcpreload_header), UINT32_MAX, SIZES),
+	RANGE(n_periods, 0, 64, COUNTS),
+	RANGE(n_generations, 0, 64, COUNTS),
+	RANGE(n_causes, 0, 64, COUNTS),
+	RANGE(series_size, sizeof(struct gcpreload_series), UINT32_MAX, COUNTS),
+	RANGE(slot_size, sizeof(struct gcpreload_slot), UINT32_MAX, COUNTS),
+	RANGE(n_buckets, GCPRELOAD_BUCKETS, GCPRELOAD_BUCKETS, HISTOGRAM),
+	RANGE(histogram_scale, GCPRELOAD_HISTOGRAM_SCALE, GCPRELOAD_HISTOGRAM_SCALE, HISTOGRAM),
+	RANGE(histogram_first, GCPRELOAD_HISTOGRAM_FIRST, GCPRELOAD_HISTOGRAM_FIRST, HISTOGRAM),
+#undef RANGE
+};
+
+/* NULL, or why it cannot be. */
+static const char *raw_out_of_range(const struct gcpreload_header *h)
+{
+	uint32_t value;
+	size_t i;
+
+	for (i = 0; i < sizeof raw_ranges / sizeof *raw_ranges; i++) {
+		memcpy(&value, (const char *)h + raw_ranges[i].field, sizeof value);
+		if (value < raw_ranges[i].least || value > raw_ranges[i].most)
+			return raw_ranges[i].why;
+	}
+	return NULL;
+}
+
 int ring_check_header(const struct gcpreload_header *h, bool retired, uint64_t file_size,
 		      const char **why)
 {
 	const char *magic = retired ? GCPRELOAD_RETIRED_MAGIC : GCPRELOAD_RING_MAGIC;
+	const char *out_of_range = raw_out_of_range(h);
 	uint64_t n_series;
 
 	if (memcmp(h->magic, magic, 7) != 0)
@@ -95,15 +137,12 @@ int ring_check_header(const struct gcpreload_header *h, bool retired, uint64_t f
 		return ring_bad(why, EPROTO, "a ring of a machine with another byte order");
 	if (h->total_size > file_size)
 		return ring_bad(why, ENODATA, "cut short");
-	if (h->total_size > LARGEST_FILE || h->header_size < sizeof *h || h->header_size % 8)
-		return ring_bad(why, EINVAL, "damaged: impossible sizes");
-	if (h->n_periods > 64 || h->n_generations > 64 || h->n_causes > 64 ||
-	    h->series_size < sizeof(struct gcpreload_series) ||
-	    h->slot_size < sizeof(struct gcpreload_slot) || !h->n_slots != retired)
-		return ring_bad(why, EINVAL, "damaged: impossible counts");
-	if (h->n_buckets != GCPRELOAD_BUCKETS || h->histogram_scale != GCPRELOAD_HISTOGRAM_SCALE ||
-	    h->histogram_first != GCPRELOAD_HISTOGRAM_FIRST)
-		return ring_bad(why, EINVAL, "damaged: a histogram that version 1 does not have");
+	if (out_of_range)
+		return ring_bad(why, EINVAL, out_of_range);
+	if (h->header_size % 8)
+		return ring_bad(why, EINVAL, SIZES);
+	if (!h->n_slots != retired)
+		return ring_bad(why, EINVAL, COUNTS);
 	n_series = (uint64_t)h->n_periods * h->n_generations * h->n_causes;
 	if (!raw_area_fits(h, h->series_offset, n_series, h->series_size) ||
 	    !raw_area_fits(h, h->slots_offset, h->n_slots, h->slot_size))
