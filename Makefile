@@ -29,7 +29,8 @@ lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronou
 lib_link := -shared -Wl,-z,noseparate-code -Wl,-soname,libgcpreload.so -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
 	-Wl,--gc-sections -Wl,--version-script=preload/exports.map
 
-cli_src  := $(wildcard cli/*.c cli/doctor/*.c rules/*.c) base/clock.c \
+cli_src  := $(wildcard cli/*.c cli/doctor/*.c rules/*.c) \
+	$(addprefix base/,clock.c proc_stat.c small_file.c) \
 	$(addprefix ring/,histogram.c labels.c names.c raw.c reader.c retired.c sweep.c)
 cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'
 cli_obj  := $(cli_src:%.c=$(B)/cli/%.o)

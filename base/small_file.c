@@ -5,9 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-ssize_t small_file_read(const char *path, char *text, size_t size)
+ssize_t small_file_read_and_close(int fd, char *text, size_t size)
 {
-	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	size_t length = 0;
 	ssize_t n = 0;
 
@@ -24,4 +23,10 @@ ssize_t small_file_read(const char *path, char *text, size_t size)
 	close(fd);
 	text[length] = '\0';
 	return n;
+}
+
+ssize_t small_file_read(const char *path, char *text, size_t size)
+{
+	return small_file_read_and_close(open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC),
+					 text, size);
 }

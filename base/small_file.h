@@ -10,4 +10,7 @@
  * or -errno. What is no file (a fifo, a terminal) is not waited for. */
 ssize_t small_file_read(const char *path, char *text, size_t size);
 
+/* The same of one that is open already, or could not be opened (-1, with errno). */
+ssize_t small_file_read_and_close(int fd, char *text, size_t size);
+
 #endif

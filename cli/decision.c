@@ -7,6 +7,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "base/small_file.h"
 #include "cli/environment.h"
 #include "cli/memory.h"
 #include "cli/procfs.h"
@@ -59,7 +60,7 @@ static ssize_t slurp_as_seen(void *arg, const char *path, char *text, size_t siz
 	const struct decision_subject *subject = arg;
 
 	return subject->pid ? procfs_slurp_as_seen(subject->pid, path, text, size)
-			    : procfs_slurp(path, text, size);
+			    : small_file_read(path, text, size);
 }
 
 static const char *keep_in_decision(void *arg, const char *text, size_t length)

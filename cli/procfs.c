@@ -9,34 +9,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/proc_stat.h"
+#include "base/small_file.h"
 #include "cli/beneath.h"
 #include "cli/locate.h"
 #include "cli/memory.h"
 #include "cli/text.h"
-
-/* fd: or -1 with errno. */
-static ssize_t slurp_and_close(int fd, char *text, size_t size)
-{
-	size_t length = 0;
-	ssize_t n = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (length < size - 1) {
-		n = read(fd, text + length, size - 1 - length);
-		if (n <= 0)
-			break;
-		length += (size_t)n;
-	}
-	close(fd);
-	text[length] = '\0';
-	return n < 0 ? -errno : (ssize_t)length;
-}
-
-ssize_t procfs_slurp(const char *path, char *text, size_t size)
-{
-	return slurp_and_close(open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), text, size);
-}
 
 static const char *file_of(char *path, pid_t pid, const char *name)
 {
@@ -56,30 +34,24 @@ ssize_t procfs_slurp_as_seen(pid_t pid, const char *path, char *text, size_t siz
 	close(root);
 	if (fd < 0 && (error == ENOSYS || error == EPERM)) { /* old, or a filter of system calls */
 		snprintf(whole, sizeof whole, "%s%s", link, path);
-		return procfs_slurp(whole, text, size);
+		return small_file_read(whole, text, size);
 	}
 	errno = error;
-	return slurp_and_close(fd, text, size);
+	return small_file_read_and_close(fd, text, size);
 }
 
-/* proc(5): field 2 is in parentheses and may hold any byte, so count from its end. */
 static int read_stat(struct procfs *p)
 {
-	char path[64], text[1024], *at;
-	ssize_t n = procfs_slurp(file_of(path, p->pid, "stat"), text, sizeof text);
-	int field;
+	struct proc_stat stat;
+	char path[64];
+	int ret = proc_stat_read(file_of(path, p->pid, "stat"), &stat);
 
-	if (n < 0)
-		return n == -ENOENT ? -ESRCH : (int)n;
-	at = strrchr(text, ')');
-	if (!at || at[1] != ' ')
+	if (ret < 0)
+		return ret == -ENOENT || ret == -EBADMSG ? -ESRCH : ret;
+	if (stat.state == 'Z' || stat.state == 'X')
 		return -ESRCH;
-	if (at[2] == 'Z' || at[2] == 'X')
-		return -ESRCH;
-	p->ppid = at[2] ? (pid_t)strtol(at + 3, NULL, 10) : 0;
-	for (field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	p->start_time = at ? strtoull(at + 1, NULL, 10) : 0;
+	p->ppid = stat.parent;
+	p->start_time = stat.start_time;
 	return 0;
 }
 
@@ -88,7 +60,7 @@ static void read_uid(struct procfs *p)
 	char path[64], text[4096], *line;
 
 	p->uid = UINT32_MAX;
-	if (procfs_slurp(file_of(path, p->pid, "status"), text, sizeof text) <= 0)
+	if (small_file_read(file_of(path, p->pid, "status"), text, sizeof text) <= 0)
 		return;
 	line = strstr(text, "\nUid:");
 	if (line) {
@@ -100,7 +72,7 @@ static void read_uid(struct procfs *p)
 static ssize_t procfs_read_command(pid_t pid, char *command, size_t size)
 {
 	char path[64];
-	ssize_t n = procfs_slurp(file_of(path, pid, "cmdline"), command, size), end, i;
+	ssize_t n = small_file_read(file_of(path, pid, "cmdline"), command, size), end, i;
 
 	for (end = n; end > 0 && !command[end - 1];)
 		end--;
@@ -181,7 +153,7 @@ bool procfs_filtered(pid_t pid)
 
 	if (pid)
 		file_of(path, pid, "status");
-	if (procfs_slurp(path, text, sizeof text) <= 0)
+	if (small_file_read(path, text, sizeof text) <= 0)
 		return false;
 	line = strstr(text, "\nSeccomp:");
 	return line && strtol(line + sizeof "\nSeccomp:" - 1, NULL, 10) == 2;

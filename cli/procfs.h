@@ -41,10 +41,7 @@ int procfs_environment(pid_t pid, const char *name, char *value, size_t size);
 int procfs_whole_environment(pid_t pid, char ***environment);
 void procfs_free_environment(char **environment);
 
-/* The text of a small file, terminated; returns its length or -errno. */
-ssize_t procfs_slurp(const char *path, char *text, size_t size);
-
-/* The same of a file as another process sees it. */
+/* small_file_read() of a file as another process sees it. */
 ssize_t procfs_slurp_as_seen(pid_t pid, const char *path, char *text, size_t size);
 
 typedef void procfs_visit(void *arg, const struct procfs *p);

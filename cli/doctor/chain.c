@@ -10,11 +10,11 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/small_file.h"
 #include "cli/doctor/pyenv.h"
 #include "cli/doctor/wrappers.h"
 #include "cli/locate.h"
 #include "cli/memory.h"
-#include "cli/procfs.h"
 #include "cli/text.h"
 
 #define MOST_STEPS 20
@@ -105,7 +105,7 @@ static void put_interpreter(struct words *words, const char *path, char *line)
 static int unwrap_script(struct words *words, const char *path, struct findings *findings)
 {
 	char text[4096], real[4096], *end;
-	ssize_t n = procfs_slurp(path, text, sizeof text);
+	ssize_t n = small_file_read(path, text, sizeof text);
 
 	if (n < 2 || text[0] != '#' || text[1] != '!')
 		return 0;

@@ -6,9 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/small_file.h"
 #include "cli/locate.h"
 #include "cli/memory.h"
-#include "cli/procfs.h"
 
 /* The versions of a file .python-version here or above, or NULL. */
 static char *versions_of_directory(void)
@@ -18,7 +18,7 @@ static char *versions_of_directory(void)
 
 	while (here) {
 		snprintf(path, sizeof path, "%s/.python-version", here);
-		if (procfs_slurp(path, text, sizeof text) > 0) {
+		if (small_file_read(path, text, sizeof text) > 0) {
 			free(here);
 			return need(strdup(text));
 		}
@@ -41,7 +41,7 @@ static char *chosen_versions(const char *root)
 	if (versions)
 		return versions;
 	snprintf(path, sizeof path, "%s/version", root);
-	if (procfs_slurp(path, text, sizeof text) > 0)
+	if (small_file_read(path, text, sizeof text) > 0)
 		return need(strdup(text));
 	return need(strdup("system"));
 }
