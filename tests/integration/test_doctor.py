@@ -345,7 +345,7 @@ def test_a_running_process_without_it(system_python: Interpreter, ring_dir: Path
 
 REASONS = [
     ({"GCPRELOAD_DISABLE": "yes"}, "", NOT_TUNED, "GCPRELOAD_DISABLE=yes: "),
-    ({"GCPRELOAD_DISABLE": "false"}, "", NOT_TUNED, "has not begun to serve"),
+    ({"GCPRELOAD_DISABLE": "false"}, "", NOT_TUNED, "not ready yet"),
     ({}, "mode = off\n", NOT_TUNED, "mode = off (line 1 of"),
     ({}, "[*puppet*]\nmode = observe\n", OBSERVED, "mode = observe (line 2 of"),
     ({}, "ring = off\n", DEPENDS, "ring = off (line 1 of"),
@@ -373,7 +373,7 @@ def test_settings_of_a_running_process(
         shown = by_pid(ring_dir, "--all")[puppet.pid]
     assert tuned is VERDICT_OF[verdict]
     assert word in shown.reason
-    assert word in said or word == "has not begun to serve"
+    assert word in said or word == "not ready yet"
     assert ("only observed" in said) == (verdict == OBSERVED)
 
 
