@@ -26,7 +26,7 @@ struct how {
 };
 
 /* The next component into name. Returns what is behind it, or NULL at the end. */
-static const char *component(const char *path, char name[NAME_MAX + 1])
+static const char *beneath_component(const char *path, char name[NAME_MAX + 1])
 {
 	size_t n;
 
@@ -53,7 +53,7 @@ int beneath_walk(int root, const char *path)
 	int fd = openat(root, ".", FLAGS), next;
 	char name[NAME_MAX + 1];
 
-	while (fd >= 0 && (path = component(path, name))) {
+	while (fd >= 0 && (path = beneath_component(path, name))) {
 		int saved_errno;
 
 		if (strcmp(name, "..") == 0) {
@@ -81,7 +81,7 @@ int beneath_open(int root, const char *path)
 	const char *rest, *below = path + strspn(path, "/");
 	int tries, fd;
 
-	for (rest = path; (rest = component(rest, name));)
+	for (rest = path; (rest = beneath_component(rest, name));)
 		if (strcmp(name, "..") == 0) {
 			errno = EXDEV;
 			return -1;

@@ -26,7 +26,7 @@ struct clean {
 	struct json out;
 };
 
-static void say(void *arg, const char *name)
+static void clean_say(void *arg, const char *name)
 {
 	struct clean *clean = arg;
 	char path[4096], safe[4096];
@@ -55,7 +55,7 @@ static void clean_dir(void *arg, const struct rings_dir *dir)
 	if (dir->foreign) /* said already */
 		return;
 	clean->dir = dir->path;
-	ret = gcpreload_sweep(dir->fd, &everything, say, clean);
+	ret = gcpreload_sweep(dir->fd, &everything, clean_say, clean);
 	if (ret == -EWOULDBLOCK) {
 		complain("%s: locked by another program; try again", dir->path);
 		clean->exit = EXIT_NO;
@@ -101,7 +101,7 @@ static int clean_options(struct clean *clean, const struct command *command, int
 	return -1;
 }
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_clean(const struct command *command, int argc, char **argv)
 {
 	struct clean clean = { .exit = EXIT_FINE };
 	char *where;
@@ -133,5 +133,5 @@ const struct command command_clean = {
 		"  --json             print a JSON array, one object per file\n" RINGS_HELP "\n"
 		"Files of running processes, and files that are not measurements, are kept. The\n"
 		"counts of removed measurements are added to totals per service.\n",
-	.exec = exec,
+	.exec = exec_clean,
 };

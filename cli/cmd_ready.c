@@ -3,7 +3,7 @@
 #include "cli/rings.h"
 #include "cli/tell.h"
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_ready(const struct command *command, int argc, char **argv)
 {
 	return tell_exec(command, argc, argv, "ready");
 }
@@ -13,5 +13,5 @@ const struct command command_ready = {
 	.usage = TELL_TARGETS,
 	.summary = "collect and freeze now, without waiting for the trigger",
 	.help = TELL_HELP,
-	.exec = exec,
+	.exec = exec_ready,
 };

@@ -20,7 +20,7 @@ struct report {
 	size_t n_pids;
 };
 
-static bool wanted(const struct report *report, const struct snapshot *s)
+static bool report_wanted(const struct report *report, const struct snapshot *s)
 {
 	size_t i;
 
@@ -37,7 +37,7 @@ static void select_wanted(const struct report *report, struct snapshots *all)
 	size_t i, kept = 0;
 
 	for (i = 0; i < all->n; i++) {
-		if (!wanted(report, all->list[i]))
+		if (!report_wanted(report, all->list[i]))
 			continue;
 		spare = all->list[kept];
 		all->list[kept++] = all->list[i];
@@ -49,7 +49,8 @@ static void select_wanted(const struct report *report, struct snapshots *all)
 }
 
 /* Says which of the given pids have nothing. Returns EXIT_NO where there is one. */
-static int say_missing(const struct report *report, const struct snapshots *all, const char *where)
+static int report_say_missing(const struct report *report, const struct snapshots *all,
+			      const char *where)
 {
 	int ret = EXIT_FINE;
 	size_t i, j;
@@ -144,7 +145,7 @@ static int report_options(struct report *report, const struct command *command, 
 	return -1;
 }
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_report(const struct command *command, int argc, char **argv)
 {
 	struct report report = { 0 };
 	struct snapshots all;
@@ -156,7 +157,7 @@ static int exec(const struct command *command, int argc, char **argv)
 		if (!report.n_pids)
 			rings_say_others(&report.choice);
 		select_wanted(&report, &all);
-		ret = say_missing(&report, &all, where);
+		ret = report_say_missing(&report, &all, where);
 		if (report.json)
 			json_all(&all);
 		else
@@ -187,5 +188,5 @@ const struct command command_report = {
 	    "interpreter's own collector) and tuned. Start-up is not compared: no requests are\n"
 	    "served then. \"once\" is what readiness, forks and exit took, outside requests; the\n"
 	    "share of time includes it. p50 and p99 are at most 9 % too high.\n",
-	.exec = exec,
+	.exec = exec_report,
 };

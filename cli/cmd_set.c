@@ -3,7 +3,7 @@
 #include "cli/rings.h"
 #include "cli/tell.h"
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_set(const struct command *command, int argc, char **argv)
 {
 	return tell_exec(command, argc, argv, NULL);
 }
@@ -14,5 +14,5 @@ const struct command command_set = {
 	.summary = "change the mode of running processes",
 	.help = "mode=off and mode=observe unfreeze, and restore the interpreter's thresholds.\n"
 		"\n" TELL_HELP,
-	.exec = exec,
+	.exec = exec_set,
 };

@@ -3,7 +3,7 @@
 #include "cli/rings.h"
 #include "cli/tell.h"
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_thaw(const struct command *command, int argc, char **argv)
 {
 	return tell_exec(command, argc, argv, "thaw");
 }
@@ -13,5 +13,5 @@ const struct command command_thaw = {
 	.usage = TELL_TARGETS,
 	.summary = "unfreeze running processes and restore their thresholds",
 	.help = TELL_HELP,
-	.exec = exec,
+	.exec = exec_thaw,
 };

@@ -27,14 +27,14 @@ struct trace {
 	uint64_t processes;
 };
 
-static void note_error(struct trace *trace)
+static void trace_note_error(struct trace *trace)
 {
 	if (ferror(trace->out) && !trace->follow.error)
 		trace->follow.error = errno ? errno : EIO;
 }
 
-static void head(struct trace *trace, const char *name, const char *phase,
-		 const struct gcpreload_header *h, unsigned generation)
+static void trace_head(struct trace *trace, const char *name, const char *phase,
+		       const struct gcpreload_header *h, unsigned generation)
 {
 	struct json *json = &trace->json;
 
@@ -50,7 +50,7 @@ static void name_track(struct trace *trace, const struct gcpreload_header *h, co
 {
 	struct json *json = &trace->json;
 
-	head(trace, what, "M", h, generation);
+	trace_head(trace, what, "M", h, generation);
 	json_key(json, "args");
 	json_open(json, '{');
 	json_pair_string(json, "name", name);
@@ -71,16 +71,16 @@ static void name_process(void *arg, const struct gcpreload_header *h)
 		name_track(trace, h, "thread_name", generation, name);
 	}
 	trace->processes++;
-	note_error(trace);
+	trace_note_error(trace);
 }
 
-static void add_event(void *arg, const struct gcpreload_header *h,
-		      const struct gcpreload_slot *slot)
+static void trace_add_event(void *arg, const struct gcpreload_header *h,
+			    const struct gcpreload_slot *slot)
 {
 	struct trace *trace = arg;
 	struct json *json = &trace->json;
 
-	head(trace, gcpreload_cause_name(slot->cause), "X", h, slot->generation);
+	trace_head(trace, gcpreload_cause_name(slot->cause), "X", h, slot->generation);
 	json_pair_string(json, "cat", "gc");
 	json_pair_double(json, "ts", (double)slot->start_ns / 1e3);
 	json_pair_double(json, "dur", (double)slot->duration_ns / 1e3);
@@ -93,7 +93,7 @@ static void add_event(void *arg, const struct gcpreload_header *h,
 	json_close(json, '}');
 	json_close(json, '}');
 	trace->events++;
-	note_error(trace);
+	trace_note_error(trace);
 }
 
 /* As an instant of the process, where the reader was when it saw the gap. */
@@ -102,7 +102,7 @@ static void add_lost(void *arg, const struct gcpreload_header *h, uint64_t n)
 	struct trace *trace = arg;
 	struct json *json = &trace->json;
 
-	head(trace, "events lost", "i", h, 0);
+	trace_head(trace, "events lost", "i", h, 0);
 	json_pair_string(json, "cat", "gc");
 	json_pair_string(json, "s", "p");
 	json_pair_double(json, "ts", (double)follow_now() / 1e3);
@@ -112,7 +112,7 @@ static void add_lost(void *arg, const struct gcpreload_header *h, uint64_t n)
 	json_close(json, '}');
 	json_close(json, '}');
 	trace->lost += n;
-	note_error(trace);
+	trace_note_error(trace);
 }
 
 static int trace_options(struct trace *trace, const struct command *command, int argc, char **argv)
@@ -153,12 +153,12 @@ static int open_output(struct trace *trace)
 }
 
 /* Whatever was written is a whole JSON text. */
-static int end(struct trace *trace)
+static int trace_end(struct trace *trace)
 {
 	json_close(&trace->json, ']');
 	json_finish(&trace->json);
 	if (fflush(trace->out) != 0)
-		note_error(trace);
+		trace_note_error(trace);
 	if (trace->follow.error && trace->follow.error != EPIPE) {
 		complain("%s: cannot be written: %s; the trace is incomplete", trace->path,
 			 strerror(trace->follow.error));
@@ -173,10 +173,10 @@ static int end(struct trace *trace)
 	return EXIT_FINE;
 }
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_trace(const struct command *command, int argc, char **argv)
 {
 	struct trace trace = {
-		.follow = { .began = name_process, .event = add_event, .lost = add_lost },
+		.follow = { .began = name_process, .event = trace_add_event, .lost = add_lost },
 	};
 	int ret = trace_options(&trace, command, argc, argv);
 
@@ -190,7 +190,7 @@ static int exec(const struct command *command, int argc, char **argv)
 	if (isatty(STDERR_FILENO) && !(trace.follow.seconds > 0))
 		fprintf(stderr, "recording; press Ctrl-C to stop\n");
 	follow_run(&trace.follow);
-	return end(&trace);
+	return trace_end(&trace);
 }
 
 const struct command command_trace = {
@@ -203,5 +203,5 @@ const struct command command_trace = {
 	    "\n"
 	    "  -o, --output FILE  write the trace to FILE; - is standard output\n" FOLLOW_HELP
 		RINGS_HELP,
-	.exec = exec,
+	.exec = exec_trace,
 };

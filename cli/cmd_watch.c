@@ -16,7 +16,7 @@ struct watch {
 };
 
 /* Nothing more can be written: the end. */
-static void note_error(struct watch *watch)
+static void watch_note_error(struct watch *watch)
 {
 	if (ferror(stdout) && !watch->follow.error)
 		watch->follow.error = errno;
@@ -36,7 +36,7 @@ static void tell_event(void *arg, const struct gcpreload_header *h,
 		    h->pid, slot->generation, gcpreload_cause_name(slot->cause),
 		    text_duration(duration, sizeof duration, (double)slot->duration_ns / 1e9),
 		    slot->collected);
-		note_error(watch);
+		watch_note_error(watch);
 		return;
 	}
 	json_start(&json, stdout, false);
@@ -53,10 +53,10 @@ static void tell_event(void *arg, const struct gcpreload_header *h,
 	json_pair_uint(&json, "thread", slot->thread);
 	json_close(&json, '}');
 	json_finish(&json);
-	note_error(watch);
+	watch_note_error(watch);
 }
 
-static void tell_lost(void *arg, const struct gcpreload_header *h, uint64_t n)
+static void watch_tell_lost(void *arg, const struct gcpreload_header *h, uint64_t n)
 {
 	struct watch *watch = arg;
 	struct json json;
@@ -71,7 +71,7 @@ static void tell_lost(void *arg, const struct gcpreload_header *h, uint64_t n)
 	} else {
 		printf("%d: %" PRIu64 " events lost\n", h->pid, n);
 	}
-	note_error(watch);
+	watch_note_error(watch);
 }
 
 static int watch_options(struct watch *watch, const struct command *command, int argc, char **argv)
@@ -99,9 +99,9 @@ static int watch_options(struct watch *watch, const struct command *command, int
 	return follow_pids(&watch->follow, command, argc - optind, argv + optind);
 }
 
-static int exec(const struct command *command, int argc, char **argv)
+static int exec_watch(const struct command *command, int argc, char **argv)
 {
-	struct watch watch = { .follow = { .event = tell_event, .lost = tell_lost } };
+	struct watch watch = { .follow = { .event = tell_event, .lost = watch_tell_lost } };
 	int ret = watch_options(&watch, command, argc, argv);
 
 	if (ret >= 0)
@@ -125,5 +125,5 @@ const struct command command_watch = {
 	    "\n" FOLLOW_HELP
 	    "  --json             print a JSON object per line; {\"pid\", \"events_lost\"} where\n"
 	    "                     events were overwritten before they were read\n" RINGS_HELP,
-	.exec = exec,
+	.exec = exec_watch,
 };

@@ -141,7 +141,7 @@ static double value_of(const struct served *served, const struct figure *figure)
 	return served->seconds > 0 ? value / served->seconds * 60 : 0;
 }
 
-static void cell(struct table *table, const struct figure *figure, double value)
+static void compare_cell(struct table *table, const struct figure *figure, double value)
 {
 	char text[64];
 
@@ -168,8 +168,8 @@ static void print_text(const struct served served[2])
 		if (!a && !b)
 			continue;
 		table_cell(&table, figures[i].label);
-		cell(&table, &figures[i], a);
-		cell(&table, &figures[i], b);
+		compare_cell(&table, &figures[i], a);
+		compare_cell(&table, &figures[i], b);
 		if (a)
 			table_cellf(&table, "%.2fx", b / a);
 		else

@@ -25,7 +25,7 @@ struct followed {
 
 static volatile sig_atomic_t stopped;
 
-static void stop(int signal)
+static void follow_stop(int signal)
 {
 	(void)signal;
 	stopped = 1;
@@ -59,7 +59,7 @@ static bool is_wanted(const struct follow *follow, int32_t pid)
 	return follow->n_pids == 0;
 }
 
-static void begin(void *arg, struct ring *ring)
+static void follow_begin(void *arg, struct ring *ring)
 {
 	struct follow *follow = arg;
 	struct followed *f;
@@ -87,7 +87,7 @@ int64_t follow_realtime(const struct follow *follow, uint64_t ns)
 	return (int64_t)(ns + (uint64_t)follow->to_realtime_ns);
 }
 
-static void tell_lost(struct follow *follow, struct followed *f)
+static void follow_tell_lost(struct follow *follow, struct followed *f)
 {
 	uint64_t n = f->reader.lost - f->told_lost;
 
@@ -108,12 +108,12 @@ static void look_at(struct follow *follow, struct followed *f)
 		return;
 	}
 	while (!stopped && !follow->error && gcpreload_reader_next(&f->reader, &slot) == 1) {
-		tell_lost(follow, f);
+		follow_tell_lost(follow, f);
 		/* What came before us is history: report has it. */
 		if (slot.start_ns + slot.duration_ns >= follow->begin_ns)
 			follow->event(follow->arg, &f->reader.header, &slot);
 	}
-	tell_lost(follow, f);
+	follow_tell_lost(follow, f);
 	f->ended = !alive;
 }
 
@@ -134,9 +134,9 @@ static void forget_ended(struct follow *follow)
 }
 
 /* Ended by Ctrl-C, by the reader of our pipe, or by the clock: all of them are fine. */
-static void prepare(struct follow *follow)
+static void follow_prepare(struct follow *follow)
 {
-	struct sigaction action = { .sa_handler = stop }; /* no SA_RESTART: ends the sleep */
+	struct sigaction action = { .sa_handler = follow_stop }; /* no SA_RESTART: ends the sleep */
 	struct rlimit limit;
 
 	sigaction(SIGINT, &action, NULL);
@@ -149,7 +149,7 @@ static void prepare(struct follow *follow)
 	follow->begin_ns = follow_now();
 }
 
-static bool over(const struct follow *follow)
+static bool follow_is_over(const struct follow *follow)
 {
 	double since = (double)gcpreload_elapsed(follow->begin_ns, follow_now());
 
@@ -161,12 +161,12 @@ void follow_run(struct follow *follow)
 	const struct timespec pause = { 0, INTERVAL };
 	struct followed *f;
 
-	prepare(follow);
+	follow_prepare(follow);
 	if (!follow->n_pids)
 		rings_say_others(&follow->choice);
 	while (!stopped && !follow->error) {
 		follow->to_realtime_ns = follow_to_realtime();
-		rings_each(&follow->choice, begin, follow, NULL);
+		rings_each(&follow->choice, follow_begin, follow, NULL);
 		if (!follow->begun && !follow->first && follow->n_pids)
 			complain("%d: no measurements yet, waiting for them; see: gcpreload doctor "
 				 "--pid %d",
@@ -175,7 +175,7 @@ void follow_run(struct follow *follow)
 		for (f = follow->first; f; f = f->next)
 			look_at(follow, f);
 		forget_ended(follow);
-		if (over(follow))
+		if (follow_is_over(follow))
 			break;
 		nanosleep(&pause, NULL);
 	}

@@ -27,7 +27,7 @@ static void new_line(struct json *json)
 }
 
 /* What stands between this value and the one before. */
-static void separate(struct json *json)
+static void json_separate(struct json *json)
 {
 	if (json->after_key) {
 		json->after_key = false;
@@ -41,7 +41,7 @@ static void separate(struct json *json)
 
 void json_open(struct json *json, char bracket)
 {
-	separate(json);
+	json_separate(json);
 	fputc(bracket, json->out);
 	json->depth++;
 	json->first = true;
@@ -84,7 +84,7 @@ static void write_text(struct json *json, const char *text)
 
 void json_key(struct json *json, const char *key)
 {
-	separate(json);
+	json_separate(json);
 	write_text(json, key);
 	fputs(": ", json->out);
 	json->after_key = true;
@@ -92,7 +92,7 @@ void json_key(struct json *json, const char *key)
 
 void json_string(struct json *json, const char *text)
 {
-	separate(json);
+	json_separate(json);
 	if (text)
 		write_text(json, text);
 	else
@@ -101,19 +101,19 @@ void json_string(struct json *json, const char *text)
 
 void json_int(struct json *json, int64_t number)
 {
-	separate(json);
+	json_separate(json);
 	fprintf(json->out, "%" PRId64, number);
 }
 
 void json_uint(struct json *json, uint64_t number)
 {
-	separate(json);
+	json_separate(json);
 	fprintf(json->out, "%" PRIu64, number);
 }
 
 void json_double(struct json *json, double number)
 {
-	separate(json);
+	json_separate(json);
 	if (isfinite(number))
 		fprintf(json->out, "%.15g", number);
 	else
@@ -122,7 +122,7 @@ void json_double(struct json *json, double number)
 
 void json_bool(struct json *json, bool value)
 {
-	separate(json);
+	json_separate(json);
 	fputs(value ? "true" : "false", json->out);
 }
 

@@ -29,7 +29,7 @@ static void skip_blanks(struct reader *r)
 		r->at++;
 }
 
-static bool take(struct reader *r, char c)
+static bool json_read_take(struct reader *r, char c)
 {
 	skip_blanks(r);
 	if (r->at == r->end || *r->at != c)
@@ -38,7 +38,7 @@ static bool take(struct reader *r, char c)
 	return true;
 }
 
-static struct json_value *fail(struct reader *r, const char *why)
+static struct json_value *json_read_fail(struct reader *r, const char *why)
 {
 	if (!r->why)
 		r->why = why;
@@ -147,7 +147,7 @@ static char *read_text(struct reader *r)
 	*out++ = '\0';
 	return need(realloc(text, (size_t)(out - text)));
 bad:
-	fail(r, "unterminated string or invalid escape");
+	json_read_fail(r, "unterminated string or invalid escape");
 	free(text);
 	return NULL;
 }
@@ -172,13 +172,13 @@ static struct json_value *read_number(struct reader *r)
 	while (r->at < r->end && isdigit((unsigned char)*r->at))
 		r->at++;
 	if (r->at == digits || (*digits == '0' && r->at - digits > 1))
-		return fail(r, "value expected");
+		return json_read_fail(r, "value expected");
 	if (take_word(r, ".")) {
 		digits = r->at;
 		while (r->at < r->end && isdigit((unsigned char)*r->at))
 			r->at++;
 		if (r->at == digits)
-			return fail(r, "incomplete number");
+			return json_read_fail(r, "incomplete number");
 	}
 	if (take_word(r, "e") || take_word(r, "E")) {
 		if (!take_word(r, "+"))
@@ -187,10 +187,10 @@ static struct json_value *read_number(struct reader *r)
 		while (r->at < r->end && isdigit((unsigned char)*r->at))
 			r->at++;
 		if (r->at == digits)
-			return fail(r, "incomplete number");
+			return json_read_fail(r, "incomplete number");
 	}
 	if ((size_t)(r->at - from) >= sizeof text)
-		return fail(r, "number too long");
+		return json_read_fail(r, "number too long");
 	memcpy(text, from, (size_t)(r->at - from));
 	text[r->at - from] = '\0';
 	value = new_value(JSON_NUMBER);
@@ -205,24 +205,24 @@ static struct json_value *read_members(struct reader *r, enum json_type type, ch
 	char *key;
 
 	if (++r->depth > DEPTH) {
-		fail(r, "nested too deeply");
+		json_read_fail(r, "nested too deeply");
 		goto bad;
 	}
-	if (take(r, closing)) {
+	if (json_read_take(r, closing)) {
 		r->depth--;
 		return value;
 	}
 	do {
 		key = NULL;
 		if (type == JSON_OBJECT) {
-			if (!take(r, '"')) {
-				fail(r, "key expected");
+			if (!json_read_take(r, '"')) {
+				json_read_fail(r, "key expected");
 				goto bad;
 			}
 			key = read_text(r);
-			if (!key || !take(r, ':')) {
+			if (!key || !json_read_take(r, ':')) {
 				free(key);
-				fail(r, "string key and ':' expected");
+				json_read_fail(r, "string key and ':' expected");
 				goto bad;
 			}
 		}
@@ -233,9 +233,9 @@ static struct json_value *read_members(struct reader *r, enum json_type type, ch
 		}
 		(*last)->key = key;
 		last = &(*last)->next;
-	} while (take(r, ','));
-	if (!take(r, closing)) {
-		fail(r, "',' or closing bracket expected");
+	} while (json_read_take(r, ','));
+	if (!json_read_take(r, closing)) {
+		json_read_fail(r, "',' or closing bracket expected");
 		goto bad;
 	}
 	r->depth--;
@@ -250,11 +250,11 @@ static struct json_value *read_value(struct reader *r)
 	struct json_value *value;
 
 	skip_blanks(r);
-	if (take(r, '{'))
+	if (json_read_take(r, '{'))
 		return read_members(r, JSON_OBJECT, '}');
-	if (take(r, '['))
+	if (json_read_take(r, '['))
 		return read_members(r, JSON_ARRAY, ']');
-	if (take(r, '"')) {
+	if (json_read_take(r, '"')) {
 		value = new_value(JSON_TEXT);
 		value->text = read_text(r);
 		if (value->text)

@@ -73,7 +73,7 @@ int locate_library(char *out, size_t size, char **why)
 	return check_path(out, why);
 }
 
-static int executable(const char *path)
+static int locate_is_executable(const char *path)
 {
 	struct stat st;
 
@@ -92,7 +92,7 @@ int locate_program(char *out, size_t size, const char *name, const char *path)
 	if (strchr(name, '/')) {
 		if (snprintf(out, size, "%s", name) >= (int)size)
 			return -ENOENT;
-		return executable(out);
+		return locate_is_executable(out);
 	}
 	if (!*name)
 		return -ENOENT;
@@ -102,7 +102,7 @@ int locate_program(char *out, size_t size, const char *name, const char *path)
 		end = strchrnul(path, ':');
 		if (snprintf(out, size, "%.*s%s%s", (int)(end - path), path,
 			     end == path ? "./" : "/", name) < (int)size) {
-			one = executable(out);
+			one = locate_is_executable(out);
 			if (one == 0)
 				return 0;
 			if (one == -EACCES)

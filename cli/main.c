@@ -33,7 +33,7 @@ static const struct {
 
 #define N_PROGRAMS (sizeof programs / sizeof programs[0])
 
-static const struct command *find(const char *name)
+static const struct command *main_find(const char *name)
 {
 	size_t i;
 
@@ -88,7 +88,7 @@ static int run_program(char **argv)
 	return EXIT_NO;
 }
 
-static int unknown(char **argv)
+static int main_unknown(char **argv)
 {
 	const char *names[N_COMMANDS + N_PROGRAMS + 1], *word = argv[0], *near;
 	size_t i, n = 0;
@@ -115,7 +115,7 @@ static int unknown(char **argv)
 	return EXIT_USAGE;
 }
 
-static int help(int argc, char **argv)
+static int main_help(int argc, char **argv)
 {
 	const struct command *command;
 	static char option[] = "--help";
@@ -125,15 +125,15 @@ static int help(int argc, char **argv)
 		print_help();
 		return EXIT_FINE;
 	}
-	command = find(argv[1]);
+	command = main_find(argv[1]);
 	args[0] = argv[1];
 	args[1] = option;
 	args[2] = NULL;
-	return command ? command->exec(command, 2, args) : unknown(args);
+	return command ? command->exec(command, 2, args) : main_unknown(args);
 }
 
 /* A full disk or a closed pipe must not look like success. */
-static int finish(int ret)
+static int main_finish(int ret)
 {
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return ret;
@@ -156,14 +156,14 @@ int main(int argc, char **argv)
 	}
 	if (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-V") == 0) {
 		puts("gcpreload " GCPRELOAD_VERSION);
-		return finish(EXIT_FINE);
+		return main_finish(EXIT_FINE);
 	}
 	if (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0) {
 		print_help();
-		return finish(EXIT_FINE);
+		return main_finish(EXIT_FINE);
 	}
 	if (strcmp(argv[0], "help") == 0)
-		return finish(help(argc, argv));
-	command = find(argv[0]);
-	return finish(command ? command->exec(command, argc, argv) : unknown(argv));
+		return main_finish(main_help(argc, argv));
+	command = main_find(argv[0]);
+	return main_finish(command ? command->exec(command, argc, argv) : main_unknown(argv));
 }

@@ -23,7 +23,7 @@ static bool belong_together(const struct snapshot *a, const struct snapshot *b)
 	return x->pid_namespace == y->pid_namespace && x->ppid == y->ppid;
 }
 
-static void add_process(struct report_total *total, const struct snapshot *s)
+static void report_add_process(struct report_total *total, const struct snapshot *s)
 {
 	int p;
 
@@ -34,7 +34,7 @@ static void add_process(struct report_total *total, const struct snapshot *s)
 }
 
 /* A parent that only forks serves nothing, and would thin the shares of its children. */
-static bool counts(const struct snapshot *s)
+static bool report_counts(const struct snapshot *s)
 {
 	return !s->why && s->header.state != GCPRELOAD_STATE_PARENT;
 }
@@ -45,14 +45,14 @@ size_t report_totals(const struct snapshots *all, struct report_total **totals)
 	size_t n = 0, kept = 0, i, j;
 
 	for (i = 0; i < all->n; i++) {
-		if (!counts(all->list[i]))
+		if (!report_counts(all->list[i]))
 			continue;
 		for (j = 0; j < n; j++)
 			if (belong_together(list[j].first, all->list[i]))
 				break;
 		if (j == n)
 			n++;
-		add_process(&list[j], all->list[i]);
+		report_add_process(&list[j], all->list[i]);
 	}
 	for (i = 0; i < n; i++)
 		if (list[i].n > 1)
@@ -65,7 +65,7 @@ size_t report_totals(const struct snapshots *all, struct report_total **totals)
 static const unsigned shown_rows[] = { COUNTERS_collections, COUNTERS_collected, COUNTERS_duration,
 				       COUNTERS_p50,	     COUNTERS_p99,	 COUNTERS_max };
 
-static void cell(struct table *table, const struct gcpreload_series *series, unsigned row)
+static void report_cell(struct table *table, const struct gcpreload_series *series, unsigned row)
 {
 	char text[64];
 	double seconds = 0;
@@ -90,7 +90,7 @@ static void cell(struct table *table, const struct gcpreload_series *series, uns
 }
 
 /* A period that never began shows nothing at all, not zeros. */
-static bool present(const struct snapshot_period *period)
+static bool report_present(const struct snapshot_period *period)
 {
 	return period->length_ns || period->gc_ns;
 }
@@ -111,8 +111,8 @@ static void series_rows(struct table *table, const struct snapshot_period *perio
 		for (p = 0; p < GCPRELOAD_PERIODS; p++) {
 			series =
 			    generation < 0 ? &periods[p].once : &periods[p].generations[generation];
-			if (present(&periods[p]))
-				cell(table, series, shown_rows[row]);
+			if (report_present(&periods[p]))
+				report_cell(table, series, shown_rows[row]);
 			else
 				table_cell(table, "");
 		}
@@ -127,7 +127,7 @@ static void head_rows(struct table *table, const struct snapshot_period *periods
 
 	table_cell(table, "time");
 	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
-		if (present(&periods[p]))
+		if (report_present(&periods[p]))
 			table_cell(table, text_duration(text, sizeof text,
 							(double)periods[p].length_ns / 1e9));
 		else
@@ -135,7 +135,7 @@ static void head_rows(struct table *table, const struct snapshot_period *periods
 	}
 	table_cell(table, counters_table[COUNTERS_gc_time_share].title);
 	for (p = 0; p < GCPRELOAD_PERIODS; p++)
-		table_cell(table, present(&periods[p])
+		table_cell(table, report_present(&periods[p])
 				      ? text_share(text, sizeof text, snapshot_share(&periods[p]))
 				      : "");
 }
@@ -151,9 +151,10 @@ static void where_rows(struct table *table, const struct snapshot_period *period
 	for (row = 0; row < 2; row++) {
 		table_cell(table, counters_table[rows[idle][row]].title);
 		for (p = 0; p < GCPRELOAD_PERIODS; p++)
-			if (present(&periods[p]) && p != GCPRELOAD_PERIOD_STARTUP)
-				cell(table, idle ? &periods[p].idle : &periods[p].in_requests,
-				     values[row]);
+			if (report_present(&periods[p]) && p != GCPRELOAD_PERIOD_STARTUP)
+				report_cell(table,
+					    idle ? &periods[p].idle : &periods[p].in_requests,
+					    values[row]);
 			else
 				table_cell(table, "");
 	}
@@ -205,15 +206,15 @@ static void print_summary(const struct snapshot_period *periods)
 	text_share(b, sizeof b, serving_share(tuned));
 	text_duration(c, sizeof c, (double)stock->in_requests.max_ns / 1e9);
 	text_duration(d, sizeof d, (double)tuned->in_requests.max_ns / 1e9);
-	if (present(stock) && present(tuned))
+	if (report_present(stock) && report_present(tuned))
 		printf("Time in collections while serving: %s with the stock collector, %s "
 		       "tuned.\nLongest pause: %s with the stock collector, %s tuned.\n",
 		       a, b, c, d);
-	else if (present(tuned))
+	else if (report_present(tuned))
 		printf("Time in collections while serving: %s tuned. Longest pause: %s.\nNo "
 		       "baseline to compare with; GCPRELOAD_BASELINE measures one.\n",
 		       b, d);
-	else if (present(stock))
+	else if (report_present(stock))
 		printf("Time in collections while serving: %s with the stock collector.\nLongest "
 		       "pause: %s. Not tuned.\n",
 		       a, c);
@@ -307,7 +308,7 @@ void report_json_periods(const struct snapshot_period *periods, struct json *jso
 	json_key(json, "periods");
 	json_open(json, '[');
 	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
-		if (!present(&periods[p]))
+		if (!report_present(&periods[p]))
 			continue;
 		json_open(json, '{');
 		json_pair_string(json, "period", gcpreload_period_name((unsigned)p));

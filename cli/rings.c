@@ -46,7 +46,7 @@ int rings_option(struct rings_choice *choice, int c, const char **why)
 	}
 }
 
-static void say(const struct rings_choice *choice, char *text)
+static void rings_say(const struct rings_choice *choice, char *text)
 {
 	struct rings_said *said = choice->said;
 	size_t i;
@@ -76,7 +76,7 @@ void rings_said_free(struct rings_said *said)
 }
 
 /* What to do about errno. */
-static const char *advice(void)
+static const char *rings_advice(void)
 {
 	if (errno == EACCES || errno == EPERM)
 		return "run as its owner or as root";
@@ -113,8 +113,8 @@ static int visit_dir(const struct rings_choice *choice, int base, const char *ba
 	dir.path = strcmp(name, ".") == 0 ? need(strdup(base_path))
 					  : format_text("%s/%s", base_path, name);
 	if (dir.fd < 0) {
-		say(choice, format_text("%s: cannot be accessed: %s; %s", dir.path, strerror(errno),
-					advice()));
+		rings_say(choice, format_text("%s: cannot be accessed: %s; %s", dir.path,
+					      strerror(errno), rings_advice()));
 		free(dir.path);
 		return 0;
 	}
@@ -125,9 +125,10 @@ static int visit_dir(const struct rings_choice *choice, int base, const char *ba
 			dir.foreign = strtoul(name + sizeof PREFIX - 1, NULL, 10) != st.st_uid;
 	}
 	if (dir.foreign)
-		say(choice, format_text("%s: owned by user %u, not by the user in its name: do not "
-					"trust its contents; remove it if you did not create it",
-					dir.path, dir.owner));
+		rings_say(choice,
+			  format_text("%s: owned by user %u, not by the user in its name: do not "
+				      "trust its contents; remove it if you did not create it",
+				      dir.path, dir.owner));
 	visit(arg, &dir);
 	close(dir.fd);
 	free(dir.path);
@@ -142,8 +143,8 @@ static int visit_all_users(const struct rings_choice *choice, int base, const ch
 	struct dirent *entry;
 
 	if (!list) {
-		say(choice,
-		    format_text("%s: cannot be listed: %s; %s", path, strerror(errno), advice()));
+		rings_say(choice, format_text("%s: cannot be listed: %s; %s", path, strerror(errno),
+					      rings_advice()));
 		if (copy >= 0)
 			close(copy);
 		return 0;
@@ -200,10 +201,10 @@ int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *
 	else
 		snprintf(name, sizeof name, PREFIX "%u", (unsigned)geteuid());
 	if (base < 0) {
-		say(choice,
-		    format_text("%s: cannot be opened: %s; choose another directory with %s", path,
-				strerror(errno),
-				choice->root ? "--dir, or another --root" : "--dir"));
+		rings_say(choice,
+			  format_text("%s: cannot be opened: %s; choose another directory with %s",
+				      path, strerror(errno),
+				      choice->root ? "--dir, or another --root" : "--dir"));
 		goto out;
 	}
 	if (choice->all_users)
@@ -256,8 +257,8 @@ bool rings_names(const struct rings_dir *dir, rings_name_visit *visit, void *arg
 	struct dirent *entry;
 
 	if (!list) {
-		say(dir->choice, format_text("%s: cannot be listed: %s; %s", dir->path,
-					     strerror(errno), advice()));
+		rings_say(dir->choice, format_text("%s: cannot be listed: %s; %s", dir->path,
+						   strerror(errno), rings_advice()));
 		if (copy >= 0)
 			close(copy);
 		return false;
@@ -349,12 +350,14 @@ static void say_list(const struct rings_choice *choice, const char *path,
 	char more[40];
 
 	if (others->shown)
-		say(choice,
+		rings_say(
+		    choice,
 		    format_text("%s: measurements of other users are not shown: %s%s; add --user "
 				"UID or --all-users",
 				path, others->shown, and_more(more, sizeof more, others->n_shown)));
 	if (others->unreadable)
-		say(choice,
+		rings_say(
+		    choice,
 		    format_text("%s: measurements of other users cannot be read: %s%s; run as root",
 				path, others->unreadable,
 				and_more(more, sizeof more, others->n_unreadable)));

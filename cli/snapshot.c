@@ -151,7 +151,7 @@ void snapshot_take(struct snapshot *s, struct ring *ring)
 	snapshot_read(s, ring->reader, ring->alive);
 }
 
-static void take(void *arg, struct ring *ring)
+static void snapshots_take_ring(void *arg, struct ring *ring)
 {
 	snapshot_take(snapshots_add(arg), ring);
 }
@@ -180,7 +180,7 @@ int snapshots_take(struct snapshots *all, const struct rings_choice *choice, cha
 	int n;
 
 	memset(all, 0, sizeof *all);
-	n = rings_each(choice, take, all, where);
+	n = rings_each(choice, snapshots_take_ring, all, where);
 	snapshots_sort(all);
 	return n;
 }

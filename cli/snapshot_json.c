@@ -5,7 +5,7 @@
 #include "cli/memory.h"
 #include "cli/snapshot.h"
 
-static void thresholds(struct json *json, const char *key, const int32_t *numbers)
+static void snapshot_json_thresholds(struct json *json, const char *key, const int32_t *numbers)
 {
 	int g;
 
@@ -16,7 +16,7 @@ static void thresholds(struct json *json, const char *key, const int32_t *number
 	json_close(json, ']');
 }
 
-static void flags(const struct snapshot *s, struct json *json)
+static void snapshot_json_flags(const struct snapshot *s, struct json *json)
 {
 	json_key(json, "flags");
 	json_open(json, '[');
@@ -34,7 +34,7 @@ static void text_or_null(struct json *json, const char *key, const char *text)
 	json_pair_string(json, key, *text ? text : NULL);
 }
 
-static void identity(const struct snapshot *s, struct json *json)
+static void snapshot_json_identity(const struct snapshot *s, struct json *json)
 {
 	const struct gcpreload_header *h = &s->header;
 
@@ -62,7 +62,7 @@ static void identity(const struct snapshot *s, struct json *json)
 	json_pair_string(json, "library", h->library);
 }
 
-static void tuning(const struct snapshot *s, struct json *json)
+static void snapshot_json_tuning(const struct snapshot *s, struct json *json)
 {
 	const struct gcpreload_header *h = &s->header;
 	double share = snapshot_share(&s->periods[snapshot_period_now(s)]);
@@ -72,9 +72,9 @@ static void tuning(const struct snapshot *s, struct json *json)
 		json_pair_null(json, COUNTERS_KEY(frozen_objects));
 	else
 		json_pair_int(json, COUNTERS_KEY(frozen_objects), h->frozen_objects);
-	thresholds(json, COUNTERS_KEY(thresholds), h->thresholds);
-	thresholds(json, COUNTERS_KEY(thresholds_before), h->thresholds_before);
-	flags(s, json);
+	snapshot_json_thresholds(json, COUNTERS_KEY(thresholds), h->thresholds);
+	snapshot_json_thresholds(json, COUNTERS_KEY(thresholds_before), h->thresholds_before);
+	snapshot_json_flags(s, json);
 	counters_read(&counters, h);
 	counters_json(&counters, COUNTERS_PS, json);
 	if (share < 0)
@@ -94,7 +94,7 @@ void snapshot_json_requests(const struct snapshot_period *period, struct json *j
 }
 
 /* What mode idle did, since the process became ready. */
-static void idle(const struct snapshot *s, struct json *json)
+static void snapshot_json_idle(const struct snapshot *s, struct json *json)
 {
 	const struct gcpreload_idle *i = &s->header.idle;
 	struct snapshot_period serving = s->periods[GCPRELOAD_PERIOD_BASELINE];
@@ -159,9 +159,9 @@ void snapshot_json(const struct snapshot *s, struct json *json)
 	if (s->why || s->starting) {
 		nothing_known(s, json);
 	} else {
-		identity(s, json);
-		tuning(s, json);
-		idle(s, json);
+		snapshot_json_identity(s, json);
+		snapshot_json_tuning(s, json);
+		snapshot_json_idle(s, json);
 	}
 	json_pair_string(json, "file", file);
 	free(file);

@@ -39,7 +39,7 @@ struct tell {
 	int exit;
 };
 
-static bool wanted(struct tell *tell, const struct gcpreload_header *h)
+static bool tell_wanted(struct tell *tell, const struct gcpreload_header *h)
 {
 	size_t i;
 
@@ -51,7 +51,7 @@ static bool wanted(struct tell *tell, const struct gcpreload_header *h)
 	return tell->all || (tell->service && strcmp(tell->service, h->service_name) == 0);
 }
 
-static uint64_t now(clockid_t clock)
+static uint64_t tell_now(clockid_t clock)
 {
 	struct timespec ts;
 
@@ -60,7 +60,7 @@ static uint64_t now(clockid_t clock)
 }
 
 /* Fills the file. A process takes it only from its own user, so root gives it away. */
-static int fill(int fd, const struct rings_dir *dir, const char *text)
+static int tell_fill(int fd, const struct rings_dir *dir, const char *text)
 {
 	size_t n = strlen(text);
 
@@ -83,7 +83,7 @@ static int write_control(const struct rings_dir *dir, const char *ring, const ch
 	fd = openat(dir->fd, hidden, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	ret = fill(fd, dir, text);
+	ret = tell_fill(fd, dir, text);
 	if (close(fd) < 0 && ret == 0)
 		ret = -errno;
 	if (ret == 0 && renameat(dir->fd, hidden, dir->fd, name) < 0)
@@ -98,10 +98,10 @@ static void tell_one(void *arg, struct ring *ring)
 	struct tell *tell = arg;
 	struct target *target;
 	char text[GCPRELOAD_CONTROL_SIZE];
-	uint64_t serial = now(CLOCK_REALTIME);
+	uint64_t serial = tell_now(CLOCK_REALTIME);
 	int ret;
 
-	if (ring->why || !ring->alive || !wanted(tell, &ring->reader.header))
+	if (ring->why || !ring->alive || !tell_wanted(tell, &ring->reader.header))
 		return;
 	/* It grows even where the clock was set back. */
 	if (serial <= ring->reader.header.control_serial)
@@ -124,7 +124,7 @@ static void tell_one(void *arg, struct ring *ring)
 }
 
 /* Whether it is what the verb wants. */
-static bool obeyed(const struct tell *tell, const struct gcpreload_header *h)
+static bool tell_obeyed(const struct tell *tell, const struct gcpreload_header *h)
 {
 	const char *mode = strncmp(tell->verb, "mode=", 5) == 0 ? tell->verb + 5 : "";
 
@@ -142,7 +142,7 @@ static bool obeyed(const struct tell *tell, const struct gcpreload_header *h)
 
 /* Whether there is nothing left to wait for. In gevent's and uvloop's loops a process answers, and
  * does it a little later. */
-static bool settled(const struct tell *tell, struct target *target)
+static bool tell_settled(const struct tell *tell, struct target *target)
 {
 	const struct gcpreload_header *h = &target->reader.header;
 	const char *why;
@@ -155,7 +155,7 @@ static bool settled(const struct tell *tell, struct target *target)
 		target->answered = true;
 	else if (!gcpreload_reader_alive(&target->reader))
 		target->gone = true;
-	if (target->answered && !target->gone && !obeyed(tell, h) &&
+	if (target->answered && !target->gone && !tell_obeyed(tell, h) &&
 	    h->state != GCPRELOAD_STATE_STANDING_BACK)
 		return !gcpreload_reader_alive(&target->reader);
 	return target->answered || target->gone;
@@ -164,13 +164,13 @@ static bool settled(const struct tell *tell, struct target *target)
 static void wait_for_answers(struct tell *tell)
 {
 	const struct timespec pause = { 0, 20000000 };
-	uint64_t end = now(CLOCK_MONOTONIC) + (uint64_t)(tell->timeout * 1e9);
+	uint64_t end = tell_now(CLOCK_MONOTONIC) + (uint64_t)(tell->timeout * 1e9);
 	size_t i, n;
 
 	for (;;) {
 		for (n = 0, i = 0; i < tell->n_targets; i++)
-			n += settled(tell, &tell->targets[i]);
-		if (n == tell->n_targets || now(CLOCK_MONOTONIC) >= end)
+			n += tell_settled(tell, &tell->targets[i]);
+		if (n == tell->n_targets || tell_now(CLOCK_MONOTONIC) >= end)
 			return;
 		nanosleep(&pause, NULL);
 	}
@@ -204,7 +204,7 @@ static void say_answer(struct tell *tell, const struct target *target)
 		printf("%d: %s: mode %s, %s%s%s\n", h->pid, tell->verb,
 		       gcpreload_mode_name(h->mode), gcpreload_state_name(h->state),
 		       *h->reason ? ": " : "", text_safe(reason, sizeof reason, h->reason));
-		if (!obeyed(tell, h))
+		if (!tell_obeyed(tell, h))
 			say_disobedience(tell, h);
 		return;
 	}
@@ -217,7 +217,7 @@ static void say_answer(struct tell *tell, const struct target *target)
 			 h->pid);
 }
 
-static void say_missing(struct tell *tell, const char *where)
+static void tell_say_missing(struct tell *tell, const char *where)
 {
 	size_t i;
 	char *why;
@@ -318,7 +318,7 @@ static int tell_options(struct tell *tell, const struct command *command, int ar
 	return tell_operands(tell, command, argc, argv);
 }
 
-static void release(struct tell *tell)
+static void tell_release(struct tell *tell)
 {
 	size_t i;
 
@@ -341,10 +341,10 @@ int tell_exec(const struct command *command, int argc, char **argv, const char *
 		wait_for_answers(&tell);
 		for (i = 0; i < tell.n_targets; i++)
 			say_answer(&tell, &tell.targets[i]);
-		say_missing(&tell, where);
+		tell_say_missing(&tell, where);
 		free(where);
 		ret = tell.exit;
 	}
-	release(&tell);
+	tell_release(&tell);
 	return ret;
 }

@@ -35,7 +35,7 @@ void complain(const char *format, ...)
 	fprintf(stderr, "gcpreload: %s\n", text_safe(safe, sizeof safe, text));
 }
 
-static int continuation(const char *s, size_t n, size_t i)
+static int text_continuation(const char *s, size_t n, size_t i)
 {
 	return i < n && ((unsigned char)s[i] & 0xc0) == 0x80;
 }
@@ -61,7 +61,7 @@ size_t utf8_next(const char *s, size_t n, uint32_t *character)
 		return 1;
 	c = first & (0x7fu >> length);
 	for (i = 1; i < length; i++) {
-		if (!continuation(s, n, i))
+		if (!text_continuation(s, n, i))
 			return 1;
 		c = c << 6 | ((unsigned char)s[i] & 0x3f);
 	}
@@ -73,7 +73,7 @@ size_t utf8_next(const char *s, size_t n, uint32_t *character)
 }
 
 /* C0, DEL and C1 steer terminals; the bidirectional controls make a text read as another. */
-static int steers(uint32_t c)
+static int text_steers(uint32_t c)
 {
 	return c == UTF8_INVALID || c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0x200e ||
 	       c == 0x200f || c == 0x2028 || c == 0x2029 || (c >= 0x202a && c <= 0x202e) ||
@@ -87,10 +87,10 @@ char *text_safe(char *out, size_t size, const char *in)
 
 	for (; n; in += length, n -= length) {
 		length = utf8_next(in, n, &c);
-		need = steers(c) ? 4 * length : length;
+		need = text_steers(c) ? 4 * length : length;
 		if (done + need >= size)
 			break;
-		if (steers(c))
+		if (text_steers(c))
 			for (i = 0; i < length; i++)
 				snprintf(out + done + 4 * i, 5, "\\x%02x", (unsigned char)in[i]);
 		else
@@ -102,7 +102,7 @@ char *text_safe(char *out, size_t size, const char *in)
 }
 
 /* Columns of a character, where the locale knows it. */
-static size_t columns(uint32_t c)
+static size_t text_columns(uint32_t c)
 {
 	int width = c == UTF8_INVALID ? 1 : wcwidth((wchar_t)c);
 
@@ -114,7 +114,7 @@ size_t text_width(const char *text)
 	size_t n = strlen(text), width = 0, length;
 	uint32_t c;
 
-	for (; n; text += length, n -= length, width += columns(c))
+	for (; n; text += length, n -= length, width += text_columns(c))
 		length = utf8_next(text, n, &c);
 	return width;
 }
@@ -127,9 +127,9 @@ static size_t bytes_within(const char *text, size_t width)
 
 	while (at < n) {
 		length = utf8_next(text + at, n - at, &c);
-		if (columns(c) > width)
+		if (text_columns(c) > width)
 			break;
-		width -= columns(c);
+		width -= text_columns(c);
 		at += length;
 	}
 	return at;
@@ -249,7 +249,7 @@ char *text_share(char *out, size_t size, double share)
 #define LONGEST_WORD 31
 
 /* Levenshtein's distance, of words up to LONGEST_WORD. */
-static size_t distance(const char *a, const char *b)
+static size_t text_distance(const char *a, const char *b)
 {
 	size_t row[LONGEST_WORD + 1], n = strlen(b), i, j;
 
@@ -282,7 +282,7 @@ const char *text_nearest(const char *word, const char *const *names, size_t n)
 	for (i = 0; i < n; i++) {
 		if (strlen(names[i]) > LONGEST_WORD)
 			continue;
-		d = distance(word, names[i]);
+		d = text_distance(word, names[i]);
 		if (d < best && d < strlen(names[i])) {
 			best = d;
 			nearest = names[i];

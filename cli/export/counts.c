@@ -21,7 +21,8 @@ static uint64_t *make_room(struct counts *counts, size_t n)
 	return counts->words + counts->n;
 }
 
-static void append(struct counts *counts, uint64_t place, const struct gcpreload_series *series)
+static void counts_append(struct counts *counts, uint64_t place,
+			  const struct gcpreload_series *series)
 {
 	uint64_t *words = make_room(counts, LONGEST), *n_buckets;
 	unsigned j;
@@ -43,15 +44,15 @@ static void append(struct counts *counts, uint64_t place, const struct gcpreload
 }
 
 /* Where the next series begins. */
-static size_t behind(const struct counts *counts, size_t at)
+static size_t counts_behind(const struct counts *counts, size_t at)
 {
 	return at + 2 + BEFORE + 2 * counts->words[at + 1 + BEFORE];
 }
 
 /* A series of before, as it is. */
-static void keep(struct counts *counts, const struct counts *old, size_t at)
+static void counts_keep(struct counts *counts, const struct counts *old, size_t at)
 {
-	size_t n = behind(old, at) - at;
+	size_t n = counts_behind(old, at) - at;
 	uint64_t *words = make_room(counts, n);
 
 	memcpy(words, old->words + at, n * sizeof *words);
@@ -61,7 +62,7 @@ static void keep(struct counts *counts, const struct counts *old, size_t at)
 }
 
 /* The room for the longest series is given back: there may be thousands of these. */
-static void instead(struct counts *counts, struct counts *made)
+static void counts_instead(struct counts *counts, struct counts *made)
 {
 	free(counts->words);
 	*counts = *made;
@@ -83,12 +84,12 @@ static int read_one(struct counts *made, const struct counts *old, size_t at,
 	if (ret < 0 || !collections)
 		return ret;
 	if (at < old->n && old->words[at + 1] == collections) {
-		keep(made, old, at);
+		counts_keep(made, old, at);
 		return 0;
 	}
 	ret = gcpreload_reader_series(reader, p, g, c, &series);
 	if (ret == 0 && series.collections)
-		append(made, place, &series);
+		counts_append(made, place, &series);
 	return ret;
 }
 
@@ -102,16 +103,16 @@ int counts_read(struct counts *counts, struct gcpreload_reader *reader, unsigned
 	for (place = 0; place < GCPRELOAD_SERIES && ret == 0; place++, at = next) {
 		bool there = at < counts->n && counts->words[at] == place;
 
-		next = there ? behind(counts, at) : at;
+		next = there ? counts_behind(counts, at) : at;
 		if (periods & 1u << place / GCPRELOAD_CAUSES / GCPRELOAD_GENERATIONS)
 			ret = read_one(&made, counts, there ? at : counts->n, reader, place);
 		else if (there)
-			keep(&made, counts, at);
+			counts_keep(&made, counts, at);
 	}
 	if (ret < 0)
 		counts_free(&made);
 	else
-		instead(counts, &made);
+		counts_instead(counts, &made);
 	return ret;
 }
 
@@ -150,8 +151,8 @@ void counts_take(struct counts *counts, gather_series sum)
 
 	for (i = 0; i < GCPRELOAD_SERIES; i++)
 		if ((&sum[0][0][0])[i].collections)
-			append(&made, i, &(&sum[0][0][0])[i]);
-	instead(counts, &made);
+			counts_append(&made, i, &(&sum[0][0][0])[i]);
+	counts_instead(counts, &made);
 }
 
 void counts_free(struct counts *counts)

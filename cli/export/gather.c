@@ -66,17 +66,17 @@ struct gather_service *gather_service(struct gather *gather, const char *name)
 
 /* ---- the table ---- */
 
-static size_t *chain(struct gather *gather, const struct gather_dir *dir, const char *name)
+static size_t *gather_chain(struct gather *gather, const struct gather_dir *dir, const char *name)
 {
 	uint64_t hash = fnv_64(FNV_64 ^ dir->inode ^ dir->device << 32, name, strlen(name));
 
 	return &gather->table[(hash ^ hash >> 32) % gather->table_size];
 }
 
-static void enter(struct gather *gather, size_t i)
+static void gather_enter(struct gather *gather, size_t i)
 {
 	struct gather_process *process = &gather->processes[i];
-	size_t *first = chain(gather, process->dir, process->name);
+	size_t *first = gather_chain(gather, process->dir, process->name);
 
 	process->next = *first;
 	*first = i + 1;
@@ -95,17 +95,17 @@ static void enter_all(struct gather *gather)
 	}
 	memset(gather->table, 0, gather->table_size * sizeof *gather->table);
 	for (i = 0; i < gather->n_processes; i++)
-		enter(gather, i);
+		gather_enter(gather, i);
 }
 
-static struct gather_process *known(struct gather *gather, const struct gather_dir *dir,
-				    const char *name)
+static struct gather_process *gather_known(struct gather *gather, const struct gather_dir *dir,
+					   const char *name)
 {
 	size_t i;
 
 	if (!gather->table_size)
 		return NULL;
-	for (i = *chain(gather, dir, name); i; i = gather->processes[i - 1].next)
+	for (i = *gather_chain(gather, dir, name); i; i = gather->processes[i - 1].next)
 		if (gather->processes[i - 1].dir == dir &&
 		    strcmp(gather->processes[i - 1].name, name) == 0)
 			return &gather->processes[i - 1];
@@ -126,7 +126,7 @@ static struct gather_process *new_process(struct gather *gather, struct gather_d
 	process = &gather->processes[gather->n_processes++];
 	*process =
 	    (struct gather_process){ .name = need(strdup(name)), .dir = dir, .reader.fd = -1 };
-	enter(gather, gather->n_processes - 1);
+	gather_enter(gather, gather->n_processes - 1);
 	return process;
 }
 
@@ -197,7 +197,7 @@ static void open_and_read(const struct look *look, struct gather_process *proces
 	process->reader = reader;
 }
 
-static void update(const struct look *look, struct gather_process *process)
+static void gather_update(const struct look *look, struct gather_process *process)
 {
 	struct gcpreload_reader reader;
 
@@ -222,7 +222,7 @@ static bool was_folded(const struct gather_process *process)
 	       past_has(process->dir, process->name);
 }
 
-static void leave(struct gather *gather, struct gather_process *process)
+static void gather_leave(struct gather *gather, struct gather_process *process)
 {
 	if (process->service && !was_folded(process)) {
 		struct gcpreload_reader reader = process->reader;
@@ -242,13 +242,13 @@ static void leave(struct gather *gather, struct gather_process *process)
 
 /* Its directory cannot be looked at now: it counts as it was, and keeps nothing open, since that
  * would keep a container's memory. */
-static void rest(struct gather *gather, struct gather_process *process)
+static void gather_rest(struct gather *gather, struct gather_process *process)
 {
 	close_process(gather, process);
 	process->alive = process->final = false;
 }
 
-static void settle(struct gather *gather)
+static void gather_settle(struct gather *gather)
 {
 	size_t i, kept = 0;
 
@@ -256,11 +256,11 @@ static void settle(struct gather *gather)
 		struct gather_process *process = &gather->processes[i];
 
 		if (process->dir->look == gather->look && process->round != process->dir->round) {
-			leave(gather, process);
+			gather_leave(gather, process);
 			continue;
 		}
 		if (process->dir->look != gather->look)
-			rest(gather, process);
+			gather_rest(gather, process);
 		gather->processes[kept++] = *process;
 	}
 	gather->n_processes = kept;
@@ -268,7 +268,7 @@ static void settle(struct gather *gather)
 
 /* ---- directories ---- */
 
-static void see(void *arg, const struct rings_dir *rings_dir, const struct dirent *entry)
+static void gather_see(void *arg, const struct rings_dir *rings_dir, const struct dirent *entry)
 {
 	const struct look *look = arg;
 	struct gather *gather = look->gather;
@@ -277,14 +277,14 @@ static void see(void *arg, const struct rings_dir *rings_dir, const struct diren
 	(void)rings_dir;
 	if (past_has(look->dir, entry->d_name))
 		return;
-	process = known(gather, look->dir, entry->d_name);
+	process = gather_known(gather, look->dir, entry->d_name);
 	if (process && process->inode != entry->d_ino)
 		return; /* another file has its name now: next time, when this one has left */
 	if (!process) {
 		process = new_process(gather, look->dir, entry->d_name);
 		process->inode = entry->d_ino;
 	}
-	update(look, process);
+	gather_update(look, process);
 	if (process->counted) /* else it is no ring, and leaves again */
 		process->round = look->dir->round;
 }
@@ -338,7 +338,7 @@ static void look_at_dir(void *arg, const struct rings_dir *rings_dir)
 	for (tries = 0; tries < CONSISTENT_TRIES; tries++) {
 		past_read(gather, look.dir, look.fd);
 		look.dir->round++;
-		listed = rings_names(rings_dir, see, &look);
+		listed = rings_names(rings_dir, gather_see, &look);
 		if (!listed)
 			return;
 		if (past_is_same(look.dir, look.fd))
@@ -365,7 +365,7 @@ void gather_look(struct gather *gather)
 	enter_all(gather);
 	for (i = 0; i < gather->n_choices; i++)
 		rings_dirs(&gather->choices[i], look_at_dir, gather, NULL);
-	settle(gather);
+	gather_settle(gather);
 	past_sum_up(gather);
 }
 

@@ -168,7 +168,7 @@ static int take_option(struct export *export, int c)
 	return -1;
 }
 
-static int read_options(struct export *export, int argc, char **argv)
+static int export_read_options(struct export *export, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		RINGS_OPTIONS,
@@ -270,7 +270,7 @@ out:
 	return ret;
 }
 
-static int print_once(struct export *export)
+static int export_print_once(struct export *export)
 {
 	write_metrics(stdout, export);
 	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_FINE : complain_of("output");
@@ -313,7 +313,7 @@ static struct server *start_server(struct export *export)
 	return server;
 }
 
-static int serve(struct export *export)
+static int export_serve(struct export *export)
 {
 	struct server *server = NULL;
 	struct otlp *otlp = NULL;
@@ -357,7 +357,7 @@ int main(int argc, char **argv)
 {
 	struct export export = { 0 };
 	struct rlimit limit;
-	int ret = read_options(&export, argc, argv);
+	int ret = export_read_options(&export, argc, argv);
 
 	if (ret >= 0)
 		goto out;
@@ -373,9 +373,9 @@ int main(int argc, char **argv)
 	else if (export.page)
 		ret = write_file(&export, export.page, write_page);
 	else if (export.once)
-		ret = export.push ? push_once(&export) : print_once(&export);
+		ret = export.push ? push_once(&export) : export_print_once(&export);
 	else
-		ret = serve(&export);
+		ret = export_serve(&export);
 out:
 	gather_free(&export.gather);
 	free(export.dirs.list);

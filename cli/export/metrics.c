@@ -68,7 +68,7 @@ static bool is_counter(unsigned row)
 	return strcmp(counters_table[row].type, "counter") == 0;
 }
 
-static void family(struct writer *w, unsigned row)
+static void metrics_family(struct writer *w, unsigned row)
 {
 	const struct counters_row *about = &counters_table[row];
 	char name[LONGEST_NAME];
@@ -81,7 +81,7 @@ static void family(struct writer *w, unsigned row)
 }
 
 /* A value of a label: what is not UTF-8 becomes U+FFFD, a control character a blank. */
-static void label(struct writer *w, const char *name, const char *value)
+static void metrics_label(struct writer *w, const char *name, const char *value)
 {
 	size_t left = strlen(value), n;
 	uint32_t character;
@@ -104,16 +104,16 @@ static void label(struct writer *w, const char *name, const char *value)
 	fputc('"', w->out);
 }
 
-static void begin(struct writer *w, const char *name, const struct subject *subject)
+static void metrics_begin(struct writer *w, const char *name, const struct subject *subject)
 {
 	char pid[16];
 
 	fputs(name, w->out);
 	w->first_label = true;
-	label(w, "service", subject->service->name);
+	metrics_label(w, "service", subject->service->name);
 	if (subject->process) {
 		snprintf(pid, sizeof pid, "%d", subject->process->reader.header.pid);
-		label(w, "pid", pid);
+		metrics_label(w, "pid", pid);
 	}
 }
 
@@ -134,11 +134,11 @@ static void series_labels(struct writer *w, unsigned period, unsigned generation
 	char text[8];
 
 	snprintf(text, sizeof text, "%u", generation);
-	label(w, "generation", text);
+	metrics_label(w, "generation", text);
 	if (w->style->compat)
 		return;
-	label(w, "cause", gcpreload_cause_name(cause));
-	label(w, "period", gcpreload_period_name(period));
+	metrics_label(w, "cause", gcpreload_cause_name(cause));
+	metrics_label(w, "period", gcpreload_period_name(period));
 }
 
 typedef void write_series(struct writer *w, unsigned row, const struct subject *subject,
@@ -169,18 +169,18 @@ static void each_series(struct writer *w, unsigned row, write_series *write)
 {
 	size_t i;
 
-	family(w, row);
+	metrics_family(w, row);
 	for (i = 0; i < w->n_subjects; i++)
 		each_of(w, row, &w->subjects[i], write);
 }
 
-static void write_counter(struct writer *w, unsigned row, const struct subject *subject,
-			  unsigned period, unsigned generation, unsigned cause,
-			  const struct gcpreload_series *series)
+static void metrics_write_counter(struct writer *w, unsigned row, const struct subject *subject,
+				  unsigned period, unsigned generation, unsigned cause,
+				  const struct gcpreload_series *series)
 {
 	char name[LONGEST_NAME];
 
-	begin(w, name_of(name, w, row, "_total"), subject);
+	metrics_begin(w, name_of(name, w, row, "_total"), subject);
 	series_labels(w, period, generation, cause);
 	end_uint(w, counters_in_series(series, row));
 }
@@ -208,34 +208,34 @@ static void write_duration(struct writer *w, unsigned row, const struct subject 
 		all += series->buckets[j];
 	name_of(name, w, row, "_bucket");
 	for (i = 0; i <= N_BOUNDS; i++) {
-		begin(w, name, subject);
+		metrics_begin(w, name, subject);
 		series_labels(w, period, generation, cause);
 		if (i < N_BOUNDS)
 			snprintf(le, sizeof le, "%.15g",
 				 bounds[i] < 0 ? 1. / (1 << -bounds[i]) : 1. * (1 << bounds[i]));
-		label(w, "le", i < N_BOUNDS ? le : "+Inf");
+		metrics_label(w, "le", i < N_BOUNDS ? le : "+Inf");
 		end_uint(w, i < N_BOUNDS ? up_to(series, bounds[i]) : all);
 	}
-	begin(w, name_of(name, w, row, "_sum"), subject);
+	metrics_begin(w, name_of(name, w, row, "_sum"), subject);
 	series_labels(w, period, generation, cause);
 	end_double(w, (double)series->sum_ns / 1e9);
-	begin(w, name_of(name, w, row, "_count"), subject);
+	metrics_begin(w, name_of(name, w, row, "_count"), subject);
 	series_labels(w, period, generation, cause);
 	end_uint(w, all);
 }
 
-static void collections(struct writer *w)
+static void metrics_collections(struct writer *w)
 {
 	unsigned row;
 
 	for (row = COUNTERS_OF_PROCESS; row < COUNTERS_END_OF_SERIES; row++)
-		each_series(w, row, write_counter);
+		each_series(w, row, metrics_write_counter);
 	each_series(w, COUNTERS_duration, write_duration);
 }
 
 /* ---- processes ---- */
 
-static uint64_t now(void)
+static uint64_t metrics_now(void)
 {
 	struct timespec ts;
 
@@ -243,7 +243,7 @@ static uint64_t now(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-static void add_process(struct subject *subject, const struct gather_process *process)
+static void metrics_add_process(struct subject *subject, const struct gather_process *process)
 {
 	const struct gcpreload_header *h = &process->reader.header;
 	struct counters counters;
@@ -252,7 +252,7 @@ static void add_process(struct subject *subject, const struct gather_process *pr
 	counters_add(&subject->counted, &counters);
 	if (!process->alive)
 		return;
-	subject->lives += (double)gcpreload_elapsed(h->attached_ns, now()) / 1e9;
+	subject->lives += (double)gcpreload_elapsed(h->attached_ns, metrics_now()) / 1e9;
 	subject->spent += (double)process->counts.gc_ns / 1e9;
 	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
 	if (h->state == GCPRELOAD_STATE_READY)
@@ -282,7 +282,7 @@ static void add_service(struct writer *w, struct gather *gather, struct gather_s
 	for (i = 0; i < gather->n_processes; i++)
 		if (gather_belongs(service, &gather->processes[i])) {
 			gather_add(*sum, &gather->processes[i]);
-			add_process(subject, &gather->processes[i]);
+			metrics_add_process(subject, &gather->processes[i]);
 		}
 	counts_take(&subject->sum, *sum);
 	free(sum);
@@ -300,7 +300,7 @@ static void add_processes(struct writer *w, struct gather *gather, struct gather
 			continue;
 		subject = add_subject(w, service);
 		subject->process = process;
-		add_process(subject, process);
+		metrics_add_process(subject, process);
 	}
 }
 
@@ -330,24 +330,24 @@ static void process_counters(struct writer *w)
 		if (!*about->prometheus)
 			continue;
 		if (strcmp(before, about->prometheus) != 0)
-			family(w, row);
+			metrics_family(w, row);
 		before = about->prometheus;
 		for (i = 0; i < w->n_subjects; i++) {
-			begin(w, name_of(name, w, row, "_total"), &w->subjects[i]);
+			metrics_begin(w, name_of(name, w, row, "_total"), &w->subjects[i]);
 			if (*about->reason)
-				label(w, "reason", about->reason);
+				metrics_label(w, "reason", about->reason);
 			end_double(w, counters_value(&w->subjects[i].counted, row));
 		}
 	}
 }
 
-static void gauge(struct writer *w, unsigned row, size_t offset)
+static void metrics_gauge(struct writer *w, unsigned row, size_t offset)
 {
 	size_t i;
 
-	family(w, row);
+	metrics_family(w, row);
 	for (i = 0; i < w->n_subjects; i++) {
-		begin(w, counters_table[row].prometheus, &w->subjects[i]);
+		metrics_begin(w, counters_table[row].prometheus, &w->subjects[i]);
 		end_double(w, *(const double *)((const char *)&w->subjects[i] + offset));
 	}
 }
@@ -356,11 +356,11 @@ static void time_ratio(struct writer *w)
 {
 	size_t i;
 
-	family(w, COUNTERS_gc_time_share);
+	metrics_family(w, COUNTERS_gc_time_share);
 	for (i = 0; i < w->n_subjects; i++) {
 		const struct subject *subject = &w->subjects[i];
 
-		begin(w, counters_table[COUNTERS_gc_time_share].prometheus, subject);
+		metrics_begin(w, counters_table[COUNTERS_gc_time_share].prometheus, subject);
 		end_double(w, subject->lives > 0 ? subject->spent / subject->lives : 0);
 	}
 }
@@ -380,13 +380,13 @@ static int by_labels(const void *a, const void *b)
 }
 
 /* Same labels, same line: processes are counted by state, reason and mode. */
-static void states(struct writer *w, struct gather *gather)
+static void metrics_states(struct writer *w, struct gather *gather)
 {
 	const struct gather_process **living =
 	    need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
 	size_t i, n = 0, same;
 
-	family(w, COUNTERS_process_state);
+	metrics_family(w, COUNTERS_process_state);
 	for (i = 0; i < gather->n_processes; i++)
 		if (gather->processes[i].alive)
 			living[n++] = &gather->processes[i];
@@ -397,10 +397,10 @@ static void states(struct writer *w, struct gather *gather)
 
 		for (same = 1; i + same < n && !by_labels(&living[i], &living[i + same]); same++)
 			;
-		begin(w, counters_table[COUNTERS_process_state].prometheus, &subject);
-		label(w, "state", gcpreload_state_name(h->state));
-		label(w, "reason", h->reason);
-		label(w, "mode", gcpreload_mode_name(h->mode));
+		metrics_begin(w, counters_table[COUNTERS_process_state].prometheus, &subject);
+		metrics_label(w, "state", gcpreload_state_name(h->state));
+		metrics_label(w, "reason", h->reason);
+		metrics_label(w, "mode", gcpreload_mode_name(h->mode));
 		end_uint(w, same);
 	}
 	free(living);
@@ -408,10 +408,10 @@ static void states(struct writer *w, struct gather *gather)
 
 static void build_info(struct writer *w)
 {
-	family(w, COUNTERS_build_info);
+	metrics_family(w, COUNTERS_build_info);
 	fputs(counters_table[COUNTERS_build_info].prometheus, w->out);
 	w->first_label = true;
-	label(w, "version", GCPRELOAD_VERSION);
+	metrics_label(w, "version", GCPRELOAD_VERSION);
 	end_uint(w, 1);
 }
 
@@ -422,12 +422,12 @@ void metrics_write(FILE *out, struct gather *gather, const struct metrics_style 
 
 	choose_subjects(&w, gather);
 	build_info(&w);
-	collections(&w);
+	metrics_collections(&w);
 	time_ratio(&w);
-	gauge(&w, COUNTERS_frozen_objects, offsetof(struct subject, frozen));
-	gauge(&w, COUNTERS_tuned_processes, offsetof(struct subject, tuned));
-	gauge(&w, COUNTERS_untuned_processes, offsetof(struct subject, untuned));
-	states(&w, gather);
+	metrics_gauge(&w, COUNTERS_frozen_objects, offsetof(struct subject, frozen));
+	metrics_gauge(&w, COUNTERS_tuned_processes, offsetof(struct subject, tuned));
+	metrics_gauge(&w, COUNTERS_untuned_processes, offsetof(struct subject, untuned));
+	metrics_states(&w, gather);
 	process_counters(&w);
 	if (style->openmetrics)
 		fputs("# EOF\n", out);

@@ -57,7 +57,7 @@ static void say_warning(struct otlp *otlp, const char *warning)
 }
 
 /* A change is said, the same again is not. */
-static void say(struct otlp *otlp, const struct otlp_result *result)
+static void otlp_say(struct otlp *otlp, const struct otlp_result *result)
 {
 	static const char *const advice[] = {
 		[OTLP_REFUSED] = "check the log of the collector and gcpreload export --help",
@@ -98,7 +98,7 @@ static char *next_message(struct otlp *otlp, size_t *i, size_t *size)
 }
 
 /* Reads the rings and sends what there is. *wait_s is set to what the collector asked for. */
-static enum otlp_answer push(struct otlp *otlp, long *wait_s)
+static enum otlp_answer otlp_push(struct otlp *otlp, long *wait_s)
 {
 	struct otlp_result worst = { .answer = OTLP_ARRIVED }, result;
 	size_t i = 0, first, size;
@@ -121,7 +121,7 @@ static enum otlp_answer push(struct otlp *otlp, long *wait_s)
 			free(result.why);
 		}
 	}
-	say(otlp, &worst);
+	otlp_say(otlp, &worst);
 	free(worst.why);
 	otlp->failures = worst.answer == OTLP_LATER ? otlp->failures + 1 : 0;
 	*wait_s = worst.wait_s < LONGEST_WAIT_S ? worst.wait_s : LONGEST_WAIT_S;
@@ -129,7 +129,7 @@ static enum otlp_answer push(struct otlp *otlp, long *wait_s)
 }
 
 /* Exponential, from a second on, never longer than the interval, with jitter. */
-static uint64_t backoff(const struct otlp *otlp)
+static uint64_t otlp_backoff(const struct otlp *otlp)
 {
 	unsigned doubled = otlp->failures ? otlp->failures - 1 : 0;
 	uint64_t longest = (uint64_t)otlp->config.interval_ms * MILLISECOND, wait;
@@ -146,7 +146,7 @@ static uint64_t backoff(const struct otlp *otlp)
 
 static uint64_t retry_after(const struct otlp *otlp, long wait_s)
 {
-	return wait_s > 0 ? (uint64_t)wait_s * SECOND : backoff(otlp);
+	return wait_s > 0 ? (uint64_t)wait_s * SECOND : otlp_backoff(otlp);
 }
 
 /* ---- the thread ---- */
@@ -175,10 +175,10 @@ static enum otlp_answer export_once(struct otlp *otlp, uint64_t limit_ns, bool l
 	if (last || !otlp->stop)
 		atomic_store(&otlp->give_up, otlp_clock() + limit_ns);
 	pthread_mutex_unlock(&otlp->lock);
-	return push(otlp, wait_s);
+	return otlp_push(otlp, wait_s);
 }
 
-static void *run(void *arg)
+static void *otlp_run(void *arg)
 {
 	struct otlp *otlp = arg;
 	uint64_t limit = (uint64_t)otlp->config.export_timeout_ms * MILLISECOND;
@@ -246,7 +246,7 @@ bool otlp_once(struct otlp *otlp)
 	do {
 		if (due)
 			wait_until(otlp, due);
-		answer = push(otlp, &wait_s);
+		answer = otlp_push(otlp, &wait_s);
 		due = otlp_clock() + retry_after(otlp, wait_s);
 	} while (answer == OTLP_LATER && due < limit);
 	if (answer == OTLP_LATER)
@@ -266,7 +266,7 @@ void otlp_start(struct otlp *otlp)
 	otlp_state_look(&otlp->state);
 	for (i = 0; otlp->style.delta_histograms && i < otlp->state.n_subjects; i++)
 		otlp_state_arrived(otlp->state.subjects[i]);
-	otlp->started = pthread_create(&otlp->thread, NULL, run, otlp) == 0;
+	otlp->started = pthread_create(&otlp->thread, NULL, otlp_run, otlp) == 0;
 	if (!otlp->started)
 		complain("OTLP: a thread cannot be started: nothing is pushed");
 }

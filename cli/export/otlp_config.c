@@ -16,7 +16,7 @@
 #define OF_METRICS	 "OTEL_EXPORTER_OTLP_METRICS_"
 
 /* The specification: empty is as good as unset. */
-static const char *environment(const char *name)
+static const char *otlp_config_variable(const char *name)
 {
 	const char *value = getenv(name);
 
@@ -30,14 +30,14 @@ static const char *exporter_setting(const char *suffix, char said[64])
 	const char *value;
 
 	snprintf(said, 64, OF_METRICS "%s", suffix);
-	value = environment(said);
+	value = otlp_config_variable(said);
 	if (value)
 		return value;
 	snprintf(said, 64, GENERAL "%s", suffix);
-	return environment(said);
+	return otlp_config_variable(said);
 }
 
-static long long milliseconds(const char *name, const char *value, long long otherwise)
+static long long otlp_config_milliseconds(const char *name, const char *value, long long otherwise)
 {
 	long long number;
 
@@ -50,7 +50,7 @@ static long long milliseconds(const char *name, const char *value, long long oth
 /* ---- lists: key=value,key=value ---- */
 
 /* A key that is there already gets the new value. */
-static void put(struct otlp_pairs *pairs, char *key, char *value)
+static void otlp_config_put(struct otlp_pairs *pairs, char *key, char *value)
 {
 	size_t i;
 
@@ -67,7 +67,7 @@ static void put(struct otlp_pairs *pairs, char *key, char *value)
 }
 
 /* Without the blanks around it and percent-decoded; NULL where a %00 would end it early. */
-static char *decoded(const char *text, size_t n)
+static char *otlp_config_decoded(const char *text, size_t n)
 {
 	char *plain, *copy = NULL;
 	int length;
@@ -123,11 +123,11 @@ static void read_pairs(struct otlp_pairs *pairs, const char *name, const char *t
 		if (text + strspn(text, " \t") == end)
 			continue;
 		equals = memchr(text, '=', (size_t)(end - text));
-		key = decoded(text, (size_t)((equals ? equals : end) - text));
+		key = otlp_config_decoded(text, (size_t)((equals ? equals : end) - text));
 		if (equals)
-			value = decoded(equals + 1, (size_t)(end - equals - 1));
+			value = otlp_config_decoded(equals + 1, (size_t)(end - equals - 1));
 		if (key && value && accept(key, value)) {
-			put(pairs, key, value);
+			otlp_config_put(pairs, key, value);
 			continue;
 		}
 		complain("%s: entry %u is invalid and ignored; the format is KEY=VALUE,KEY=VALUE, "
@@ -138,7 +138,7 @@ static void read_pairs(struct otlp_pairs *pairs, const char *name, const char *t
 	}
 }
 
-static void forget(struct otlp_pairs *pairs)
+static void otlp_config_forget(struct otlp_pairs *pairs)
 {
 	size_t i;
 
@@ -151,7 +151,7 @@ static void forget(struct otlp_pairs *pairs)
 
 /* ---- the URL ---- */
 
-static char *part(CURLU *url, CURLUPart what)
+static char *otlp_config_part(CURLU *url, CURLUPart what)
 {
 	char *text = NULL, *copy;
 
@@ -164,7 +164,7 @@ static char *part(CURLU *url, CURLUPart what)
 
 static void append_path(CURLU *url)
 {
-	char *path = part(url, CURLUPART_PATH), *whole;
+	char *path = otlp_config_part(url, CURLUPART_PATH), *whole;
 	size_t n = path ? strlen(path) : 0;
 
 	while (n && path[n - 1] == '/')
@@ -185,18 +185,18 @@ static int read_url(struct otlp_config *config, const char *endpoint)
 	int ret = -1;
 
 	if (curl_url_set(url, CURLUPART_URL, text ? text : DEFAULT_ENDPOINT, 0) == CURLUE_OK)
-		scheme = part(url, CURLUPART_SCHEME);
+		scheme = otlp_config_part(url, CURLUPART_SCHEME);
 	if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)) {
 		complain("%s: not a valid collector URL; use http://HOST:4318", name);
 		goto out;
 	}
 	if (!whole)
 		append_path(url);
-	config->url = need(part(url, CURLUPART_URL));
+	config->url = need(otlp_config_part(url, CURLUPART_URL));
 	curl_url_set(url, CURLUPART_USER, NULL, 0);
 	curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
 	curl_url_set(url, CURLUPART_QUERY, NULL, 0);
-	config->shown = need(part(url, CURLUPART_URL));
+	config->shown = need(otlp_config_part(url, CURLUPART_URL));
 	ret = 0;
 out:
 	free(scheme);
@@ -210,7 +210,7 @@ out:
 static void read_histogram(struct otlp_config *config)
 {
 	static const char name[] = OF_METRICS "DEFAULT_HISTOGRAM_AGGREGATION";
-	const char *value = environment(name);
+	const char *value = otlp_config_variable(name);
 
 	config->explicit_histograms = value && strcasecmp(value, "explicit_bucket_histogram") == 0;
 	if (value && !config->explicit_histograms &&
@@ -223,7 +223,7 @@ static void read_histogram(struct otlp_config *config)
 static void read_choices(struct otlp_config *config)
 {
 	static const char temporality_of[] = OF_METRICS "TEMPORALITY_PREFERENCE";
-	const char *temporality = environment(temporality_of), *value;
+	const char *temporality = otlp_config_variable(temporality_of), *value;
 	char name[64];
 
 	value = exporter_setting("PROTOCOL", name);
@@ -252,7 +252,7 @@ int otlp_config_read(struct otlp_config *config, const char *endpoint)
 	static const char attributes[] = "OTEL_RESOURCE_ATTRIBUTES",
 			  interval[] = "OTEL_METRIC_EXPORT_INTERVAL",
 			  export_timeout[] = "OTEL_METRIC_EXPORT_TIMEOUT";
-	const char *value = environment("OTEL_SDK_DISABLED");
+	const char *value = otlp_config_variable("OTEL_SDK_DISABLED");
 	char name[64];
 
 	memset(config, 0, sizeof *config);
@@ -263,15 +263,17 @@ int otlp_config_read(struct otlp_config *config, const char *endpoint)
 	read_histogram(config);
 	value = exporter_setting("HEADERS", name);
 	read_pairs(&config->headers, name, value, is_header);
-	read_pairs(&config->attributes, attributes, environment(attributes), is_attribute);
-	value = environment("OTEL_SERVICE_NAME");
+	read_pairs(&config->attributes, attributes, otlp_config_variable(attributes), is_attribute);
+	value = otlp_config_variable("OTEL_SERVICE_NAME");
 	if (value)
-		put(&config->attributes, need(strdup("service.name")), need(strdup(value)));
+		otlp_config_put(&config->attributes, need(strdup("service.name")),
+				need(strdup(value)));
 	value = exporter_setting("TIMEOUT", name);
-	config->timeout_ms = milliseconds(name, value, 10000);
-	config->interval_ms = milliseconds(interval, environment(interval), 60000);
+	config->timeout_ms = otlp_config_milliseconds(name, value, 10000);
+	config->interval_ms =
+	    otlp_config_milliseconds(interval, otlp_config_variable(interval), 60000);
 	config->export_timeout_ms =
-	    milliseconds(export_timeout, environment(export_timeout), 30000);
+	    otlp_config_milliseconds(export_timeout, otlp_config_variable(export_timeout), 30000);
 	config->certificate = exporter_setting("CERTIFICATE", name);
 	config->client_key = exporter_setting("CLIENT_KEY", name);
 	config->client_certificate = exporter_setting("CLIENT_CERTIFICATE", name);
@@ -280,8 +282,8 @@ int otlp_config_read(struct otlp_config *config, const char *endpoint)
 
 void otlp_config_free(struct otlp_config *config)
 {
-	forget(&config->headers);
-	forget(&config->attributes);
+	otlp_config_forget(&config->headers);
+	otlp_config_forget(&config->attributes);
 	free(config->url);
 	free(config->shown);
 }

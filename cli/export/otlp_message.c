@@ -69,13 +69,13 @@ struct resource {
 };
 
 /* A text that is empty is left out. */
-static void put(struct resource *resource, const char *key, const char *text)
+static void otlp_message_put(struct resource *resource, const char *key, const char *text)
 {
 	if (*text)
 		resource->list[resource->n++] = (struct attribute){ key, text, 0 };
 }
 
-static bool has(const struct otlp_pairs *pairs, const char *key)
+static bool otlp_message_has(const struct otlp_pairs *pairs, const char *key)
 {
 	size_t i;
 
@@ -88,12 +88,12 @@ static bool has(const struct otlp_pairs *pairs, const char *key)
 static void put_process(struct resource *resource, const struct gcpreload_header *h,
 			const struct otlp_style *style)
 {
-	put(resource, "host.name", h->hostname);
+	otlp_message_put(resource, "host.name", h->hostname);
 	resource->list[resource->n++] = (struct attribute){ "process.pid", NULL, (uint32_t)h->pid };
-	put(resource, "process.runtime.name", "cpython");
-	put(resource, "process.runtime.version", h->python);
+	otlp_message_put(resource, "process.runtime.name", "cpython");
+	otlp_message_put(resource, "process.runtime.version", h->python);
 	if (style->command_line)
-		put(resource, "process.command_line", h->command);
+		otlp_message_put(resource, "process.command_line", h->command);
 }
 
 /* Backends tell streams apart by it: Prometheus' label instance is made of it. */
@@ -115,20 +115,20 @@ static void write_resource(struct json *json, const struct otlp_subject *subject
 
 	gethostname(host, sizeof host - 1);
 	instance = instance_id(subject, host);
-	put(&own, "service.name", subject->service);
-	put(&own, "service.version", subject->version);
-	put(&own, "deployment.environment.name", subject->environment);
-	put(&own, "telemetry.sdk.name", "gcpreload");
-	put(&own, "telemetry.sdk.language", "c");
-	put(&own, "telemetry.sdk.version", GCPRELOAD_VERSION);
+	otlp_message_put(&own, "service.name", subject->service);
+	otlp_message_put(&own, "service.version", subject->version);
+	otlp_message_put(&own, "deployment.environment.name", subject->environment);
+	otlp_message_put(&own, "telemetry.sdk.name", "gcpreload");
+	otlp_message_put(&own, "telemetry.sdk.language", "c");
+	otlp_message_put(&own, "telemetry.sdk.version", GCPRELOAD_VERSION);
 	if (subject->ring && subject->newest)
 		put_process(&own, subject->newest, style);
-	else if (!has(style->attributes, "host.name"))
-		put(&own, "host.name", host);
-	if (subject->ring || !has(style->attributes, "service.instance.id"))
-		put(&own, "service.instance.id", instance);
-	if (!*subject->service && !has(style->attributes, "service.name"))
-		put(&own, "service.name", "unknown_service:python");
+	else if (!otlp_message_has(style->attributes, "host.name"))
+		otlp_message_put(&own, "host.name", host);
+	if (subject->ring || !otlp_message_has(style->attributes, "service.instance.id"))
+		otlp_message_put(&own, "service.instance.id", instance);
+	if (!*subject->service && !otlp_message_has(style->attributes, "service.name"))
+		otlp_message_put(&own, "service.name", "unknown_service:python");
 
 	json_key(json, "resource");
 	json_open(json, '{');
@@ -161,7 +161,7 @@ struct point {
 
 #define LESS(a, b) ((a) > (b) ? (a) - (b) : 0)
 
-static void subtract(struct point *point, const struct gcpreload_series *before)
+static void otlp_message_subtract(struct point *point, const struct gcpreload_series *before)
 {
 	struct gcpreload_series *counts = &point->counts;
 	int j;
@@ -203,7 +203,7 @@ static size_t each_point(struct json *json, const struct otlp_subject *subject, 
 				point.counts = *subject->now[p][g][c];
 				point.max_known = true;
 				if (delta && before)
-					subtract(&point, before);
+					otlp_message_subtract(&point, before);
 				if (!point.counts.collections)
 					continue;
 				n++;
@@ -396,8 +396,8 @@ static bool counted_anything(const struct counters *counted)
 	return false;
 }
 
-static void write_counter(struct json *json, const struct otlp_subject *subject,
-			  const struct counters *counted, unsigned row, bool delta)
+static void otlp_message_counter(struct json *json, const struct otlp_subject *subject,
+				 const struct counters *counted, unsigned row, bool delta)
 {
 	uint64_t start = delta ? subject->since : subject->start;
 	const struct attribute reason = { "gcpreload.reason", counters_table[row].reason, 0 };
@@ -430,7 +430,7 @@ static void write_counters(struct json *json, const struct otlp_subject *subject
 		if (!open || strcmp(open, name) != 0)
 			begin_sum(json, row, delta);
 		open = name;
-		write_counter(json, subject, counted, row, delta);
+		otlp_message_counter(json, subject, counted, row, delta);
 	}
 	if (open)
 		end_metric(json);
@@ -449,7 +449,7 @@ static void write_durations(struct json *json, const struct otlp_subject *subjec
 	end_metric(json);
 }
 
-static bool alike(const struct gcpreload_header *a, const struct gcpreload_header *b)
+static bool otlp_message_alike(const struct gcpreload_header *a, const struct gcpreload_header *b)
 {
 	return a->state == b->state && a->mode == b->mode && strcmp(a->reason, b->reason) == 0;
 }
@@ -492,12 +492,12 @@ static void write_processes(struct json *json, const struct otlp_subject *subjec
 		};
 		uint64_t n = 0;
 
-		for (j = 0; j < i && !alike(subject->living[j], h); j++)
+		for (j = 0; j < i && !otlp_message_alike(subject->living[j], h); j++)
 			;
 		if (j < i)
 			continue;
 		for (; j < subject->n_living; j++)
-			n += alike(subject->living[j], h);
+			n += otlp_message_alike(subject->living[j], h);
 		json_open(json, '{');
 		write_attributes(json, attributes, sizeof attributes / sizeof *attributes);
 		write_gauge(json, subject, n);

@@ -119,7 +119,7 @@ struct otlp_sender *otlp_sender_new(const struct otlp_config *config, _Atomic ui
 	return sender;
 }
 
-static char *compressed(const char *body, size_t *size)
+static char *otlp_send_compressed(const char *body, size_t *size)
 {
 	z_stream z = { .next_in = (Bytef *)(uintptr_t)body, .avail_in = (uInt)*size };
 	char *out;
@@ -146,7 +146,7 @@ static const char *member_text(const struct json_value *object, const char *key)
 }
 
 /* A 64-bit number is a text in protobuf's JSON, and a number with some. */
-static char *warning(const struct json_value *answer)
+static char *otlp_send_warning(const struct json_value *answer)
 {
 	const struct json_value *partial = json_member(answer, "partialSuccess");
 	const char *text = member_text(partial, "rejectedDataPoints");
@@ -169,7 +169,7 @@ static struct json_value *read_answer(const struct otlp_sender *sender)
 	return answer;
 }
 
-static void judge(struct otlp_sender *sender, long status, struct otlp_result *result)
+static void otlp_send_judge(struct otlp_sender *sender, long status, struct otlp_result *result)
 {
 	struct json_value *answer = read_answer(sender);
 	const char *message = member_text(answer, "message");
@@ -177,7 +177,7 @@ static void judge(struct otlp_sender *sender, long status, struct otlp_result *r
 
 	if (status >= 200 && status < 300) {
 		result->answer = OTLP_ARRIVED;
-		result->why = warning(answer);
+		result->why = otlp_send_warning(answer);
 	} else {
 		if (!message && !answer && sender->answered)
 			message = sender->answer;
@@ -229,7 +229,7 @@ static long timeout_ms(const struct otlp_sender *sender)
 void otlp_send(struct otlp_sender *sender, const char *body, size_t size,
 	       struct otlp_result *result)
 {
-	char *packed = sender->config->gzip ? compressed(body, &size) : NULL;
+	char *packed = sender->config->gzip ? otlp_send_compressed(body, &size) : NULL;
 	long status = 0;
 	CURLcode code;
 
@@ -242,7 +242,7 @@ void otlp_send(struct otlp_sender *sender, const char *body, size_t size,
 	code = curl_easy_perform(sender->curl);
 	curl_easy_getinfo(sender->curl, CURLINFO_RESPONSE_CODE, &status);
 	if (code == CURLE_OK || (code == CURLE_WRITE_ERROR && status)) {
-		judge(sender, status, result);
+		otlp_send_judge(sender, status, result);
 	} else {
 		judge_failure(sender, code, result);
 	}

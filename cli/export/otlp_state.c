@@ -18,7 +18,7 @@ static uint64_t real_time(void)
 }
 
 /* When a process's counting began; a time that cannot be is taken as now. */
-static uint64_t attached(const struct gcpreload_header *h, uint64_t now)
+static uint64_t otlp_state_attached(const struct gcpreload_header *h, uint64_t now)
 {
 	uint64_t before = gcpreload_elapsed(h->attached_ns, h->published_ns);
 
@@ -38,7 +38,7 @@ static struct otlp_subject *new_subject(struct otlp_state *state, const char *se
 	return state->subjects[state->n_subjects++] = subject;
 }
 
-static struct otlp_subject *find(struct otlp_state *state, const char *name)
+static struct otlp_subject *otlp_state_find(struct otlp_state *state, const char *name)
 {
 	size_t i;
 
@@ -68,7 +68,7 @@ static void free_subject(struct otlp_subject *subject)
 	free(subject);
 }
 
-static void take_counts(struct otlp_subject *subject, gather_series sum)
+static void otlp_state_take_counts(struct otlp_subject *subject, gather_series sum)
 {
 	unsigned p, g, c;
 
@@ -85,9 +85,10 @@ static void take_counts(struct otlp_subject *subject, gather_series sum)
 			}
 }
 
-static void add_process(struct otlp_subject *subject, const struct gcpreload_header *h, bool alive)
+static void otlp_state_add_process(struct otlp_subject *subject, const struct gcpreload_header *h,
+				   bool alive)
 {
-	uint64_t since = attached(h, subject->time);
+	uint64_t since = otlp_state_attached(h, subject->time);
 	struct counters counted;
 
 	counters_read(&counted, h);
@@ -122,7 +123,7 @@ static void take_names(struct otlp_subject *subject)
 
 /* The start is that of the earliest process when it is first seen, and stays. Deltas do not reach
  * back behind the first look: who looked before may have pushed that. */
-static void finish(struct otlp_state *state, struct otlp_subject *subject)
+static void otlp_state_finish(struct otlp_state *state, struct otlp_subject *subject)
 {
 	if (!subject->start)
 		subject->start = subject->time;
@@ -134,7 +135,7 @@ static void finish(struct otlp_state *state, struct otlp_subject *subject)
 static void look_at_service(struct otlp_state *state, const struct gather_service *service,
 			    gather_series sum)
 {
-	struct otlp_subject *subject = find(state, service->name);
+	struct otlp_subject *subject = otlp_state_find(state, service->name);
 	size_t i;
 
 	if (!subject)
@@ -150,15 +151,15 @@ static void look_at_service(struct otlp_state *state, const struct gather_servic
 		if (!gather_belongs(service, process))
 			continue;
 		gather_add(sum, process);
-		add_process(subject, &process->reader.header, process->alive);
+		otlp_state_add_process(subject, &process->reader.header, process->alive);
 	}
-	take_counts(subject, sum);
-	finish(state, subject);
+	otlp_state_take_counts(subject, sum);
+	otlp_state_finish(state, subject);
 }
 
 static void find_process(struct otlp_state *state, const struct gather_process *process)
 {
-	struct otlp_subject *subject = find(state, process->name);
+	struct otlp_subject *subject = otlp_state_find(state, process->name);
 
 	if (!subject) {
 		subject = new_subject(state, process->reader.header.service_name);
@@ -190,9 +191,9 @@ static void look_at_process(struct otlp_state *state, struct otlp_subject *subje
 	memset(&subject->counted, 0, sizeof subject->counted);
 	process.reader = subject->reader;
 	gather_add(sum, &process);
-	add_process(subject, &subject->reader.header, alive);
-	take_counts(subject, sum);
-	finish(state, subject);
+	otlp_state_add_process(subject, &subject->reader.header, alive);
+	otlp_state_take_counts(subject, sum);
+	otlp_state_finish(state, subject);
 }
 
 /* Those that are over stay as long as gather knows them, or they would be found anew. */

@@ -33,7 +33,7 @@ struct group {
 	size_t in_sample[GCPRELOAD_SAMPLES];
 };
 
-static double now(clockid_t clock)
+static double page_now(clockid_t clock)
 {
 	struct timespec ts;
 
@@ -41,7 +41,7 @@ static double now(clockid_t clock)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-static bool serves(const struct snapshot *s)
+static bool page_serves(const struct snapshot *s)
 {
 	unsigned period = snapshot_period_now(s);
 
@@ -55,7 +55,7 @@ static void add_living(struct group *group, const struct snapshot *s)
 	const struct gcpreload_header *h = &s->header;
 
 	group->alive++;
-	group->serving += serves(s);
+	group->serving += page_serves(s);
 	group->due += snapshot_is_due(s);
 	if (h->state < GCPRELOAD_STATES)
 		group->states[h->state]++;
@@ -65,7 +65,7 @@ static void add_living(struct group *group, const struct snapshot *s)
 		group->frozen += (uint64_t)h->frozen_objects;
 }
 
-static void add_process(struct group *group, const struct snapshot *s)
+static void page_add_process(struct group *group, const struct snapshot *s)
 {
 	const struct gcpreload_header *h = &s->header;
 	struct counters counters;
@@ -124,10 +124,10 @@ static struct group *make_groups(struct gather *gather, const struct snapshots *
 	}
 	groups[n].index = PAGE_HISTORY_TOTAL;
 	for (j = 0; j < all->n; j++) {
-		add_process(&groups[n], all->list[j]);
+		page_add_process(&groups[n], all->list[j]);
 		for (i = 0; i < n; i++)
 			if (gather_belongs(gather->services[i], &gather->processes[j]))
-				add_process(&groups[i], all->list[j]);
+				page_add_process(&groups[i], all->list[j]);
 	}
 	qsort(groups, n, sizeof *groups, by_size);
 	return groups;
@@ -338,19 +338,19 @@ static void json_processes(struct snapshots *all, const struct page_style *style
 
 /* ---- all of it ---- */
 
-static void about(const struct page_style *style, bool saved, struct json *json)
+static void page_about(const struct page_style *style, bool saved, struct json *json)
 {
 	static double started; /* tells a restart, after which ended processes are forgotten */
 	char host[256] = "";
 
 	if (!started)
-		started = now(CLOCK_REALTIME);
+		started = page_now(CLOCK_REALTIME);
 	gethostname(host, sizeof host - 1);
 	json_pair_string(json, "version", GCPRELOAD_VERSION);
 	json_pair_string(json, "host", host);
 	json_pair_double(json, "exporter", started);
-	json_pair_double(json, "time", now(CLOCK_REALTIME));
-	json_pair_double(json, "clock", now(CLOCK_MONOTONIC));
+	json_pair_double(json, "time", page_now(CLOCK_REALTIME));
+	json_pair_double(json, "clock", page_now(CLOCK_MONOTONIC));
 	json_pair_bool(json, "saved", saved);
 	json_pair_bool(json, "commands", style->commands);
 	json_key(json, "histogram");
@@ -382,7 +382,7 @@ static void json_metrics(struct json *json)
 
 /* Where there are more rings than descriptors, gather knows what was counted; the events are not at
  * hand then. */
-static void take_counts(struct snapshot *s, struct gather_process *process)
+static void page_take_counts(struct snapshot *s, struct gather_process *process)
 {
 	gather_series *sum = need(calloc(1, sizeof *sum));
 	unsigned p, g, c;
@@ -400,7 +400,7 @@ static void take_process(struct snapshot *s, struct gather_process *process)
 {
 	snapshot_read(s, process->reader, process->alive);
 	if (process->reader.fd < 0)
-		take_counts(s, process);
+		page_take_counts(s, process);
 }
 
 void page_data(FILE *out, struct gather *gather, const struct page_style *style, bool saved,
@@ -418,7 +418,7 @@ void page_data(FILE *out, struct gather *gather, const struct page_style *style,
 	json_start(&json, out, false);
 	json.html = saved;
 	json_open(&json, '{');
-	about(style, saved, &json);
+	page_about(style, saved, &json);
 	json_metrics(&json);
 	json_key(&json, "total");
 	json_group(&groups[gather->n_services], history, &json);

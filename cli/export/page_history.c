@@ -44,8 +44,8 @@ static uint64_t now_ns(clockid_t clock)
 
 /* ---- reading ---- */
 
-static void add_event(const struct page_history *history, struct past *past,
-		      const struct gcpreload_slot *slot)
+static void page_history_add_event(const struct page_history *history, struct past *past,
+				   const struct gcpreload_slot *slot)
 {
 	uint64_t end = slot->start_ns + slot->duration_ns;
 	unsigned g = slot->generation;
@@ -107,7 +107,7 @@ static void read_process(const struct page_history *history, struct gcpreload_re
 		if (slot.start_ns + slot.duration_ns > last)
 			last = slot.start_ns + slot.duration_ns;
 		for (i = 0; i < 2; i++)
-			add_event(history, pasts[i], &slot);
+			page_history_add_event(history, pasts[i], &slot);
 	}
 	for (i = 0; i < 2; i++) {
 		if (n < h->head && since > pasts[i]->since_ns)

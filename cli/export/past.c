@@ -54,20 +54,20 @@ void past_remember(struct gather_service *service, const struct gather_past *pas
 }
 
 /* Somebody removed it, or began anew: our counters go on. */
-static void forget(struct past_file *file)
+static void past_forget(struct past_file *file)
 {
 	past_remember(file->service, &file->past);
 	counts_free(&file->past.counts);
 	memset(file, 0, sizeof *file);
 }
 
-static void take(struct gather *gather, struct past_file *file, struct gcpreload_reader *reader,
-		 const struct stamp *stamp)
+static void past_take(struct gather *gather, struct past_file *file,
+		      struct gcpreload_reader *reader, const struct stamp *stamp)
 {
 	struct gather_service *service = gather_service(gather, reader->header.service_name);
 
 	if (file->service && (file->service != service || stamp->retired.folded < file->folded))
-		forget(file);
+		past_forget(file);
 	if (counts_read(&file->past.counts, reader, COUNTS_ALL_PERIODS) < 0)
 		return;
 	file->service = service;
@@ -88,9 +88,9 @@ void past_read(struct gather *gather, struct gather_dir *dir, int fd)
 		int ret = open_file(&reader, &stamp, fd, i);
 
 		if (ret == 0 && !is_same(&dir->files[i], &stamp))
-			take(gather, &dir->files[i], &reader, &stamp);
+			past_take(gather, &dir->files[i], &reader, &stamp);
 		else if (ret < 0 && dir->files[i].service && !may_pass(ret))
-			forget(&dir->files[i]);
+			past_forget(&dir->files[i]);
 		gcpreload_reader_close(&reader);
 	}
 }
@@ -122,7 +122,7 @@ bool past_has(const struct gather_dir *dir, const char *ring)
 	return false;
 }
 
-static void add(struct gather_service *service, const struct gather_past *past)
+static void past_add(struct gather_service *service, const struct gather_past *past)
 {
 	counts_add(service->gone, &past->counts);
 	counters_add(&service->gone_counters, &past->counters);
@@ -141,13 +141,13 @@ void past_sum_up(struct gather *gather)
 			memset(service->gone, 0, sizeof service->gone);
 		memset(&service->gone_counters, 0, sizeof service->gone_counters);
 		service->has_gone = false;
-		add(service, &service->removed);
+		past_add(service, &service->removed);
 	}
 	for (i = 0; i < gather->n_dirs; i++)
 		for (j = 0; j < GCPRELOAD_RETIRED_FILES; j++)
 			if (gather->dirs[i]->files[j].service)
-				add(gather->dirs[i]->files[j].service,
-				    &gather->dirs[i]->files[j].past);
+				past_add(gather->dirs[i]->files[j].service,
+					 &gather->dirs[i]->files[j].past);
 }
 
 void past_free(struct gather_dir *dir)

@@ -39,8 +39,8 @@ static struct MHD_Response *response_of(const char *type, void *body, size_t siz
 	return response;
 }
 
-static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status,
-			     struct MHD_Response *response)
+static enum MHD_Result server_queue(struct MHD_Connection *connection, unsigned status,
+				    struct MHD_Response *response)
 {
 	enum MHD_Result result;
 
@@ -53,7 +53,7 @@ static enum MHD_Result queue(struct MHD_Connection *connection, unsigned status,
 	return result;
 }
 
-static struct MHD_Response *text(const char *type, const char *body)
+static struct MHD_Response *server_text(const char *type, const char *body)
 {
 	return response_of(type, (void *)(uintptr_t)body, strlen(body), MHD_RESPMEM_PERSISTENT);
 }
@@ -65,7 +65,7 @@ struct document {
 	size_t size;
 };
 
-static bool begin(struct server *server, struct document *document)
+static bool server_begin(struct server *server, struct document *document)
 {
 	document->body = NULL;
 	document->out = open_memstream(&document->body, &document->size);
@@ -75,7 +75,7 @@ static bool begin(struct server *server, struct document *document)
 	return true;
 }
 
-static struct MHD_Response *end(struct document *document, const char *type)
+static struct MHD_Response *server_end(struct document *document, const char *type)
 {
 	if (fclose(document->out) != 0) {
 		free(document->body);
@@ -84,18 +84,19 @@ static struct MHD_Response *end(struct document *document, const char *type)
 	return response_of(type, document->body, document->size, MHD_RESPMEM_MUST_FREE);
 }
 
-static struct MHD_Response *metrics(struct server *server, struct MHD_Connection *connection)
+static struct MHD_Response *server_metrics(struct server *server, struct MHD_Connection *connection)
 {
 	const char *accept =
 	    MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_ACCEPT);
 	struct metrics_style style = server->style;
 	struct document document;
 
-	if (!begin(server, &document))
+	if (!server_begin(server, &document))
 		return NULL;
 	style.openmetrics = accept && strstr(accept, "application/openmetrics-text");
 	metrics_write(document.out, server->gather, &style);
-	return end(&document, style.openmetrics ? METRICS_OPENMETRICS_TYPE : METRICS_TEXT_TYPE);
+	return server_end(&document,
+			  style.openmetrics ? METRICS_OPENMETRICS_TYPE : METRICS_TEXT_TYPE);
 }
 
 /* "?save" has no value, which the plain look-up takes for no key. */
@@ -107,26 +108,26 @@ static bool asked_for(struct MHD_Connection *connection, const char *key)
 					     &value, NULL) == MHD_YES;
 }
 
-static struct MHD_Response *data(struct server *server, struct MHD_Connection *connection)
+static struct MHD_Response *server_data(struct server *server, struct MHD_Connection *connection)
 {
 	struct document document;
 
-	if (!begin(server, &document))
+	if (!server_begin(server, &document))
 		return NULL;
 	page_data(document.out, server->gather, &server->page, false,
 		  asked_for(connection, "history"));
-	return end(&document, "application/json");
+	return server_end(&document, "application/json");
 }
 
-static struct MHD_Response *saved(struct server *server)
+static struct MHD_Response *server_saved(struct server *server)
 {
 	struct MHD_Response *response;
 	struct document document;
 
-	if (!begin(server, &document))
+	if (!server_begin(server, &document))
 		return NULL;
 	page_save(document.out, server->gather, &server->page);
-	response = end(&document, HTML_TYPE);
+	response = server_end(&document, HTML_TYPE);
 	if (response)
 		MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_DISPOSITION,
 					"attachment; filename=\"gcpreload.html\"");
@@ -135,17 +136,18 @@ static struct MHD_Response *saved(struct server *server)
 
 static struct MHD_Response *live_page(struct server *server, struct MHD_Connection *connection)
 {
-	struct MHD_Response *response =
-	    asked_for(connection, "save") ? saved(server) : text(HTML_TYPE, page_live());
+	struct MHD_Response *response = asked_for(connection, "save")
+					    ? server_saved(server)
+					    : server_text(HTML_TYPE, page_live());
 
 	if (response)
 		MHD_add_response_header(response, "Content-Security-Policy", page_policy());
 	return response;
 }
 
-static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, const char *url,
-			      const char *method, const char *version, const char *upload,
-			      size_t *upload_size, void **state)
+static enum MHD_Result server_handle(void *arg, struct MHD_Connection *connection, const char *url,
+				     const char *method, const char *version, const char *upload,
+				     size_t *upload_size, void **state)
 {
 	static int begun;
 
@@ -160,16 +162,17 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
 		return MHD_YES;
 	}
 	if (strcmp(method, "GET") != 0 && strcmp(method, "HEAD") != 0)
-		return queue(connection, MHD_HTTP_METHOD_NOT_ALLOWED,
-			     text("text/plain", "method not allowed; use GET or HEAD\n"));
+		return server_queue(
+		    connection, MHD_HTTP_METHOD_NOT_ALLOWED,
+		    server_text("text/plain", "method not allowed; use GET or HEAD\n"));
 	if (strcmp(url, "/metrics") == 0)
-		return queue(connection, MHD_HTTP_OK, metrics(arg, connection));
+		return server_queue(connection, MHD_HTTP_OK, server_metrics(arg, connection));
 	if (strcmp(url, "/data.json") == 0)
-		return queue(connection, MHD_HTTP_OK, data(arg, connection));
+		return server_queue(connection, MHD_HTTP_OK, server_data(arg, connection));
 	if (strcmp(url, "/") == 0)
-		return queue(connection, MHD_HTTP_OK, live_page(arg, connection));
-	return queue(connection, MHD_HTTP_NOT_FOUND,
-		     text("text/plain", "not found; see / and /metrics\n"));
+		return server_queue(connection, MHD_HTTP_OK, live_page(arg, connection));
+	return server_queue(connection, MHD_HTTP_NOT_FOUND,
+			    server_text("text/plain", "not found; see / and /metrics\n"));
 }
 
 /* A socket that listens, or -1 with *cause. */
@@ -230,7 +233,7 @@ struct server *server_start(const char *listen_at, struct gather *gather,
 	server->style = *style;
 	server->page = *page;
 	server->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_AUTO, 0, NULL,
-					  NULL, handle, server, MHD_OPTION_LISTEN_SOCKET, fd,
+					  NULL, server_handle, server, MHD_OPTION_LISTEN_SOCKET, fd,
 					  MHD_OPTION_CONNECTION_TIMEOUT, TIMEOUT_SECONDS,
 					  MHD_OPTION_CONNECTION_LIMIT, CONNECTIONS, MHD_OPTION_END);
 	if (server->daemon)

@@ -12,7 +12,7 @@
 /* The longest form of a byte that steers terminals: \xNN. */
 #define ESCAPED 4
 
-static void add(struct lines *lines, enum line_kind kind, char *text)
+static void lines_append(struct lines *lines, enum line_kind kind, char *text)
 {
 	if (lines->n == lines->room) {
 		lines->room = lines->room ? 2 * lines->room : 64;
@@ -34,7 +34,7 @@ void lines_add(struct lines *lines, enum line_kind kind, const char *format, ...
 	need(n < 0 ? NULL : text);
 	size = ESCAPED * (size_t)n + 1;
 	safe = need(malloc(size));
-	add(lines, kind, text_safe(safe, size, text));
+	lines_append(lines, kind, text_safe(safe, size, text));
 	free(text);
 }
 
@@ -48,7 +48,7 @@ void lines_add_table(struct lines *lines, struct table *table)
 	table_print(table, out, 1);
 	need(fclose(out) == 0 ? text : NULL);
 	for (at = text; (end = strchr(at, '\n')); at = end + 1, kind = LINE_PLAIN)
-		add(lines, kind, need(strndup(at, (size_t)(end - at))));
+		lines_append(lines, kind, need(strndup(at, (size_t)(end - at))));
 	free(text);
 }
 
@@ -70,13 +70,13 @@ void lines_move(struct lines *into, struct lines *from)
 	size_t i;
 
 	for (i = 0; i < from->n; i++)
-		add(into, from->list[i].kind, from->list[i].text);
+		lines_append(into, from->list[i].kind, from->list[i].text);
 	from->n = 0;
 	lines_free(from);
 }
 
 /* In place: what comes instead is never longer. */
-static void showable(char *text, bool utf8)
+static void lines_showable(char *text, bool utf8)
 {
 	size_t n = strlen(text), length;
 	char *out = text;
@@ -99,7 +99,7 @@ void lines_fit(struct lines *lines, size_t columns, bool utf8)
 	size_t i;
 
 	for (i = 0; i < lines->n; i++) {
-		showable(lines->list[i].text, utf8);
+		lines_showable(lines->list[i].text, utf8);
 		if (columns)
 			text_shorten(lines->list[i].text, columns);
 	}

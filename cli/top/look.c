@@ -33,8 +33,8 @@ static int by_name(const void *a, const void *b)
 	return model_by_name(a, b);
 }
 
-static const struct model_process *find(const struct look_list *list,
-					const struct model_process *wanted)
+static const struct model_process *look_find(const struct look_list *list,
+					     const struct model_process *wanted)
 {
 	if (!list->n)
 		return NULL;
@@ -63,7 +63,7 @@ struct taking {
 	struct snapshot *scratch;
 };
 
-static void take(void *arg, struct ring *ring)
+static void look_take_ring(void *arg, struct ring *ring)
 {
 	struct taking *taking = arg;
 	struct look *look = taking->look;
@@ -86,7 +86,7 @@ static void take(void *arg, struct ring *ring)
 }
 
 /* The first of what could not be looked at. */
-static void hear(void *arg, const char *text)
+static void look_hear(void *arg, const char *text)
 {
 	struct look *look = arg;
 
@@ -112,16 +112,16 @@ void look_take(struct look *look, const struct rings_choice *choice, double seco
 	free(look->message);
 	look->message = look->where = NULL;
 	look->found = false;
-	complain_to(hear, look);
+	complain_to(look_hear, look);
 	look->now.ns = follow_now();
 	look->to_realtime_ns = follow_to_realtime();
-	rings_each(choice, take, &taking, &look->where);
+	rings_each(choice, look_take_ring, &taking, &look->where);
 	rings_say_others(choice);
 	complain_to(NULL, NULL);
 	if (look->now.n)
 		qsort(look->now.list, look->now.n, sizeof *look->now.list, by_name);
 	for (i = 0; i < look->now.n; i++) {
-		before = find(&look->before, &look->now.list[i]);
+		before = look_find(&look->before, &look->now.list[i]);
 		if (before)
 			model_since(&look->now.list[i], before,
 				    (double)gcpreload_elapsed(look->before.ns, look->now.ns) / 1e9);
@@ -144,7 +144,7 @@ const struct model_process *look_opened(const struct look *look)
 {
 	const struct model_process wanted = { .dir = look->opened_dir, .name = look->opened_name };
 
-	return look->opened_name ? find(&look->now, &wanted) : NULL;
+	return look->opened_name ? look_find(&look->now, &wanted) : NULL;
 }
 
 void look_free(struct look *look)

@@ -44,7 +44,7 @@ static const struct command command_top = {
 	    "G2 are the 99th percentiles of each generation. For scripts: gcpreload ps --json\n",
 };
 
-static int read_options(struct top *top, int argc, char **argv)
+static int top_read_options(struct top *top, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		RINGS_OPTIONS,
@@ -83,24 +83,24 @@ static int read_options(struct top *top, int argc, char **argv)
 	return -1;
 }
 
-static void look(struct top *top)
+static void top_look(struct top *top)
 {
 	look_take(&top->look, &top->choice, top->view.seconds / 2);
 	view_arrange(&top->view, &top->look);
 }
 
-static int print_once(struct top *top)
+static int top_print_once(struct top *top)
 {
 	struct render_paper paper = { .utf8 = top->utf8 };
 	struct lines lines = { 0 };
 	struct timespec pause;
 
-	look(top);
+	top_look(top);
 	if (top->interval) {
 		pause.tv_sec = (time_t)top->view.seconds;
 		pause.tv_nsec = (long)((top->view.seconds - (double)pause.tv_sec) * 1e9);
 		nanosleep(&pause, NULL);
-		look(top);
+		top_look(top);
 	}
 	render_list(&lines, &top->view, &paper);
 	lines_print(&lines, stdout);
@@ -117,7 +117,7 @@ static int print_once(struct top *top)
 	return EXIT_NO;
 }
 
-static void draw(struct top *top)
+static void top_draw(struct top *top)
 {
 	struct render_paper paper = { .utf8 = top->utf8 };
 	struct lines lines = { 0 };
@@ -137,7 +137,7 @@ static double seconds_left(const struct top *top)
 	return since < top->view.seconds ? top->view.seconds - since : 0;
 }
 
-static int run(struct top *top)
+static int top_run(struct top *top)
 {
 	const char *no_color = getenv("NO_COLOR");
 	enum view_wish wish = VIEW_LOOK;
@@ -151,8 +151,8 @@ static int run(struct top *top)
 	}
 	while (wish != VIEW_END) {
 		if (wish == VIEW_LOOK)
-			look(top);
-		draw(top);
+			top_look(top);
+		top_draw(top);
 		key = screen_wait(seconds_left(top));
 		if (key == VIEW_NO_KEY)
 			wish = seconds_left(top) == 0 ? VIEW_LOOK : VIEW_DRAW;
@@ -166,13 +166,13 @@ static int run(struct top *top)
 int main(int argc, char **argv)
 {
 	struct top top = { .view = { .seconds = SECONDS } };
-	int ret = read_options(&top, argc, argv);
+	int ret = top_read_options(&top, argc, argv);
 
 	if (ret >= 0)
 		goto out;
 	setlocale(LC_CTYPE, "");
 	top.utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0;
-	ret = top.once ? print_once(&top) : run(&top);
+	ret = top.once ? top_print_once(&top) : top_run(&top);
 out:
 	view_free(&top.view);
 	look_free(&top.look);

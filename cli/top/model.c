@@ -67,7 +67,7 @@ void model_clear(struct model_process *p)
 }
 
 /* A file may say anything, also less than before. */
-static double growth(uint64_t now, uint64_t before)
+static double model_growth(uint64_t now, uint64_t before)
 {
 	return now > before ? (double)(now - before) : 0;
 }
@@ -89,10 +89,11 @@ void model_since(struct model_process *p, const struct model_process *before, do
 	if (p->why || before->why || !p->alive || !(seconds > 0))
 		return;
 	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
-		ns = growth(p->gc_ns[g], before->gc_ns[g]);
+		ns = model_growth(p->gc_ns[g], before->gc_ns[g]);
 		all += ns;
 		p->share_now_of[g] = share_of(ns, seconds);
-		p->per_second[g] = growth(p->collections[g], before->collections[g]) / seconds;
+		p->per_second[g] =
+		    model_growth(p->collections[g], before->collections[g]) / seconds;
 	}
 	p->share_now = share_of(all, seconds);
 }
@@ -106,12 +107,12 @@ int model_by_name(const struct model_process *a, const struct model_process *b)
 
 /* ---- order ---- */
 
-static int rank(const struct model_process *p)
+static int model_rank(const struct model_process *p)
 {
 	return p->why ? 2 : !p->alive;
 }
 
-static int ascending(double a, double b)
+static int model_ascending(double a, double b)
 {
 	return (a > b) - (a < b);
 }
@@ -134,30 +135,30 @@ static double number_of(const struct model_process *p, enum model_sort by)
 	}
 }
 
-static int compare(const void *a, const void *b, void *arg)
+static int model_compare(const void *a, const void *b, void *arg)
 {
 	const struct model_process *x = *(const struct model_process *const *)a;
 	const struct model_process *y = *(const struct model_process *const *)b;
 	const enum model_sort *by = arg;
-	int order = rank(x) - rank(y);
+	int order = model_rank(x) - model_rank(y);
 
 	if (!order)
-		order = ascending(number_of(y, *by), number_of(x, *by));
+		order = model_ascending(number_of(y, *by), number_of(x, *by));
 	/* What is unknown for most, at first, is no order. */
 	if (!order && *by == MODEL_BY_NOW)
-		order = ascending(y->share, x->share);
+		order = model_ascending(y->share, x->share);
 	if (!order && *by == MODEL_BY_COMMAND) {
 		order = strcmp(x->service, y->service);
 		if (!order)
 			order = strcmp(x->command, y->command);
 	}
 	if (!order)
-		order = ascending(x->pid, y->pid);
+		order = model_ascending(x->pid, y->pid);
 	return order ? order : model_by_name(x, y);
 }
 
 void model_sort(const struct model_process **list, size_t n, enum model_sort by)
 {
 	if (n)
-		qsort_r(list, n, sizeof *list, compare, &by);
+		qsort_r(list, n, sizeof *list, model_compare, &by);
 }

@@ -90,7 +90,7 @@ static void count_text(char *out, size_t size, int64_t count)
 }
 
 /* 0 is what there was none of. */
-static double milliseconds(uint64_t ns)
+static double render_milliseconds(uint64_t ns)
 {
 	return ns ? (double)ns / 1e6 : -1;
 }
@@ -116,7 +116,8 @@ static void command_text(char *out, size_t size, const struct model_process *p)
 		snprintf(out, size, "%s", *command ? command : "-");
 }
 
-static void cell(char *out, size_t size, const struct model_process *p, enum column_name name)
+static void render_cell(char *out, size_t size, const struct model_process *p,
+			enum column_name name)
 {
 	switch (name) {
 	case PID:
@@ -135,12 +136,12 @@ static void cell(char *out, size_t size, const struct model_process *p, enum col
 		render_number(out, size, p->share * 100);
 		break;
 	case LONGEST:
-		render_number(out, size, milliseconds(p->longest_ns));
+		render_number(out, size, render_milliseconds(p->longest_ns));
 		break;
 	case P99_0:
 	case P99_1:
 	case P99_2:
-		render_number(out, size, milliseconds(p->p99_ns[name - P99_0]));
+		render_number(out, size, render_milliseconds(p->p99_ns[name - P99_0]));
 		break;
 	case FROZEN:
 		count_text(out, size, p->frozen);
@@ -152,8 +153,8 @@ static void cell(char *out, size_t size, const struct model_process *p, enum col
 }
 
 /* Adds a cell to a row that is being made, if its column is shown. */
-static void append(char *row, size_t size, char *text, enum column_name name,
-		   const struct render_paper *paper)
+static void render_append(char *row, size_t size, char *text, enum column_name name,
+			  const struct render_paper *paper)
 {
 	int width = width_of(name, paper);
 	size_t n = strlen(row);
@@ -186,8 +187,8 @@ static void add_row(struct lines *lines, const struct model_process *p, bool sel
 	size_t i;
 
 	for (i = 0; i < N_COLUMNS; i++) {
-		cell(text, sizeof text, p, i);
-		append(row, sizeof row, text, i, paper);
+		render_cell(text, sizeof text, p, i);
+		render_append(row, sizeof row, text, i, paper);
 	}
 	lines_add(lines, selected ? LINE_SELECTED : kind_of(p), "%s", row);
 }
@@ -203,7 +204,7 @@ static void add_titles(struct lines *lines, enum model_sort sort, const struct r
 		right = list_columns[i].right;
 		snprintf(text, sizeof text, "%s%s%s", sorted && right ? "*" : "",
 			 list_columns[i].title, sorted && !right ? "*" : "");
-		append(row, sizeof row, text, i, paper);
+		render_append(row, sizeof row, text, i, paper);
 	}
 	lines_add(lines, LINE_TITLES, "%s", row);
 }
@@ -280,7 +281,7 @@ static const char *const help[] = {
 
 /* ---- the screen ---- */
 
-static const char *often(char *out, size_t size, const struct view *view)
+static const char *render_often(char *out, size_t size, const struct view *view)
 {
 	if (view->paused)
 		snprintf(out, size, "paused");
@@ -300,7 +301,7 @@ static void add_head(struct lines *lines, const struct view *view, const struct 
 	}
 	text_clock(clock, sizeof clock, (int64_t)look->now.ns + look->to_realtime_ns);
 	lines_add(lines, LINE_HEAD, "gcpreload top  %.8s  %s  %zu alive, %zu exited%s", clock,
-		  often(text, sizeof text, view), alive, look->now.n - alive - unreadable,
+		  render_often(text, sizeof text, view), alive, look->now.n - alive - unreadable,
 		  view->hide_exited ? " (hidden)" : "");
 }
 

@@ -55,7 +55,7 @@ static const struct {
 	{ KEY_F(1), VIEW_HELP },
 };
 
-static void stop(int signal)
+static void screen_stop(int signal)
 {
 	(void)signal;
 	stopped = 1;
@@ -65,7 +65,7 @@ static void stop(int signal)
 static void catch_signals(void)
 {
 	static const int ends[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT };
-	struct sigaction action = { .sa_handler = stop }, old;
+	struct sigaction action = { .sa_handler = screen_stop }, old;
 	size_t i;
 
 	for (i = 0; i < sizeof ends / sizeof *ends; i++)

@@ -77,7 +77,7 @@ size_t view_fit_text(struct view *view, size_t lines, size_t rows)
 }
 
 /* Where a key leads from a place, of n places. */
-static size_t moved(enum view_key key, size_t from, size_t n, size_t page)
+static size_t view_moved(enum view_key key, size_t from, size_t n, size_t page)
 {
 	size_t last = n ? n - 1 : 0;
 
@@ -99,13 +99,14 @@ static size_t moved(enum view_key key, size_t from, size_t n, size_t page)
 	}
 }
 
-static void move(struct view *view, enum view_key key)
+static void view_move(struct view *view, enum view_key key)
 {
 	/* view_fit_text() brings back what is beyond the end. */
 	if (view->help || view->opened)
-		view->text_first = moved(key, view->text_first, view->text_lines, view->text_rows);
+		view->text_first =
+		    view_moved(key, view->text_first, view->text_lines, view->text_rows);
 	else
-		select_row(view, moved(key, view->selected, view->n, view->rows));
+		select_row(view, view_moved(key, view->selected, view->n, view->rows));
 }
 
 static void change_seconds(struct view *view, bool slower)
@@ -122,7 +123,7 @@ static void change_seconds(struct view *view, bool slower)
 	view->seconds = steps[i];
 }
 
-static enum view_wish back(struct view *view, struct look *look, bool may_end)
+static enum view_wish view_back(struct view *view, struct look *look, bool may_end)
 {
 	view->text_first = 0;
 	if (view->help) {
@@ -136,10 +137,10 @@ static enum view_wish back(struct view *view, struct look *look, bool may_end)
 	return VIEW_DRAW;
 }
 
-static enum view_wish enter(struct view *view, struct look *look)
+static enum view_wish view_enter(struct view *view, struct look *look)
 {
 	if (view->help)
-		return back(view, look, false);
+		return view_back(view, look, false);
 	if (view->opened || !view->n)
 		return VIEW_DRAW;
 	select_row(view, view->selected);
@@ -149,7 +150,7 @@ static enum view_wish enter(struct view *view, struct look *look)
 	return VIEW_LOOK;
 }
 
-static enum view_wish arrange(struct view *view, const struct look *look)
+static enum view_wish view_rearrange(struct view *view, const struct look *look)
 {
 	view_arrange(view, look);
 	return VIEW_DRAW;
@@ -159,19 +160,19 @@ enum view_wish view_press(struct view *view, struct look *look, enum view_key ke
 {
 	switch (key) {
 	case VIEW_ENTER:
-		return enter(view, look);
+		return view_enter(view, look);
 	case VIEW_BACK:
 	case VIEW_QUIT:
-		return back(view, look, key == VIEW_QUIT);
+		return view_back(view, look, key == VIEW_QUIT);
 	case VIEW_SORT_NEXT:
 		view->sort = (view->sort + 1) % MODEL_SORTS;
-		return arrange(view, look);
+		return view_rearrange(view, look);
 	case VIEW_SORT_PREVIOUS:
 		view->sort = (view->sort + MODEL_SORTS - 1) % MODEL_SORTS;
-		return arrange(view, look);
+		return view_rearrange(view, look);
 	case VIEW_EXITED:
 		view->hide_exited = !view->hide_exited;
-		return arrange(view, look);
+		return view_rearrange(view, look);
 	case VIEW_PAUSE:
 		view->paused = !view->paused;
 		return view->paused ? VIEW_DRAW : VIEW_LOOK;
@@ -188,7 +189,7 @@ enum view_wish view_press(struct view *view, struct look *look, enum view_key ke
 	case VIEW_HANG_UP:
 		return VIEW_END;
 	default:
-		move(view, key);
+		view_move(view, key);
 		return VIEW_DRAW;
 	}
 }
