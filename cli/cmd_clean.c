@@ -57,11 +57,11 @@ static void clean_dir(void *arg, const struct rings_dir *dir)
 	clean->dir = dir->path;
 	ret = gcpreload_sweep(dir->fd, &everything, clean_say, clean);
 	if (ret == -EWOULDBLOCK) {
-		complain("%s: locked by another program; try again", dir->path);
+		text_complain("%s: locked by another program; try again", dir->path);
 		clean->exit = EXIT_NO;
 	} else if (ret < 0) {
-		complain("%s: cannot be cleaned: %s; run as its owner or as root", dir->path,
-			 strerror(-ret));
+		text_complain("%s: cannot be cleaned: %s; run as its owner or as root", dir->path,
+			      strerror(-ret));
 		clean->exit = EXIT_NO;
 	}
 }

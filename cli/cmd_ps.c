@@ -196,12 +196,13 @@ static void print_table(const struct ps *ps, const struct snapshots *all, const 
 	}
 	table_print(&table, stdout, whole);
 	if (!n && dead)
-		complain("%s: no running process; to list the %zu that ended, add --all", where,
-			 dead);
+		text_complain("%s: no running process; to list the %zu that ended, add --all",
+			      where, dead);
 	else if (!n)
-		complain("%s: no measurements; a process has them once it is ready, see: gcpreload "
-			 "ps --all",
-			 where);
+		text_complain(
+		    "%s: no measurements; a process has them once it is ready, see: gcpreload "
+		    "ps --all",
+		    where);
 }
 
 static int ps_options(struct ps *ps, const struct command *command, int argc, char **argv)

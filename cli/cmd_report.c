@@ -61,8 +61,8 @@ static int report_say_missing(const struct report *report, const struct snapshot
 				break;
 		if (j < all->n)
 			continue;
-		complain("%d: no measurements in %s; see: gcpreload doctor --pid %d",
-			 report->pids[i], where, report->pids[i]);
+		text_complain("%d: no measurements in %s; see: gcpreload doctor --pid %d",
+			      report->pids[i], where, report->pids[i]);
 		ret = EXIT_NO;
 	}
 	return ret;
@@ -136,7 +136,7 @@ static int report_options(struct report *report, const struct command *command, 
 					     "--compare: two files of report --json are required");
 		return compare_reports(argv[optind], argv[optind + 1], report->json);
 	}
-	report->pids = need(calloc((size_t)(argc - optind) + 1, sizeof *report->pids));
+	report->pids = memory_need(calloc((size_t)(argc - optind) + 1, sizeof *report->pids));
 	for (; optind < argc; optind++) {
 		if (text_number(argv[optind], 1, INT32_MAX, &pid) < 0)
 			return options_wrong(command, "%s: not a process ID", argv[optind]);
@@ -163,9 +163,10 @@ static int exec_report(const struct command *command, int argc, char **argv)
 		else
 			print_all(&all);
 		if (!all.n && !report.n_pids)
-			complain("%s: no measurements; a process has them once it is ready, see: "
-				 "gcpreload ps --all",
-				 where);
+			text_complain(
+			    "%s: no measurements; a process has them once it is ready, see: "
+			    "gcpreload ps --all",
+			    where);
 		snapshots_free(&all);
 		free(where);
 	}

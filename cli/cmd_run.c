@@ -30,7 +30,7 @@ static int exec_run(const struct command *command, int argc, char **argv)
 	if (optind >= argc)
 		return options_wrong(command, "the command to run is missing");
 	if (locate_library(library, sizeof library, &why) < 0) {
-		complain("%s", why);
+		text_complain("%s", why);
 		free(why);
 		return EXIT_NO;
 	}
@@ -38,8 +38,9 @@ static int exec_run(const struct command *command, int argc, char **argv)
 	argv += optind;
 	execvp(argv[0], argv);
 	ret = errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUN;
-	complain("%s: cannot be run: %s; %s", argv[0], strerror(errno),
-		 ret == EXIT_NOT_FOUND ? "look at its name and at PATH" : "ask: gcpreload doctor");
+	text_complain("%s: cannot be run: %s; %s", argv[0], strerror(errno),
+		      ret == EXIT_NOT_FOUND ? "look at its name and at PATH"
+					    : "ask: gcpreload doctor");
 	return ret;
 }
 

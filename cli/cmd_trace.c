@@ -148,7 +148,7 @@ static int open_output(struct trace *trace)
 		trace->out = fopen(trace->path, "we");
 	if (trace->out)
 		return 0;
-	complain("%s: %s", trace->path, strerror(errno));
+	text_complain("%s: %s", trace->path, strerror(errno));
 	return -1;
 }
 
@@ -160,8 +160,8 @@ static int trace_end(struct trace *trace)
 	if (fflush(trace->out) != 0)
 		trace_note_error(trace);
 	if (trace->follow.error && trace->follow.error != EPIPE) {
-		complain("%s: cannot be written: %s; the trace is incomplete", trace->path,
-			 strerror(trace->follow.error));
+		text_complain("%s: cannot be written: %s; the trace is incomplete", trace->path,
+			      strerror(trace->follow.error));
 		return EXIT_NO;
 	}
 	if (trace->out != stdout)

@@ -109,10 +109,11 @@ static int read_served(struct served *served, const char *path)
 
 	memset(served, 0, sizeof *served);
 	if (!report) {
-		complain("%s", cause);
+		text_complain("%s", cause);
 		ret = -1;
 	} else if (!list || list->type != JSON_ARRAY) {
-		complain("%s: not a report; create one with: gcpreload report --json > FILE", path);
+		text_complain("%s: not a report; create one with: gcpreload report --json > FILE",
+			      path);
 		ret = -1;
 	}
 	for (process = ret == 0 ? list->first : NULL; process; process = process->next) {

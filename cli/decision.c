@@ -25,7 +25,7 @@ struct decision_subject {
 
 static void append_text(char ***list, size_t *n, char *text)
 {
-	*list = need(realloc(*list, (*n + 1) * sizeof **list));
+	*list = memory_need(realloc(*list, (*n + 1) * sizeof **list));
 	(*list)[(*n)++] = text;
 }
 
@@ -66,7 +66,7 @@ static ssize_t slurp_as_seen(void *arg, const char *path, char *text, size_t siz
 static const char *keep_in_decision(void *arg, const char *text, size_t length)
 {
 	struct decision *decision = ((struct decision_subject *)arg)->decision;
-	char *copy = need(strndup(text, length));
+	char *copy = memory_need(strndup(text, length));
 
 	append_text(&decision->kept, &decision->n_kept, copy);
 	return copy;
@@ -76,7 +76,7 @@ static void note_complaint(void *arg, const char *sentence)
 {
 	struct decision *decision = ((struct decision_subject *)arg)->decision;
 
-	append_text(&decision->complaints, &decision->n_complaints, need(strdup(sentence)));
+	append_text(&decision->complaints, &decision->n_complaints, memory_need(strdup(sentence)));
 }
 
 char *decision_source(const struct decision *decision, enum settings_number number)
@@ -91,10 +91,10 @@ char *decision_source(const struct decision *decision, enum settings_number numb
 		if (decision->given_to_run[number])
 			return format_text(
 			    "--%s", environment_option(name, sizeof name, &settings_rows[number]));
-		return need(
+		return memory_need(
 		    strdup(environment_variable(name, sizeof name, &settings_rows[number])));
 	default:
-		return need(strdup("default"));
+		return memory_need(strdup("default"));
 	}
 }
 
@@ -122,11 +122,11 @@ static void add_reason(struct decision *decision, enum decision_verdict verdict,
 	struct decision_reason *reason;
 
 	decision->reasons =
-	    need(realloc(decision->reasons, (decision->n_reasons + 1) * sizeof *reason));
+	    memory_need(realloc(decision->reasons, (decision->n_reasons + 1) * sizeof *reason));
 	reason = &decision->reasons[decision->n_reasons++];
 	reason->verdict = verdict;
 	reason->why = format_text("%s: %s", setting, why);
-	reason->advice = need(strdup(advice));
+	reason->advice = memory_need(strdup(advice));
 	free(setting);
 }
 
@@ -226,7 +226,7 @@ static void judge_settings(struct decision *decision, struct decision_subject *s
 static void decide_by_rules(struct decision *decision, struct decision_subject *subject,
 			    char *const *environment)
 {
-	char *room = need(malloc(SETTINGS_FILE_ROOM));
+	char *room = memory_need(malloc(SETTINGS_FILE_ROOM));
 	const struct settings_asker asker = {
 		.arg = subject,
 		.command_line = command_line_of,

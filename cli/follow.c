@@ -69,8 +69,8 @@ static void follow_begin(void *arg, struct ring *ring)
 	for (f = follow->first; f; f = f->next)
 		if (strcmp(f->name, ring->name) == 0)
 			return;
-	f = need(calloc(1, sizeof *f));
-	f->name = need(strdup(ring->name));
+	f = memory_need(calloc(1, sizeof *f));
+	f->name = memory_need(strdup(ring->name));
 	f->reader = ring->reader;
 	ring->reader.fd = -1; /* ours now */
 	/* A new process's events are told from its beginning, an old one's from now on. */
@@ -103,7 +103,7 @@ static void look_at(struct follow *follow, struct followed *f)
 	bool alive = gcpreload_reader_alive(&f->reader);
 
 	if (gcpreload_reader_refresh(&f->reader, &why) < 0) {
-		complain("%d: can no longer be read: %s; skipped", f->reader.header.pid, why);
+		text_complain("%d: can no longer be read: %s; skipped", f->reader.header.pid, why);
 		f->ended = true;
 		return;
 	}
@@ -168,9 +168,10 @@ void follow_run(struct follow *follow)
 		follow->to_realtime_ns = follow_to_realtime();
 		rings_each(&follow->choice, follow_begin, follow, NULL);
 		if (!follow->begun && !follow->first && follow->n_pids)
-			complain("%d: no measurements yet, waiting for them; see: gcpreload doctor "
-				 "--pid %d",
-				 follow->pids[0], follow->pids[0]);
+			text_complain(
+			    "%d: no measurements yet, waiting for them; see: gcpreload doctor "
+			    "--pid %d",
+			    follow->pids[0], follow->pids[0]);
 		follow->begun = true;
 		for (f = follow->first; f; f = f->next)
 			look_at(follow, f);
@@ -210,7 +211,7 @@ int follow_pids(struct follow *follow, const struct command *command, int n, cha
 	long long pid;
 	int i;
 
-	follow->pids = need(calloc((size_t)n + 1, sizeof *follow->pids));
+	follow->pids = memory_need(calloc((size_t)n + 1, sizeof *follow->pids));
 	for (i = 0; i < n; i++) {
 		if (text_number(words[i], 1, INT32_MAX, &pid) < 0)
 			return options_wrong(command, "%s: not a process ID", words[i]);

@@ -115,7 +115,7 @@ static bool read_escaped(struct reader *r, uint32_t *c)
 static char *read_text(struct reader *r)
 {
 	static const char escapes[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
-	char *text = need(malloc((size_t)(r->end - r->at) + 1)), *out = text;
+	char *text = memory_need(malloc((size_t)(r->end - r->at) + 1)), *out = text;
 	const char *escape;
 	uint32_t c;
 
@@ -145,7 +145,7 @@ static char *read_text(struct reader *r)
 		goto bad;
 	r->at++;
 	*out++ = '\0';
-	return need(realloc(text, (size_t)(out - text)));
+	return memory_need(realloc(text, (size_t)(out - text)));
 bad:
 	json_read_fail(r, "unterminated string or invalid escape");
 	free(text);
@@ -154,7 +154,7 @@ bad:
 
 static struct json_value *new_value(enum json_type type)
 {
-	struct json_value *value = need(calloc(1, sizeof *value));
+	struct json_value *value = memory_need(calloc(1, sizeof *value));
 
 	value->type = type;
 	return value;
@@ -302,7 +302,7 @@ struct json_value *json_read_file(const char *path, char **cause)
 	do {
 		if (size == room) {
 			room = room ? 2 * room : 1u << 16;
-			text = need(realloc(text, room));
+			text = memory_need(realloc(text, room));
 		}
 		size += fread(text + size, 1, room - size, file);
 	} while (size == room && size <= FILE_MAX);

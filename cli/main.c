@@ -83,8 +83,8 @@ static int run_program(char **argv)
 	execvp(name, argv);
 	if (errno == ENOENT || errno == ENOTDIR || errno == EACCES)
 		return -1;
-	complain("%s: cannot be executed: %s; check its permissions and file type", name,
-		 strerror(errno));
+	text_complain("%s: cannot be executed: %s; check its permissions and file type", name,
+		      strerror(errno));
 	return EXIT_NO;
 }
 
@@ -102,16 +102,18 @@ static int main_unknown(char **argv)
 		names[n++] = programs[i].name;
 		if (strcmp(word, programs[i].name) != 0)
 			continue;
-		complain("%s: gcpreload-%s is not installed; to build it, install %s and run make",
-			 word, word, programs[i].needs);
+		text_complain(
+		    "%s: gcpreload-%s is not installed; to build it, install %s and run make", word,
+		    word, programs[i].needs);
 		return EXIT_NO;
 	}
 	names[n++] = "help";
 	near = text_nearest(word, names, n);
 	if (near)
-		complain("%s: unknown command, did you mean %s? See: gcpreload --help", word, near);
+		text_complain("%s: unknown command, did you mean %s? See: gcpreload --help", word,
+			      near);
 	else
-		complain("%s: unknown command; see: gcpreload --help", word);
+		text_complain("%s: unknown command; see: gcpreload --help", word);
 	return EXIT_USAGE;
 }
 
@@ -138,8 +140,8 @@ static int main_finish(int ret)
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return ret;
 	if (errno != EPIPE)
-		complain("standard output: cannot be written: %s; check the free disk space",
-			 strerror(errno));
+		text_complain("standard output: cannot be written: %s; check the free disk space",
+			      strerror(errno));
 	return ret ? ret : EXIT_NO;
 }
 
@@ -151,7 +153,7 @@ int main(int argc, char **argv)
 	argc--;
 	argv++;
 	if (argc < 1) {
-		complain("no command given; see: gcpreload --help");
+		text_complain("no command given; see: gcpreload --help");
 		return EXIT_USAGE;
 	}
 	if (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-V") == 0) {

@@ -8,10 +8,10 @@
 #include "cli/command.h"
 #include "cli/text.h"
 
-void *need(void *pointer)
+void *memory_need(void *pointer)
 {
 	if (!pointer) {
-		complain("out of memory; stop other programs or raise the memory limit");
+		text_complain("out of memory; stop other programs or raise the memory limit");
 		exit(EXIT_NO);
 	}
 	return pointer;
@@ -26,5 +26,5 @@ char *format_text(const char *format, ...)
 	va_start(args, format);
 	n = vasprintf(&text, format, args);
 	va_end(args);
-	return need(n < 0 ? NULL : text);
+	return memory_need(n < 0 ? NULL : text);
 }

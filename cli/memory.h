@@ -4,7 +4,7 @@
 #define GCPRELOAD_CLI_MEMORY_H
 
 /* Returns pointer, or ends the program with a message where it is NULL. */
-void *need(void *pointer);
+void *memory_need(void *pointer);
 
 /* A new string, as printf's. Never NULL. */
 char *format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -16,7 +16,7 @@ static char *what_forbids(const struct decision *decision)
 
 	for (i = 0; i < decision->n_reasons; i++)
 		if (decision->reasons[i].verdict == DECISION_NONE)
-			return need(strdup(decision->reasons[i].why));
+			return memory_need(strdup(decision->reasons[i].why));
 	if (decision->settings.ring == GCPRELOAD_RING_OFF) {
 		setting = decision_setting(decision, SETTINGS_RING);
 		text = format_text("%s: no measurements are kept", setting);
@@ -24,7 +24,7 @@ static char *what_forbids(const struct decision *decision)
 		return text;
 	}
 	if (decision->n_reasons)
-		return need(strdup(decision->reasons[0].why));
+		return memory_need(strdup(decision->reasons[0].why));
 	return NULL;
 }
 

@@ -99,7 +99,7 @@ int options_wrong(const struct command *command, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof text, format, args);
 	va_end(args);
-	complain("%s: %s; see: gcpreload %s --help", command->name, text, command->name);
+	text_complain("%s: %s; see: gcpreload %s --help", command->name, text, command->name);
 	return EXIT_USAGE;
 }
 

@@ -181,14 +181,14 @@ int procfs_environment(pid_t pid, const char *name, char *value, size_t size)
 
 int procfs_whole_environment(pid_t pid, char ***environment)
 {
-	char path[64], **list = need(calloc(1, sizeof *list)), *text = NULL;
+	char path[64], **list = memory_need(calloc(1, sizeof *list)), *text = NULL;
 	FILE *file = fopen(file_of(path, pid, "environ"), "re");
 	int ret = file ? 0 : -errno;
 	size_t room = 0, n = 0;
 
 	while (file && getdelim(&text, &room, '\0', file) > 0) {
-		list = need(realloc(list, (n + 2) * sizeof *list));
-		list[n++] = need(strdup(text));
+		list = memory_need(realloc(list, (n + 2) * sizeof *list));
+		list[n++] = memory_need(strdup(text));
 		list[n] = NULL;
 	}
 	free(text);

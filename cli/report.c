@@ -41,7 +41,7 @@ static bool report_counts(const struct snapshot *s)
 
 size_t report_totals(const struct snapshots *all, struct report_total **totals)
 {
-	struct report_total *list = need(calloc(all->n + 1, sizeof *list));
+	struct report_total *list = memory_need(calloc(all->n + 1, sizeof *list));
 	size_t n = 0, kept = 0, i, j;
 
 	for (i = 0; i < all->n; i++) {

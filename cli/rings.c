@@ -58,9 +58,10 @@ static void rings_say(const struct rings_choice *choice, char *text)
 		free(text);
 		return;
 	}
-	complain("%s", text);
+	text_complain("%s", text);
 	if (said) {
-		said->texts = need(realloc(said->texts, (said->n + 1) * sizeof *said->texts));
+		said->texts =
+		    memory_need(realloc(said->texts, (said->n + 1) * sizeof *said->texts));
 		said->texts[said->n++] = text;
 	} else {
 		free(text);
@@ -110,7 +111,7 @@ static int visit_dir(const struct rings_choice *choice, int base, const char *ba
 	dir.fd = openat(base, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (dir.fd < 0 && errno == ENOENT)
 		return 0;
-	dir.path = strcmp(name, ".") == 0 ? need(strdup(base_path))
+	dir.path = strcmp(name, ".") == 0 ? memory_need(strdup(base_path))
 					  : format_text("%s/%s", base_path, name);
 	if (dir.fd < 0) {
 		rings_say(choice, format_text("%s: cannot be accessed: %s; %s", dir.path,
@@ -177,7 +178,7 @@ static int open_base(const struct rings_choice *choice, char **path)
 	int root, fd, saved_errno;
 
 	if (!choice->root) {
-		*path = need(strdup(dir));
+		*path = memory_need(strdup(dir));
 		return open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	}
 	*path = format_text("%s/%s", choice->root, dir + strspn(dir, "/"));

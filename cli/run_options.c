@@ -13,14 +13,14 @@
 /* A boolean may stand alone: --force is --force=1. Names stay allocated: getopt has them. */
 static struct option *make_options(void)
 {
-	struct option *options = need(calloc(SETTINGS + 2, sizeof *options));
+	struct option *options = memory_need(calloc(SETTINGS + 2, sizeof *options));
 	char name[ENVIRONMENT_NAME];
 	size_t i;
 
 	for (i = 0; i < SETTINGS; i++) {
 		const struct settings_row *row = &settings_rows[i];
 
-		options[i].name = need(strdup(environment_option(name, sizeof name, row)));
+		options[i].name = memory_need(strdup(environment_option(name, sizeof name, row)));
 		options[i].has_arg =
 		    row->parse == types_boolean ? optional_argument : required_argument;
 		options[i].val = FIRST_SETTING + (int)i;

@@ -123,9 +123,9 @@ struct snapshot *snapshots_add(struct snapshots *all)
 {
 	if (all->n == all->room) {
 		all->room = all->room ? 2 * all->room : 64;
-		all->list = need(realloc(all->list, all->room * sizeof *all->list));
+		all->list = memory_need(realloc(all->list, all->room * sizeof *all->list));
 	}
-	all->list[all->n] = need(calloc(1, sizeof **all->list));
+	all->list[all->n] = memory_need(calloc(1, sizeof **all->list));
 	return all->list[all->n++];
 }
 
@@ -142,10 +142,10 @@ void snapshot_read(struct snapshot *s, struct gcpreload_reader reader, bool aliv
 void snapshot_take(struct snapshot *s, struct ring *ring)
 {
 	memset(s, 0, sizeof *s);
-	s->dir = need(strdup(ring->dir->path));
-	s->name = need(strdup(ring->name));
+	s->dir = memory_need(strdup(ring->dir->path));
+	s->name = memory_need(strdup(ring->name));
 	if (ring->why) {
-		s->why = need(strdup(ring->why));
+		s->why = memory_need(strdup(ring->why));
 		return;
 	}
 	snapshot_read(s, ring->reader, ring->alive);

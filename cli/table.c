@@ -25,9 +25,10 @@ void table_cell(struct table *table, const char *text)
 
 	if (table->n_cells == table->room) {
 		table->room = table->room ? 2 * table->room : 64;
-		table->cells = need(realloc(table->cells, table->room * sizeof *table->cells));
+		table->cells =
+		    memory_need(realloc(table->cells, table->room * sizeof *table->cells));
 	}
-	table->cells[table->n_cells++] = need(strdup(text_safe(safe, sizeof safe, text)));
+	table->cells[table->n_cells++] = memory_need(strdup(text_safe(safe, sizeof safe, text)));
 }
 
 void table_cellf(struct table *table, const char *format, ...)
@@ -56,7 +57,7 @@ static void print_cell(const char *text, size_t width, int right, int last, FILE
 
 void table_print(struct table *table, FILE *out, int whole)
 {
-	size_t n = table->n_columns, i, width, *widths = need(calloc(n, sizeof *widths));
+	size_t n = table->n_columns, i, width, *widths = memory_need(calloc(n, sizeof *widths));
 
 	for (i = 0; i < table->n_cells; i++) {
 		if (!whole && table->columns[i % n].at_most)

@@ -109,13 +109,14 @@ static void tell_one(void *arg, struct ring *ring)
 	snprintf(text, sizeof text, GCPRELOAD_CONTROL_MAGIC "%" PRIu64 " %s\n", serial, tell->verb);
 	ret = ring->dir->foreign ? -EPERM : write_control(ring->dir, ring->name, text);
 	if (ret < 0) {
-		complain("%d: the command cannot be written to %s/%s.ctl: %s; run as its owner or "
-			 "as root",
-			 ring->reader.header.pid, ring->dir->path, ring->name, strerror(-ret));
+		text_complain(
+		    "%d: the command cannot be written to %s/%s.ctl: %s; run as its owner or "
+		    "as root",
+		    ring->reader.header.pid, ring->dir->path, ring->name, strerror(-ret));
 		tell->exit = EXIT_NO;
 		return;
 	}
-	tell->targets = need(realloc(tell->targets, (tell->n_targets + 1) * sizeof *target));
+	tell->targets = memory_need(realloc(tell->targets, (tell->n_targets + 1) * sizeof *target));
 	target = &tell->targets[tell->n_targets++];
 	memset(target, 0, sizeof *target);
 	target->reader = ring->reader;
@@ -180,19 +181,20 @@ static void say_disobedience(struct tell *tell, const struct gcpreload_header *h
 {
 	tell->exit = EXIT_NO;
 	if (h->state != GCPRELOAD_STATE_STANDING_BACK) {
-		complain("%d: received the command, but has not changed yet; use a longer "
-			 "--timeout or see: gcpreload ps",
-			 h->pid);
+		text_complain("%d: received the command, but has not changed yet; use a longer "
+			      "--timeout or see: gcpreload ps",
+			      h->pid);
 		return;
 	}
 	if (h->frozen_objects > 0)
-		complain("%d: received the command, but stands back: nothing changed, %" PRId64
-			 " objects are still frozen; restart it, or call gc.unfreeze() in it",
-			 h->pid, h->frozen_objects);
+		text_complain("%d: received the command, but stands back: nothing changed, %" PRId64
+			      " objects are still frozen; restart it, or call gc.unfreeze() in it",
+			      h->pid, h->frozen_objects);
 	else
-		complain("%d: received the command, but stands back: nothing changed; to override, "
-			 "start it with GCPRELOAD_FORCE=1",
-			 h->pid);
+		text_complain(
+		    "%d: received the command, but stands back: nothing changed; to override, "
+		    "start it with GCPRELOAD_FORCE=1",
+		    h->pid);
 }
 
 static void say_answer(struct tell *tell, const struct target *target)
@@ -210,11 +212,12 @@ static void say_answer(struct tell *tell, const struct target *target)
 	}
 	tell->exit = EXIT_NO;
 	if (target->gone)
-		complain("%d: no answer: the process ended; see: gcpreload ps --all", h->pid);
+		text_complain("%d: no answer: the process ended; see: gcpreload ps --all", h->pid);
 	else
-		complain("%d: no answer yet: it neither waited for requests nor collected; it acts "
-			 "when it does, or use a longer --timeout",
-			 h->pid);
+		text_complain(
+		    "%d: no answer yet: it neither waited for requests nor collected; it acts "
+		    "when it does, or use a longer --timeout",
+		    h->pid);
 }
 
 static void tell_say_missing(struct tell *tell, const char *where)
@@ -226,7 +229,7 @@ static void tell_say_missing(struct tell *tell, const char *where)
 		if (tell->pid_seen[i])
 			continue;
 		why = no_ring_why(tell->pids[i], where);
-		complain("%s", why);
+		text_complain("%s", why);
 		free(why);
 		tell->exit = EXIT_NO;
 	}
@@ -235,11 +238,12 @@ static void tell_say_missing(struct tell *tell, const char *where)
 	tell->exit = EXIT_NO;
 	rings_say_others(&tell->choice);
 	if (tell->service)
-		complain("%s: no running process of this service in %s; for the names see: "
-			 "gcpreload ps --json",
-			 tell->service, where);
+		text_complain("%s: no running process of this service in %s; for the names see: "
+			      "gcpreload ps --json",
+			      tell->service, where);
 	else
-		complain("%s: no running process has measurements; see: gcpreload ps --all", where);
+		text_complain("%s: no running process has measurements; see: gcpreload ps --all",
+			      where);
 }
 
 static bool is_mode_verb(const char *text)
@@ -258,8 +262,8 @@ static int tell_operands(struct tell *tell, const struct command *command, int a
 {
 	long long pid;
 
-	tell->pids = need(calloc((size_t)argc + 1, sizeof *tell->pids));
-	tell->pid_seen = need(calloc((size_t)argc + 1, sizeof *tell->pid_seen));
+	tell->pids = memory_need(calloc((size_t)argc + 1, sizeof *tell->pids));
+	tell->pid_seen = memory_need(calloc((size_t)argc + 1, sizeof *tell->pid_seen));
 	for (; optind < argc; optind++) {
 		const char *word = argv[optind];
 

@@ -18,7 +18,7 @@ void complain_to(void (*hear)(void *arg, const char *text), void *arg)
 	hearer = arg;
 }
 
-void complain(const char *format, ...)
+void text_complain(const char *format, ...)
 {
 	char text[2048], safe[4096];
 	va_list args;

@@ -9,7 +9,7 @@
 
 /* Prints "gcpreload: " and the message on stderr. The form is "WHAT: WHY; what to do"; control
  * bytes in it are escaped, so names and texts may come from anywhere. */
-void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void text_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* From now on messages go there, as they are, and not to stderr; NULL: to stderr again. */
 void complain_to(void (*hear)(void *arg, const char *text), void *arg);

@@ -27,16 +27,16 @@ static bool chain_locate(char *path, size_t size, const char *name, struct findi
 	if (ret == 0)
 		return true;
 	if (ret == -EACCES && stat(name, &st) == 0 && S_ISDIR(st.st_mode))
-		finding(findings, FINDING_BAD, "%s: a directory; name a program", name);
+		findings_add(findings, FINDING_BAD, "%s: a directory; name a program", name);
 	else if (ret == -EACCES)
-		finding(findings, FINDING_BAD, "%s: not executable; look at its permissions (%s)",
-			name, "chmod +x");
+		findings_add(findings, FINDING_BAD,
+			     "%s: not executable; look at its permissions (%s)", name, "chmod +x");
 	else if (strchr(name, '/'))
-		finding(findings, FINDING_BAD, "%s: not found; look at the path", name);
+		findings_add(findings, FINDING_BAD, "%s: not found; look at the path", name);
 	else
-		finding(findings, FINDING_BAD,
-			"%s: not found in PATH; look at its name, or activate its environment",
-			name);
+		findings_add(findings, FINDING_BAD,
+			     "%s: not found in PATH; look at its name, or activate its environment",
+			     name);
 	return false;
 }
 
@@ -55,7 +55,7 @@ static void check_rights(const char *path, struct findings *findings)
 	else if (geteuid() != 0 && getxattr(path, "security.capability", NULL, 0) > 0)
 		why = "given file capabilities (getcap shows them)";
 	if (why)
-		finding(
+		findings_add(
 		    findings, FINDING_BAD,
 		    "%s: %s, so ld.so ignores LD_PRELOAD; use a copy without, or for a low port "
 		    "AmbientCapabilities= of systemd",
@@ -110,34 +110,36 @@ static int unwrap_script(struct words *words, const char *path, struct findings 
 	if (n < 2 || text[0] != '#' || text[1] != '!')
 		return 0;
 	if (pyenv_resolve(path, real, sizeof real) == 0) {
-		finding(findings, FINDING_GOOD, "%s: a pyenv shim for %s", path, real);
+		findings_add(findings, FINDING_GOOD, "%s: a pyenv shim for %s", path, real);
 		words_drop(words, 1);
 		words_put_first(words, real);
 		return 1;
 	}
 	if (is_exec_trick(words, path, text)) {
-		finding(findings, FINDING_GOOD, "%s: a script for %s", path, words_at(words, 0));
+		findings_add(findings, FINDING_GOOD, "%s: a script for %s", path,
+			     words_at(words, 0));
 		return 1;
 	}
 	end = text + strcspn(text, "\n");
 	if (end > text + 2 && end[-1] == '\r')
-		finding(findings, FINDING_NOTE,
-			"%s: its #! line ends in a carriage return, and the kernel looks for an "
-			"interpreter of that name; save it with Unix line ends",
-			path);
+		findings_add(
+		    findings, FINDING_NOTE,
+		    "%s: its #! line ends in a carriage return, and the kernel looks for an "
+		    "interpreter of that name; save it with Unix line ends",
+		    path);
 	*end = '\0';
 	put_interpreter(words, path, text + 2);
 	if (!*words_at(words, 0)) {
-		finding(findings, FINDING_BAD, "%s: its #! line names no interpreter", path);
+		findings_add(findings, FINDING_BAD, "%s: its #! line names no interpreter", path);
 		words_drop(words, words->n);
 		return 1;
 	}
 	if (strcmp(words_at(words, 0), path) == 0) {
-		finding(findings, FINDING_BAD, "%s: its #! line names itself", path);
+		findings_add(findings, FINDING_BAD, "%s: its #! line names itself", path);
 		words_drop(words, words->n);
 		return 1;
 	}
-	finding(findings, FINDING_GOOD, "%s: a script for %s", path, words_at(words, 0));
+	findings_add(findings, FINDING_GOOD, "%s: a script for %s", path, words_at(words, 0));
 	return 1;
 }
 
@@ -150,11 +152,12 @@ static bool check_machine(const struct chain *chain, struct findings *findings)
 		return true;
 	if (own.bits == chain->elf.bits && own.machine == chain->elf.machine)
 		return true;
-	finding(findings, FINDING_BAD,
-		"%s: a %d-bit %s program, and the library is %d-bit %s; ld.so cannot load one into "
-		"the other: build the library for it",
-		chain->program, chain->elf.bits, elf_file_machine(&chain->elf), own.bits,
-		elf_file_machine(&own));
+	findings_add(
+	    findings, FINDING_BAD,
+	    "%s: a %d-bit %s program, and the library is %d-bit %s; ld.so cannot load one into "
+	    "the other: build the library for it",
+	    chain->program, chain->elf.bits, elf_file_machine(&chain->elf), own.bits,
+	    elf_file_machine(&own));
 	return false;
 }
 
@@ -170,7 +173,7 @@ static void check_python(struct chain *chain, struct findings *findings)
 	}
 	for (i = 0; i < sizeof hosts / sizeof hosts[0]; i++)
 		if (text_begins(name, hosts[i]) && !chain->elf.needs_python) {
-			finding(
+			findings_add(
 			    findings, FINDING_IF,
 			    "%s: loads Python later, as a module; whether it does cannot be told "
 			    "from outside: start it and ask doctor --pid",
@@ -178,19 +181,20 @@ static void check_python(struct chain *chain, struct findings *findings)
 			return;
 		}
 	if (chain->elf.pyinstaller)
-		finding(findings, FINDING_IF,
-			"%s: made by PyInstaller: it loads Python itself, which is found when its "
-			"main thread waits on a listening socket; whether it does cannot be told "
-			"without running it. Collections are counted from then on",
-			chain->program);
+		findings_add(
+		    findings, FINDING_IF,
+		    "%s: made by PyInstaller: it loads Python itself, which is found when its "
+		    "main thread waits on a listening socket; whether it does cannot be told "
+		    "without running it. Collections are counted from then on",
+		    chain->program);
 	else if (chain->elf.needs_python || chain->elf.has_python)
-		finding(
+		findings_add(
 		    findings, FINDING_IF,
 		    "%s: has Python in it, and is not started by doctor; start it and ask doctor "
 		    "--pid",
 		    chain->program);
 	else
-		finding(
+		findings_add(
 		    findings, FINDING_BAD,
 		    "%s: there is no Python in this program; if it starts one, that one inherits "
 		    "LD_PRELOAD: ask doctor about that command",
@@ -204,17 +208,19 @@ static void check_program(struct chain *chain, struct findings *findings)
 	if (!check_machine(chain, findings))
 		return;
 	if (!*loader) {
-		finding(findings, FINDING_BAD,
-			"%s: a static binary: it has no ld.so, so nothing can be preloaded; use a "
-			"Python that is linked dynamically",
-			chain->program);
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%s: a static binary: it has no ld.so, so nothing can be preloaded; use a "
+		    "Python that is linked dynamically",
+		    chain->program);
 		return;
 	}
 	if (strstr(loader, "ld-musl")) {
-		finding(findings, FINDING_BAD,
-			"%s: a program for musl (%s; Alpine, for example), and the library is for "
-			"glibc; use an image with glibc, such as python:3-slim",
-			chain->program, loader);
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%s: a program for musl (%s; Alpine, for example), and the library is for "
+		    "glibc; use an image with glibc, such as python:3-slim",
+		    chain->program, loader);
 		return;
 	}
 	check_python(chain, findings);
@@ -229,14 +235,15 @@ static void end_at(struct chain *chain, const char *path, struct findings *findi
 	if (ret == 0)
 		check_program(chain, findings);
 	else if (ret == -ENOEXEC)
-		finding(
+		findings_add(
 		    findings, FINDING_BAD,
 		    "%s: neither a program (ELF) nor a script with a #! line; a shell would read "
 		    "it as a shell script",
 		    path);
 	else
-		finding(findings, FINDING_BAD, "%s: cannot be read: %s; look at its permissions",
-			path, strerror(-ret));
+		findings_add(findings, FINDING_BAD,
+			     "%s: cannot be read: %s; look at its permissions", path,
+			     strerror(-ret));
 }
 
 /* One step. Returns false at the end. */
@@ -246,9 +253,9 @@ static bool follow_once(struct chain *chain, struct findings *findings)
 	char path[4096];
 
 	if (!words->n) {
-		finding(findings, FINDING_BAD,
-			"the command: there is none left to run; give the "
-			"whole command line");
+		findings_add(findings, FINDING_BAD,
+			     "the command: there is none left to run; give the "
+			     "whole command line");
 		return false;
 	}
 	if (!chain_locate(path, sizeof path, words_at(words, 0), findings))
@@ -275,7 +282,7 @@ void chain_follow(struct chain *chain, char *const *argv, struct findings *findi
 	words_from(&chain->words, argv);
 	while (follow_once(chain, findings))
 		if (++steps == MOST_STEPS) {
-			finding(
+			findings_add(
 			    findings, FINDING_BAD,
 			    "%s: runs itself, or too long a chain of programs; name the program "
 			    "at its end",

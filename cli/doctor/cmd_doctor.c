@@ -36,11 +36,11 @@ static void check_library(struct findings *findings)
 	char library[4096], *why = NULL;
 
 	if (locate_library(library, sizeof library, &why) < 0) {
-		finding(findings, FINDING_BAD, "%s", why);
+		findings_add(findings, FINDING_BAD, "%s", why);
 		free(why);
 		return;
 	}
-	finding(findings, FINDING_GOOD, "%s: the library", library);
+	findings_add(findings, FINDING_GOOD, "%s: the library", library);
 	environment_preload(library);
 }
 
@@ -51,17 +51,17 @@ static void check_preload(struct findings *findings)
 	if (preload && strstr(preload, LOCATE_LIBRARY))
 		return;
 	if (who)
-		finding(findings, FINDING_BAD,
-			"%s: drops LD_PRELOAD on the way; put gcpreload run behind it: %s ... "
-			"gcpreload run COMMAND",
-			who, who);
+		findings_add(findings, FINDING_BAD,
+			     "%s: drops LD_PRELOAD on the way; put gcpreload run behind it: %s ... "
+			     "gcpreload run COMMAND",
+			     who, who);
 }
 
 /* What the library does on each version. */
 static void say_version(const struct probe *probe, const char *python, struct findings *findings)
 {
 	if (strcmp(probe->name, "cpython") != 0) {
-		finding(
+		findings_add(
 		    findings, FINDING_BAD,
 		    "%s: %s has another garbage collector than CPython, which the library leaves "
 		    "alone",
@@ -69,31 +69,34 @@ static void say_version(const struct probe *probe, const char *python, struct fi
 		return;
 	}
 	if (!pyversion_supported(&probe->version)) {
-		finding(findings, FINDING_BAD,
-			"%s: CPython %s is not supported; use " PYVERSION_RANGE
-			", the program runs as without the library",
-			python, probe->text);
+		findings_add(findings, FINDING_BAD,
+			     "%s: CPython %s is not supported; use " PYVERSION_RANGE
+			     ", the program runs as without the library",
+			     python, probe->text);
 		return;
 	}
 	switch (recipe_for(&probe->version)) {
 	case RECIPE_OBSERVE:
-		finding(findings, FINDING_OBSERVED,
-			"%s: free-threaded CPython %s is only measured, because freezing makes it "
-			"slower; use 3.14.3 or later",
-			python, probe->text);
+		findings_add(
+		    findings, FINDING_OBSERVED,
+		    "%s: free-threaded CPython %s is only measured, because freezing makes it "
+		    "slower; use 3.14.3 or later",
+		    python, probe->text);
 		break;
 	case RECIPE_THRESHOLDS:
-		finding(findings, FINDING_GOOD,
-			"%s: CPython %s%s, where tuning means: other thresholds, and freeze only "
-			"before a "
-			"fork",
-			python, probe->text, probe->version.free_threaded ? ", free-threaded" : "");
+		findings_add(
+		    findings, FINDING_GOOD,
+		    "%s: CPython %s%s, where tuning means: other thresholds, and freeze only "
+		    "before a "
+		    "fork",
+		    python, probe->text, probe->version.free_threaded ? ", free-threaded" : "");
 		break;
 	case RECIPE_FREEZE:
-		finding(findings, FINDING_GOOD,
-			"%s: CPython %s, where tuning means: collect, freeze and other thresholds "
-			"when ready",
-			python, probe->text);
+		findings_add(
+		    findings, FINDING_GOOD,
+		    "%s: CPython %s, where tuning means: collect, freeze and other thresholds "
+		    "when ready",
+		    python, probe->text);
 		break;
 	}
 }
@@ -111,17 +114,19 @@ static void check_interpreter(const char *python, struct findings *findings)
 	if (strcmp(probe.name, "cpython") != 0 || !pyversion_supported(&probe.version))
 		return;
 	if (!probe.loaded)
-		finding(findings, FINDING_BAD,
-			"%s: ld.so did not load the library into it; look at LD_PRELOAD, and at "
-			"whether this user may read the library",
-			python);
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%s: ld.so did not load the library into it; look at LD_PRELOAD, and at "
+		    "whether this user may read the library",
+		    python);
 	else if (!probe.attached)
-		finding(findings, FINDING_BAD,
-			"%s: the library was loaded and stood aside; GCPRELOAD_LOG=debug says why",
-			python);
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%s: the library was loaded and stood aside; GCPRELOAD_LOG=debug says why",
+		    python);
 	else
-		finding(findings, FINDING_GOOD, "%s: started with the library, which attached",
-			python);
+		findings_add(findings, FINDING_GOOD, "%s: started with the library, which attached",
+			     python);
 }
 
 static void print_command(char *const *argv)
@@ -210,8 +215,8 @@ static void check_place(const struct decision *decision, struct findings *findin
 		return;
 	}
 	ring = decision_setting(decision, SETTINGS_RING);
-	finding(findings, FINDING_NOTE, "%s: nothing will be measured, ps and report show nothing",
-		ring);
+	findings_add(findings, FINDING_NOTE,
+		     "%s: nothing will be measured, ps and report show nothing", ring);
 	free(ring);
 }
 

@@ -41,7 +41,7 @@ static uint64_t file_offset(const struct source *s, uint64_t address)
 	return 0;
 }
 
-static const ElfW(Phdr) * segment(const struct source *s, uint32_t type)
+static const ElfW(Phdr) * elf_segment(const struct source *s, uint32_t type)
 {
 	int i;
 
@@ -72,7 +72,7 @@ static void read_strings(struct elf_file *elf, const struct source *s, uint64_t 
 
 	if (!offset || !size || size > MOST_BYTES)
 		return;
-	table = need(malloc(size + 1));
+	table = memory_need(malloc(size + 1));
 	table[size] = '\0';
 	if (read_at(s->fd, table, size, offset)) {
 		elf->needs_python = has_string(table, size, "libpython");
@@ -85,7 +85,7 @@ static void read_strings(struct elf_file *elf, const struct source *s, uint64_t 
 
 static void read_dynamic(struct elf_file *elf, const struct source *s)
 {
-	const ElfW(Phdr) *p = segment(s, PT_DYNAMIC);
+	const ElfW(Phdr) *p = elf_segment(s, PT_DYNAMIC);
 	uint64_t address = 0, size = 0, i;
 	ElfW(Dyn) entry;
 
@@ -103,7 +103,7 @@ static void read_dynamic(struct elf_file *elf, const struct source *s)
 
 static void read_interpreter(struct elf_file *elf, const struct source *s)
 {
-	const ElfW(Phdr) *p = segment(s, PT_INTERP);
+	const ElfW(Phdr) *p = elf_segment(s, PT_INTERP);
 	size_t n = sizeof elf->interpreter - 1;
 
 	if (!p)
@@ -125,7 +125,7 @@ static bool has_archive(int fd)
 
 	if (size <= 0)
 		return false;
-	tail = need(malloc((size_t)(size - begin)));
+	tail = memory_need(malloc((size_t)(size - begin)));
 	found = read_at(fd, tail, (size_t)(size - begin), (uint64_t)begin) &&
 		memmem(tail, (size_t)(size - begin), cookie, sizeof cookie - 1);
 	free(tail);

@@ -11,17 +11,17 @@
 
 static const char *const level_names[] = { "ok", "note", "if", "no", "no" };
 
-void finding(struct findings *findings, enum finding_level level, const char *format, ...)
+void findings_add(struct findings *findings, enum finding_level level, const char *format, ...)
 {
 	struct finding *new;
 	va_list args;
 
-	findings->list = need(realloc(findings->list, (findings->n + 1) * sizeof *new));
+	findings->list = memory_need(realloc(findings->list, (findings->n + 1) * sizeof *new));
 	new = &findings->list[findings->n++];
 	new->level = level;
 	va_start(args, format);
 	if (vasprintf(&new->text, format, args) < 0)
-		new->text = need(NULL);
+		new->text = memory_need(NULL);
 	va_end(args);
 }
 

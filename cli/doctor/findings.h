@@ -24,7 +24,7 @@ struct findings {
 	size_t n;
 };
 
-void finding(struct findings *findings, enum finding_level level, const char *format, ...)
+void findings_add(struct findings *findings, enum finding_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 bool findings_are_bad(const struct findings *findings);

@@ -81,9 +81,10 @@ void place_check(const struct gcpreload_settings *settings, struct findings *fin
 		close(base);
 	}
 	if (!why)
-		finding(findings, FINDING_GOOD, "%s/%s: measurements can be kept there", dir, name);
+		findings_add(findings, FINDING_GOOD, "%s/%s: measurements can be kept there", dir,
+			     name);
 	else
-		finding(findings, required ? FINDING_BAD : FINDING_NOTE,
-			"%s/%s: no measurements can be kept: %s; %s%s", dir, name, why, advice,
-			required ? "" : "; tuning goes on without them");
+		findings_add(findings, required ? FINDING_BAD : FINDING_NOTE,
+			     "%s/%s: no measurements can be kept: %s; %s%s", dir, name, why, advice,
+			     required ? "" : "; tuning goes on without them");
 }

@@ -127,20 +127,21 @@ static void say_failure(const char *python, int ret, int status, char *text,
 			struct findings *findings)
 {
 	if (ret == -ETIMEDOUT)
-		finding(findings, FINDING_BAD,
-			"%s: did not answer in %d s; run it by hand: %s -c pass", python,
-			TIMEOUT_MS / 1000, python);
+		findings_add(findings, FINDING_BAD,
+			     "%s: did not answer in %d s; run it by hand: %s -c pass", python,
+			     TIMEOUT_MS / 1000, python);
 	else if (ret < 0)
-		finding(findings, FINDING_BAD, "%s: cannot be started: %s; try again", python,
-			strerror(-ret));
+		findings_add(findings, FINDING_BAD, "%s: cannot be started: %s; try again", python,
+			     strerror(-ret));
 	else if (WIFSIGNALED(status))
-		finding(findings, FINDING_BAD,
-			"%s: ended by signal %d under the library: %s; run it without, and if that "
-			"works, report it",
-			python, WTERMSIG(status), first_line(text));
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%s: ended by signal %d under the library: %s; run it without, and if that "
+		    "works, report it",
+		    python, WTERMSIG(status), first_line(text));
 	else
-		finding(findings, FINDING_BAD, "%s: did not answer (exit status %d): %s", python,
-			WEXITSTATUS(status), first_line(text));
+		findings_add(findings, FINDING_BAD, "%s: did not answer (exit status %d): %s",
+			     python, WEXITSTATUS(status), first_line(text));
 }
 
 void probe_python(struct probe *probe, const char *python, struct findings *findings)
@@ -152,8 +153,8 @@ void probe_python(struct probe *probe, const char *python, struct findings *find
 	memset(probe, 0, sizeof *probe);
 	refused = strstr(text, "ERROR: ld.so: object '");
 	if (ret == 0 && refused && strstr(text, "libgcpreload"))
-		finding(findings, FINDING_BAD, "ld.so refused the library: %.*s",
-			(int)strcspn(refused, "\n"), refused);
+		findings_add(findings, FINDING_BAD, "ld.so refused the library: %.*s",
+			     (int)strcspn(refused, "\n"), refused);
 	at = ret == 0 ? strstr(text, MARK) : NULL;
 	if (!at || sscanf(at, MARK "%31s %31s %d %d %d", probe->name, probe->text, &threaded,
 			  &loaded, &callbacks) != 5) {

@@ -20,15 +20,15 @@ static void say_state(const struct gcpreload_header *h, struct findings *finding
 		     h->state == GCPRELOAD_STATE_BASELINE;
 	bool observed = h->state == GCPRELOAD_STATE_OBSERVING;
 
-	finding(findings,
-		tuned	   ? FINDING_GOOD
-		: observed ? FINDING_OBSERVED
-			   : FINDING_BAD,
-		"%d: mode %s, %s%s%s", h->pid, gcpreload_mode_name(h->mode),
-		gcpreload_state_name(h->state), *h->reason ? ": " : "", h->reason);
+	findings_add(findings,
+		     tuned	? FINDING_GOOD
+		     : observed ? FINDING_OBSERVED
+				: FINDING_BAD,
+		     "%d: mode %s, %s%s%s", h->pid, gcpreload_mode_name(h->mode),
+		     gcpreload_state_name(h->state), *h->reason ? ": " : "", h->reason);
 	if (h->state == GCPRELOAD_STATE_STANDING_BACK)
-		finding(findings, FINDING_NOTE,
-			"GCPRELOAD_FORCE=1 tunes it all the same, if you know better");
+		findings_add(findings, FINDING_NOTE,
+			     "GCPRELOAD_FORCE=1 tunes it all the same, if you know better");
 }
 
 /* The ring as the process sees it, which may be in a container with a /dev/shm of its own. */
@@ -41,11 +41,11 @@ static void examine_ring(const struct procfs *p, struct findings *findings)
 	snprintf(path, sizeof path, "/proc/%d/root%s", (int)p->pid, p->ring);
 	if (gcpreload_reader_open(&reader, AT_FDCWD, path, &why) < 0 &&
 	    gcpreload_reader_open(&reader, AT_FDCWD, p->ring, &why) < 0) {
-		finding(findings, FINDING_NOTE, "%s: its measurements cannot be read: %s", p->ring,
-			strstr(p->ring, " (deleted)") ? "the file was removed" : why);
+		findings_add(findings, FINDING_NOTE, "%s: its measurements cannot be read: %s",
+			     p->ring, strstr(p->ring, " (deleted)") ? "the file was removed" : why);
 		return;
 	}
-	finding(findings, FINDING_GOOD, "%s: its measurements", p->ring);
+	findings_add(findings, FINDING_GOOD, "%s: its measurements", p->ring);
 	say_state(&reader.header, findings);
 	gcpreload_reader_close(&reader);
 }
@@ -58,9 +58,9 @@ static bool explain_no_ring(const struct procfs *p, struct decision *decision,
 	char *setting;
 
 	if (ret < 0) {
-		finding(findings, FINDING_BAD,
-			"%d: its environment cannot be read: %s; ask as root", (int)p->pid,
-			strerror(-ret));
+		findings_add(findings, FINDING_BAD,
+			     "%d: its environment cannot be read: %s; ask as root", (int)p->pid,
+			     strerror(-ret));
 		return false;
 	}
 	scope_check(decision, findings);
@@ -68,16 +68,17 @@ static bool explain_no_ring(const struct procfs *p, struct decision *decision,
 		return true;
 	if (decision->settings.ring == GCPRELOAD_RING_OFF) {
 		setting = decision_setting(decision, SETTINGS_RING);
-		finding(findings, FINDING_IF,
-			"%s: it keeps no measurements, so nothing can be told", setting);
+		findings_add(findings, FINDING_IF,
+			     "%s: it keeps no measurements, so nothing can be told", setting);
 		free(setting);
 		return true;
 	}
-	finding(findings, FINDING_BAD,
-		"%d: the library is in it and has decided nothing yet: its main thread has not "
-		"waited on a listening socket. A server does when it has started up; the parent of "
-		"workers, a script or a job never does, and is left as it is",
-		(int)p->pid);
+	findings_add(
+	    findings, FINDING_BAD,
+	    "%d: the library is in it and has decided nothing yet: its main thread has not "
+	    "waited on a listening socket. A server does when it has started up; the parent of "
+	    "workers, a script or a job never does, and is left as it is",
+	    (int)p->pid);
 	return true;
 }
 
@@ -89,7 +90,7 @@ static void explain_not_loaded(const struct procfs *p, struct findings *findings
 	char *library;
 
 	if (p->musl) {
-		finding(
+		findings_add(
 		    findings, FINDING_BAD,
 		    "%d: runs on musl (Alpine, for example), and the library is for glibc; use an "
 		    "image with glibc, such as python:3-slim",
@@ -97,14 +98,14 @@ static void explain_not_loaded(const struct procfs *p, struct findings *findings
 		return;
 	}
 	if (ret < 0) {
-		finding(findings, FINDING_BAD,
-			"%d: its environment cannot be read: %s; ask as root", (int)p->pid,
-			strerror(-ret));
+		findings_add(findings, FINDING_BAD,
+			     "%d: its environment cannot be read: %s; ask as root", (int)p->pid,
+			     strerror(-ret));
 		return;
 	}
 	library = ret ? strstr(preload, LOCATE_LIBRARY) : NULL;
 	if (!library) {
-		finding(
+		findings_add(
 		    findings, FINDING_BAD,
 		    "%d: was started without the library in LD_PRELOAD; start it again with: "
 		    "gcpreload run. Where it was set, something on the way dropped it: ask doctor "
@@ -117,26 +118,29 @@ static void explain_not_loaded(const struct procfs *p, struct findings *findings
 		library--;
 	snprintf(path, sizeof path, "/proc/%d/root%s", (int)p->pid, library);
 	if (*library == '/' && access(path, F_OK) < 0)
-		finding(findings, FINDING_BAD,
-			"%d: LD_PRELOAD names %s, which is not there as the process sees it; copy "
-			"the library into its container",
-			(int)p->pid, library);
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%d: LD_PRELOAD names %s, which is not there as the process sees it; copy "
+		    "the library into its container",
+		    (int)p->pid, library);
 	else
-		finding(findings, FINDING_BAD,
-			"%d: LD_PRELOAD names the library, and ld.so did not load it: another "
-			"machine's or libc's, not readable for its user, or a setuid program; ask "
-			"doctor about the command",
-			(int)p->pid);
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%d: LD_PRELOAD names the library, and ld.so did not load it: another "
+		    "machine's or libc's, not readable for its user, or a setuid program; ask "
+		    "doctor about the command",
+		    (int)p->pid);
 }
 
 void doctor_check_filter(int32_t pid, struct findings *findings)
 {
 	if (procfs_filtered(pid))
-		finding(findings, FINDING_NOTE,
-			"seccomp: system calls are filtered %s; a filter that ends the process for "
-			"one, and does not answer with an error, must allow those of "
-			"docs/system-calls.md. Docker's default and @system-service do",
-			pid ? "in it" : "here");
+		findings_add(
+		    findings, FINDING_NOTE,
+		    "seccomp: system calls are filtered %s; a filter that ends the process for "
+		    "one, and does not answer with an error, must allow those of "
+		    "docs/system-calls.md. Docker's default and @system-service do",
+		    pid ? "in it" : "here");
 }
 
 /* When it was started, by CLOCK_REALTIME as that is set now. */
@@ -158,19 +162,21 @@ static void check_library_file(const struct procfs *p, struct findings *findings
 	struct stat st;
 
 	if (n > m && strcmp(p->library + n - m, deleted) == 0) {
-		finding(findings, FINDING_NOTE,
-			"%.*s: was replaced or removed since %d began, which goes on with the old "
-			"one until it is started again",
-			(int)(n - m), p->library, (int)p->pid);
+		findings_add(
+		    findings, FINDING_NOTE,
+		    "%.*s: was replaced or removed since %d began, which goes on with the old "
+		    "one until it is started again",
+		    (int)(n - m), p->library, (int)p->pid);
 		return;
 	}
 	snprintf(path, sizeof path, "/proc/%d/root%s", (int)p->pid, p->library);
 	if (stat(path, &st) == 0 && st.st_mtime > process_began(p) + 1)
-		finding(findings, FINDING_NOTE,
-			"%s: was written to since %d began, and that may end it at any moment: "
-			"start it again. cp writes into a file that processes have mapped; make "
-			"install and mv put a new one in its place",
-			p->library, (int)p->pid);
+		findings_add(
+		    findings, FINDING_NOTE,
+		    "%s: was written to since %d began, and that may end it at any moment: "
+		    "start it again. cp writes into a file that processes have mapped; make "
+		    "install and mv put a new one in its place",
+		    p->library, (int)p->pid);
 }
 
 bool doctor_examine_process(int32_t pid, struct decision *decision, struct findings *findings)
@@ -179,16 +185,17 @@ bool doctor_examine_process(int32_t pid, struct decision *decision, struct findi
 	int ret = procfs_read(&p, pid);
 
 	if (ret < 0) {
-		finding(findings, FINDING_BAD,
-			"%d: there is no such process; see: gcpreload ps --all", pid);
+		findings_add(findings, FINDING_BAD,
+			     "%d: there is no such process; see: gcpreload ps --all", pid);
 		return false;
 	}
-	finding(findings, FINDING_GOOD, "%d: %s", pid, *p.command ? p.command : p.exe);
+	findings_add(findings, FINDING_GOOD, "%d: %s", pid, *p.command ? p.command : p.exe);
 	if (!p.maps_read) {
-		finding(findings, FINDING_BAD,
-			"%d: belongs to user %u, or cannot be looked at for another reason; ask as "
-			"its user or as root",
-			pid, p.uid);
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%d: belongs to user %u, or cannot be looked at for another reason; ask as "
+		    "its user or as root",
+		    pid, p.uid);
 		return false;
 	}
 	doctor_check_filter(pid, findings);
@@ -199,12 +206,13 @@ bool doctor_examine_process(int32_t pid, struct decision *decision, struct findi
 		return false;
 	}
 	if (!*p.python) {
-		finding(findings, FINDING_BAD,
-			"%d: there is no Python in it (%s); ask about the process that runs Python",
-			pid, *p.exe ? p.exe : "its program cannot be told");
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%d: there is no Python in it (%s); ask about the process that runs Python",
+		    pid, *p.exe ? p.exe : "its program cannot be told");
 		return false;
 	}
-	finding(findings, FINDING_GOOD, "%s: its Python", p.python);
+	findings_add(findings, FINDING_GOOD, "%s: its Python", p.python);
 	if (*p.library)
 		return explain_no_ring(&p, decision, findings);
 	explain_not_loaded(&p, findings);

@@ -20,7 +20,7 @@ static char *versions_of_directory(void)
 		snprintf(path, sizeof path, "%s/.python-version", here);
 		if (small_file_read(path, text, sizeof text) > 0) {
 			free(here);
-			return need(strdup(text));
+			return memory_need(strdup(text));
 		}
 		slash = strrchr(here, '/');
 		if (!slash || here[0] == '\0')
@@ -36,14 +36,14 @@ static char *chosen_versions(const char *root)
 	char path[4200], text[1024], *versions;
 
 	if (getenv("PYENV_VERSION") && *getenv("PYENV_VERSION"))
-		return need(strdup(getenv("PYENV_VERSION")));
+		return memory_need(strdup(getenv("PYENV_VERSION")));
 	versions = versions_of_directory();
 	if (versions)
 		return versions;
 	snprintf(path, sizeof path, "%s/version", root);
 	if (small_file_read(path, text, sizeof text) > 0)
-		return need(strdup(text));
-	return need(strdup("system"));
+		return memory_need(strdup(text));
+	return memory_need(strdup("system"));
 }
 
 /* PATH without the directory of the shims. */

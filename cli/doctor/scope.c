@@ -10,7 +10,7 @@
 /* Those that are not the default, in one line. */
 static void say_settings(const struct decision *decision, struct findings *findings)
 {
-	char *all = need(strdup("")), *more, *setting;
+	char *all = memory_need(strdup("")), *more, *setting;
 	int i;
 
 	for (i = 0; i < SETTINGS; i++) {
@@ -23,7 +23,7 @@ static void say_settings(const struct decision *decision, struct findings *findi
 		all = more;
 	}
 	if (*all)
-		finding(findings, FINDING_GOOD, "settings that are not the default: %s", all);
+		findings_add(findings, FINDING_GOOD, "settings that are not the default: %s", all);
 	free(all);
 }
 
@@ -38,12 +38,12 @@ void scope_check(const struct decision *decision, struct findings *findings)
 	size_t i;
 
 	for (i = 0; i < decision->n_complaints; i++)
-		finding(findings, FINDING_NOTE, "%s", decision->complaints[i]);
+		findings_add(findings, FINDING_NOTE, "%s", decision->complaints[i]);
 	if (!decision->disabled)
 		say_settings(decision, findings);
 	for (i = 0; i < decision->n_reasons; i++)
-		finding(findings, levels[decision->reasons[i].verdict], "%s; %s",
-			decision->reasons[i].why, decision->reasons[i].advice);
+		findings_add(findings, levels[decision->reasons[i].verdict], "%s; %s",
+			     decision->reasons[i].why, decision->reasons[i].advice);
 }
 
 void scope_json(const struct decision *decision, struct json *json)

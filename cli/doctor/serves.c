@@ -64,28 +64,31 @@ void serves_check(const struct words *words, const struct decision *decision,
 	char *setting;
 
 	if (forks && trigger_find(triggers, TRIGGER_FORK)) {
-		finding(findings, FINDING_GOOD, "%s: is ready when it forks its workers", what);
+		findings_add(findings, FINDING_GOOD, "%s: is ready when it forks its workers",
+			     what);
 	} else if (server &&
 		   (trigger_find(triggers, TRIGGER_AUTO) || trigger_find(triggers, TRIGGER_FORK) ||
 		    trigger_find(triggers, TRIGGER_DELAY) ||
 		    trigger_find(triggers, TRIGGER_ACCEPTS))) {
-		finding(findings, FINDING_GOOD, "%s: a server, which becomes ready", what);
+		findings_add(findings, FINDING_GOOD, "%s: a server, which becomes ready", what);
 	} else if (forks && trigger_find(triggers, TRIGGER_AUTO)) {
-		finding(findings, FINDING_IF,
-			"%s: never waits on a listening socket, which would make it ready; set "
-			"GCPRELOAD_TRIGGER=fork",
-			what);
+		findings_add(
+		    findings, FINDING_IF,
+		    "%s: never waits on a listening socket, which would make it ready; set "
+		    "GCPRELOAD_TRIGGER=fork",
+		    what);
 	} else if (!trigger_find(triggers, TRIGGER_AUTO)) {
 		setting = decision_setting(decision, SETTINGS_TRIGGER);
-		finding(findings, FINDING_IF,
-			"%s: whether that comes to pass cannot be told without running %s", setting,
-			what);
+		findings_add(findings, FINDING_IF,
+			     "%s: whether that comes to pass cannot be told without running %s",
+			     setting, what);
 		free(setting);
 	} else {
-		finding(findings, FINDING_IF,
-			"%s: whether its main thread ever waits on a listening socket cannot be "
-			"told without running it. A server does, and is ready then; a script or a "
-			"job does not, and is left as it is",
-			what);
+		findings_add(
+		    findings, FINDING_IF,
+		    "%s: whether its main thread ever waits on a listening socket cannot be "
+		    "told without running it. A server does, and is ready then; a script or a "
+		    "job does not, and is left as it is",
+		    what);
 	}
 }

@@ -9,8 +9,8 @@
 
 static void words_append(struct words *words, const char *word)
 {
-	words->list = need(realloc(words->list, (words->n + 2) * sizeof *words->list));
-	words->list[words->n++] = need(strdup(word));
+	words->list = memory_need(realloc(words->list, (words->n + 2) * sizeof *words->list));
+	words->list[words->n++] = memory_need(strdup(word));
 	words->list[words->n] = NULL;
 }
 
@@ -104,7 +104,7 @@ static int next_word(const char **text, char *out)
 
 int words_split_first(struct words *words, const char *text)
 {
-	char *word = need(malloc(strlen(text) + 1));
+	char *word = memory_need(malloc(strlen(text) + 1));
 	struct words split = { 0 };
 	size_t i;
 	int ret;

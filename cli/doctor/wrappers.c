@@ -140,7 +140,7 @@ static bool take_split_string(struct words *words)
 		text = word + sizeof split - 1 + (word[sizeof split - 1] == '=');
 	else
 		return false;
-	copy = need(strdup(*text ? text : words_at(words, 1) ? words_at(words, 1) : ""));
+	copy = memory_need(strdup(*text ? text : words_at(words, 1) ? words_at(words, 1) : ""));
 	words_drop(words, *text ? 1 : 2);
 	words_split_first(words, copy);
 	free(copy);
@@ -198,17 +198,17 @@ static enum unwrapped unwrap_env(struct words *words, const struct wrapper *env,
 static enum unwrapped unwrap_text(struct words *words, const char *shell, const char *text,
 				  struct findings *findings)
 {
-	char *copy = need(strdup(text));
+	char *copy = memory_need(strdup(text));
 	int ret;
 
 	words_drop(words, words->n);
 	ret = words_split_first(words, copy);
 	free(copy);
 	if (ret < 0) {
-		finding(findings, FINDING_BAD,
-			"%s -c: what it runs cannot be told from outside; what it starts does "
-			"inherit LD_PRELOAD: ask doctor about the Python command in it",
-			shell);
+		findings_add(findings, FINDING_BAD,
+			     "%s -c: what it runs cannot be told from outside; what it starts does "
+			     "inherit LD_PRELOAD: ask doctor about the Python command in it",
+			     shell);
 		return UNWRAPPED_NEVER;
 	}
 	take_assignments(words);
@@ -239,15 +239,16 @@ static enum unwrapped unwrap_shell(struct words *words, const struct wrapper *sh
 	if (text && script[0] == '-')
 		return unwrap_text(words, shell->name, text, findings);
 	if (script && script[0] != '-')
-		finding(
+		findings_add(
 		    findings, FINDING_BAD,
 		    "%s: a shell script; what it runs cannot be told from outside, but inherits "
 		    "LD_PRELOAD: ask doctor about the Python command in it",
 		    script);
 	else
-		finding(findings, FINDING_BAD,
-			"%s: a shell, not a Python program; ask doctor about the Python command",
-			shell->name);
+		findings_add(
+		    findings, FINDING_BAD,
+		    "%s: a shell, not a Python program; ask doctor about the Python command",
+		    shell->name);
 	return UNWRAPPED_NEVER;
 }
 
@@ -274,10 +275,10 @@ static enum unwrapped unwrap_su(struct words *words, const struct wrapper *su,
 		drop_environment("su");
 	if (text)
 		return unwrap_text(words, su->name, text, findings);
-	finding(findings, FINDING_BAD,
-		"%s: without -c it starts a shell; ask doctor about the "
-		"command that is run in it",
-		su->name);
+	findings_add(findings, FINDING_BAD,
+		     "%s: without -c it starts a shell; ask doctor about the "
+		     "command that is run in it",
+		     su->name);
 	return UNWRAPPED_NEVER;
 }
 
@@ -289,7 +290,7 @@ static void note_given(void *unused, const struct settings_row *row)
 
 static void find_complaint(void *findings, const char *text)
 {
-	finding(findings, FINDING_BAD, "gcpreload %s", text);
+	findings_add(findings, FINDING_BAD, "gcpreload %s", text);
 }
 
 /* `gcpreload run` behind what dropped LD_PRELOAD puts it back. */
@@ -308,7 +309,7 @@ static enum unwrapped unwrap_ourselves(struct words *words, const struct wrapper
 	ret = run_options_take(&silent, (int)words->n, words->list, note_given, NULL);
 	complain_to(NULL, NULL);
 	if (ret == EXIT_FINE)
-		finding(findings, FINDING_BAD, "gcpreload run --help: runs no command");
+		findings_add(findings, FINDING_BAD, "gcpreload run --help: runs no command");
 	if (ret >= 0)
 		return UNWRAPPED_NEVER;
 	words_drop(words, (size_t)optind);
@@ -324,10 +325,10 @@ static enum unwrapped unwrap_elsewhere(struct words *words, const struct wrapper
 				       struct findings *findings)
 {
 	(void)words;
-	finding(findings, FINDING_BAD,
-		"%s: starts the command elsewhere, where LD_PRELOAD and the library do not "
-		"go; copy both there and begin that command with: gcpreload run",
-		wrapper->name);
+	findings_add(findings, FINDING_BAD,
+		     "%s: starts the command elsewhere, where LD_PRELOAD and the library do not "
+		     "go; copy both there and begin that command with: gcpreload run",
+		     wrapper->name);
 	return UNWRAPPED_NEVER;
 }
 
@@ -336,8 +337,8 @@ static enum unwrapped need_words(const struct words *words, const struct wrapper
 {
 	if (words->n)
 		return UNWRAPPED;
-	finding(findings, FINDING_BAD, "%s: runs no command; give the whole command line",
-		wrapper->name);
+	findings_add(findings, FINDING_BAD, "%s: runs no command; give the whole command line",
+		     wrapper->name);
 	return UNWRAPPED_NEVER;
 }
 
@@ -355,10 +356,10 @@ static enum unwrapped unwrap_passing(struct words *words, const struct wrapper *
 static enum unwrapped unwrap_choosing(struct words *words, const struct wrapper *wrapper,
 				      struct findings *findings)
 {
-	finding(findings, FINDING_NOTE,
-		"%s: chooses the environment itself; if another Python is found below, give "
-		"doctor the path of the program in that environment",
-		wrapper->name);
+	findings_add(findings, FINDING_NOTE,
+		     "%s: chooses the environment itself; if another Python is found below, give "
+		     "doctor the path of the program in that environment",
+		     wrapper->name);
 	words_drop(words, 1);
 	drop_options(words, wrapper);
 	words_drop(words, (size_t)wrapper->operands);

@@ -16,7 +16,8 @@ static uint64_t *make_room(struct counts *counts, size_t n)
 {
 	if (counts->room - counts->n < n) {
 		counts->room = counts->n + LONGEST;
-		counts->words = need(realloc(counts->words, counts->room * sizeof *counts->words));
+		counts->words =
+		    memory_need(realloc(counts->words, counts->room * sizeof *counts->words));
 	}
 	return counts->words + counts->n;
 }
@@ -68,7 +69,8 @@ static void counts_instead(struct counts *counts, struct counts *made)
 	*counts = *made;
 	counts->room = counts->n;
 	if (counts->n)
-		counts->words = need(realloc(counts->words, counts->n * sizeof *counts->words));
+		counts->words =
+		    memory_need(realloc(counts->words, counts->n * sizeof *counts->words));
 }
 
 /* One series, which was at in old, or was not there (at is old->n). */

@@ -11,6 +11,7 @@
 
 #include "base/fnv.h"
 #include "cli/export/past.h"
+#include "cli/export/services.h"
 #include "cli/memory.h"
 #include "cli/text.h"
 #include "ring/histogram.h"
@@ -45,25 +46,6 @@ bool gather_belongs(const struct gather_service *service, const struct gather_pr
 	return process->service == service;
 }
 
-struct gather_service *gather_service(struct gather *gather, const char *name)
-{
-	struct gather_service *service;
-	size_t i;
-
-	for (i = 0; i < gather->n_services; i++)
-		if (strcmp(gather->services[i]->name, name) == 0)
-			return gather->services[i];
-	if (gather->n_services == GATHER_MOST_SERVICES)
-		return gather->services[GATHER_MOST_SERVICES - 1];
-	if (gather->n_services == GATHER_MOST_SERVICES - 1)
-		name = GCPRELOAD_RETIRED_OTHER;
-	gather->services =
-	    need(realloc(gather->services, (gather->n_services + 1) * sizeof *gather->services));
-	service = need(calloc(1, sizeof *service));
-	service->name = need(strdup(name));
-	return gather->services[gather->n_services++] = service;
-}
-
 /* ---- the table ---- */
 
 static size_t *gather_chain(struct gather *gather, const struct gather_dir *dir, const char *name)
@@ -91,7 +73,7 @@ static void enter_all(struct gather *gather)
 	if (gather->table_size < gather->room) {
 		gather->table_size = gather->room;
 		free(gather->table);
-		gather->table = need(malloc(gather->table_size * sizeof *gather->table));
+		gather->table = memory_need(malloc(gather->table_size * sizeof *gather->table));
 	}
 	memset(gather->table, 0, gather->table_size * sizeof *gather->table);
 	for (i = 0; i < gather->n_processes; i++)
@@ -119,13 +101,14 @@ static struct gather_process *new_process(struct gather *gather, struct gather_d
 
 	if (gather->n_processes == gather->room) {
 		gather->room = gather->room ? 2 * gather->room : 64;
-		gather->processes =
-		    need(realloc(gather->processes, gather->room * sizeof *gather->processes));
+		gather->processes = memory_need(
+		    realloc(gather->processes, gather->room * sizeof *gather->processes));
 		enter_all(gather);
 	}
 	process = &gather->processes[gather->n_processes++];
-	*process =
-	    (struct gather_process){ .name = need(strdup(name)), .dir = dir, .reader.fd = -1 };
+	*process = (struct gather_process){ .name = memory_need(strdup(name)),
+					    .dir = dir,
+					    .reader.fd = -1 };
 	gather_enter(gather, gather->n_processes - 1);
 	return process;
 }
@@ -168,7 +151,7 @@ static void read_ring(struct gather *gather, struct gather_process *process,
 	process->counted = true;
 	process->final = !process->alive;
 	if (!process->service || strcmp(process->service->name, is->service_name) != 0)
-		process->service = gather_service(gather, is->service_name);
+		process->service = services_named(gather, is->service_name);
 }
 
 static void close_process(struct gather *gather, struct gather_process *process)
@@ -312,14 +295,16 @@ static struct gather_dir *dir_of(struct gather *gather, int fd)
 	}
 	if (gather->n_dirs == MOST_DIRS) {
 		if (!gather->full)
-			complain("more than %d directories have been seen: new ones are ignored; "
-				 "restart the exporter",
-				 MOST_DIRS);
+			text_complain(
+			    "more than %d directories have been seen: new ones are ignored; "
+			    "restart the exporter",
+			    MOST_DIRS);
 		gather->full = true;
 		return NULL;
 	}
-	gather->dirs = need(realloc(gather->dirs, (gather->n_dirs + 1) * sizeof *gather->dirs));
-	dir = need(calloc(1, sizeof *dir));
+	gather->dirs =
+	    memory_need(realloc(gather->dirs, (gather->n_dirs + 1) * sizeof *gather->dirs));
+	dir = memory_need(calloc(1, sizeof *dir));
 	*dir = id;
 	return gather->dirs[gather->n_dirs++] = dir;
 }

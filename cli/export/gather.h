@@ -77,7 +77,4 @@ bool gather_belongs(const struct gather_service *service, const struct gather_pr
 
 void gather_free(struct gather *gather);
 
-/* For past.c. */
-struct gather_service *gather_service(struct gather *gather, const char *name);
-
 #endif

@@ -119,7 +119,7 @@ static void take_otlp(struct export *export, int argc, char **argv)
 
 static void add_word(struct words *words, const char *word)
 {
-	words->list = need(realloc(words->list, (words->n + 1) * sizeof *words->list));
+	words->list = memory_need(realloc(words->list, (words->n + 1) * sizeof *words->list));
 	words->list[words->n++] = word;
 }
 
@@ -222,7 +222,7 @@ static void make_choices(struct export *export)
 	export->choice.said = &export->said;
 	export->gather.n_choices = n_dirs * n_roots;
 	export->gather.choices =
-	    need(calloc(export->gather.n_choices, sizeof *export->gather.choices));
+	    memory_need(calloc(export->gather.n_choices, sizeof *export->gather.choices));
 	for (i = 0; i < export->gather.n_choices; i++) {
 		export->gather.choices[i] = export->choice;
 		if (export->dirs.n)
@@ -235,7 +235,7 @@ static void make_choices(struct export *export)
 
 static int complain_of(const char *path)
 {
-	complain("%s: %s", path, strerror(errno));
+	text_complain("%s: %s", path, strerror(errno));
 	return EXIT_NO;
 }
 
@@ -283,7 +283,7 @@ static struct otlp *new_otlp(struct export *export)
 	struct gather gather = { .n_choices = export->gather.n_choices };
 	size_t size = gather.n_choices * sizeof *gather.choices;
 
-	gather.choices = need(malloc(size));
+	gather.choices = memory_need(malloc(size));
 	memcpy(gather.choices, export->gather.choices, size);
 	return otlp_new(&export->otlp, &gather);
 }
@@ -308,7 +308,7 @@ static struct server *start_server(struct export *export)
 					     &export->page_style, &cause);
 
 	if (!server)
-		complain("%s", cause);
+		text_complain("%s", cause);
 	free(cause);
 	return server;
 }

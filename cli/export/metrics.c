@@ -265,7 +265,7 @@ static struct subject *add_subject(struct writer *w, const struct gather_service
 {
 	if (w->n_subjects == w->room) {
 		w->room = w->room ? 2 * w->room : 16;
-		w->subjects = need(realloc(w->subjects, w->room * sizeof *w->subjects));
+		w->subjects = memory_need(realloc(w->subjects, w->room * sizeof *w->subjects));
 	}
 	w->subjects[w->n_subjects] = (struct subject){ .service = service };
 	return &w->subjects[w->n_subjects++];
@@ -274,7 +274,7 @@ static struct subject *add_subject(struct writer *w, const struct gather_service
 static void add_service(struct writer *w, struct gather *gather, struct gather_service *service)
 {
 	struct subject *subject = add_subject(w, service);
-	gather_series *sum = need(malloc(sizeof *sum));
+	gather_series *sum = memory_need(malloc(sizeof *sum));
 	size_t i;
 
 	memcpy(*sum, service->gone, sizeof service->gone);
@@ -383,7 +383,7 @@ static int by_labels(const void *a, const void *b)
 static void metrics_states(struct writer *w, struct gather *gather)
 {
 	const struct gather_process **living =
-	    need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
+	    memory_need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
 	size_t i, n = 0, same;
 
 	metrics_family(w, COUNTERS_process_state);

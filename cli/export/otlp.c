@@ -50,10 +50,10 @@ static void say_warning(struct otlp *otlp, const char *warning)
 {
 	if (otlp->warned && strcmp(otlp->warned, warning) == 0)
 		return;
-	complain("OTLP: %s: %s; rejected data points are not sent again", otlp->config.shown,
-		 warning);
+	text_complain("OTLP: %s: %s; rejected data points are not sent again", otlp->config.shown,
+		      warning);
 	free(otlp->warned);
-	otlp->warned = need(strdup(warning));
+	otlp->warned = memory_need(strdup(warning));
 }
 
 /* A change is said, the same again is not. */
@@ -66,11 +66,11 @@ static void otlp_say(struct otlp *otlp, const struct otlp_result *result)
 	const char *url = otlp->config.shown;
 
 	if (result->answer != otlp->said && result->answer == OTLP_ARRIVED)
-		complain("OTLP: %s: works again", url);
+		text_complain("OTLP: %s: works again", url);
 	else if (result->answer != otlp->said && result->why)
-		complain("OTLP: %s: %s; %s", url, result->why,
-			 otlp->once && result->answer == OTLP_LATER ? "retrying"
-								    : advice[result->answer]);
+		text_complain("OTLP: %s: %s; %s", url, result->why,
+			      otlp->once && result->answer == OTLP_LATER ? "retrying"
+									 : advice[result->answer]);
 	otlp->said = result->answer;
 	if (result->answer == OTLP_ARRIVED && result->why)
 		say_warning(otlp, result->why);
@@ -81,7 +81,7 @@ static void otlp_say(struct otlp *otlp, const struct otlp_result *result)
 static char *next_message(struct otlp *otlp, size_t *i, size_t *size)
 {
 	char *text = NULL;
-	FILE *out = need(open_memstream(&text, size));
+	FILE *out = memory_need(open_memstream(&text, size));
 	struct json json;
 	bool any = false;
 
@@ -90,7 +90,7 @@ static char *next_message(struct otlp *otlp, size_t *i, size_t *size)
 		any |= otlp_message_add(&json, otlp->state.subjects[(*i)++], &otlp->style);
 	otlp_message_end(&json);
 	if (fclose(out) != 0)
-		return need(NULL);
+		return memory_need(NULL);
 	if (any)
 		return text;
 	free(text);
@@ -201,7 +201,7 @@ static void *otlp_run(void *arg)
 
 struct otlp *otlp_new(const struct otlp_options *options, struct gather *gather)
 {
-	struct otlp *otlp = need(calloc(1, sizeof *otlp));
+	struct otlp *otlp = memory_need(calloc(1, sizeof *otlp));
 	pthread_condattr_t attributes;
 
 	otlp->state.gather = *gather;
@@ -212,7 +212,7 @@ struct otlp *otlp_new(const struct otlp_options *options, struct gather *gather)
 		return NULL;
 	}
 	if (otlp->config.disabled)
-		complain("OTLP: OTEL_SDK_DISABLED is true: nothing is pushed");
+		text_complain("OTLP: OTEL_SDK_DISABLED is true: nothing is pushed");
 	otlp->style = (struct otlp_style){ .attributes = &otlp->config.attributes,
 					   .delta_sums = otlp->config.delta_sums,
 					   .delta_histograms = otlp->config.delta_histograms,
@@ -239,8 +239,8 @@ bool otlp_once(struct otlp *otlp)
 		return true;
 	otlp->once = true;
 	if (otlp->style.delta_histograms)
-		complain("OTLP: a single push has no earlier one to compute deltas from: its "
-			 "counts are cumulative");
+		text_complain("OTLP: a single push has no earlier one to compute deltas from: its "
+			      "counts are cumulative");
 	otlp->style.delta_sums = otlp->style.delta_histograms = false;
 	atomic_store(&otlp->give_up, limit);
 	do {
@@ -250,9 +250,10 @@ bool otlp_once(struct otlp *otlp)
 		due = otlp_clock() + retry_after(otlp, wait_s);
 	} while (answer == OTLP_LATER && due < limit);
 	if (answer == OTLP_LATER)
-		complain("OTLP: %s: timed out, see OTEL_METRIC_EXPORT_TIMEOUT", otlp->config.shown);
+		text_complain("OTLP: %s: timed out, see OTEL_METRIC_EXPORT_TIMEOUT",
+			      otlp->config.shown);
 	if (!otlp->state.n_subjects)
-		complain("OTLP: no measurements yet: nothing was pushed");
+		text_complain("OTLP: no measurements yet: nothing was pushed");
 	return answer == OTLP_ARRIVED;
 }
 
@@ -268,7 +269,7 @@ void otlp_start(struct otlp *otlp)
 		otlp_state_arrived(otlp->state.subjects[i]);
 	otlp->started = pthread_create(&otlp->thread, NULL, otlp_run, otlp) == 0;
 	if (!otlp->started)
-		complain("OTLP: a thread cannot be started: nothing is pushed");
+		text_complain("OTLP: a thread cannot be started: nothing is pushed");
 }
 
 void otlp_free(struct otlp *otlp)

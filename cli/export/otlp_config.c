@@ -43,7 +43,7 @@ static long long otlp_config_milliseconds(const char *name, const char *value, l
 
 	if (!value || text_number(value, 1, INT_MAX, &number) == 0)
 		return value ? number : otherwise;
-	complain("%s: %s: not a number of milliseconds; using %lld", name, value, otherwise);
+	text_complain("%s: %s: not a number of milliseconds; using %lld", name, value, otherwise);
 	return otherwise;
 }
 
@@ -60,7 +60,7 @@ static void otlp_config_put(struct otlp_pairs *pairs, char *key, char *value)
 		free(pairs->list[i].key);
 		free(pairs->list[i].value);
 	} else {
-		pairs->list = need(realloc(pairs->list, (i + 1) * sizeof *pairs->list));
+		pairs->list = memory_need(realloc(pairs->list, (i + 1) * sizeof *pairs->list));
 		pairs->n = i + 1;
 	}
 	pairs->list[i] = (struct otlp_pair){ key, value };
@@ -77,10 +77,11 @@ static char *otlp_config_decoded(const char *text, size_t n)
 	while (n && strchr(" \t", text[n - 1]))
 		n--;
 	if (!n) /* curl takes a length of 0 for "find out" */
-		return need(strdup(""));
-	plain = need(curl_easy_unescape(NULL, text, n < INT_MAX ? (int)n : INT_MAX, &length));
+		return memory_need(strdup(""));
+	plain =
+	    memory_need(curl_easy_unescape(NULL, text, n < INT_MAX ? (int)n : INT_MAX, &length));
 	if (!memchr(plain, '\0', (size_t)length))
-		copy = need(strdup(plain));
+		copy = memory_need(strdup(plain));
 	curl_free(plain);
 	return copy;
 }
@@ -130,9 +131,10 @@ static void read_pairs(struct otlp_pairs *pairs, const char *name, const char *t
 			otlp_config_put(pairs, key, value);
 			continue;
 		}
-		complain("%s: entry %u is invalid and ignored; the format is KEY=VALUE,KEY=VALUE, "
-			 "percent-encoded",
-			 name, number);
+		text_complain(
+		    "%s: entry %u is invalid and ignored; the format is KEY=VALUE,KEY=VALUE, "
+		    "percent-encoded",
+		    name, number);
 		free(key);
 		free(value);
 	}
@@ -157,7 +159,7 @@ static char *otlp_config_part(CURLU *url, CURLUPart what)
 
 	if (curl_url_get(url, what, &text, 0) != CURLUE_OK)
 		return NULL;
-	copy = need(strdup(text));
+	copy = memory_need(strdup(text));
 	curl_free(text);
 	return copy;
 }
@@ -180,23 +182,23 @@ static int read_url(struct otlp_config *config, const char *endpoint)
 	char name[64] = "--otlp";
 	const char *text = endpoint ? endpoint : exporter_setting("ENDPOINT", name);
 	bool whole = strncmp(name, OF_METRICS, sizeof OF_METRICS - 1) == 0;
-	CURLU *url = need(curl_url());
+	CURLU *url = memory_need(curl_url());
 	char *scheme = NULL;
 	int ret = -1;
 
 	if (curl_url_set(url, CURLUPART_URL, text ? text : DEFAULT_ENDPOINT, 0) == CURLUE_OK)
 		scheme = otlp_config_part(url, CURLUPART_SCHEME);
 	if (!scheme || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0)) {
-		complain("%s: not a valid collector URL; use http://HOST:4318", name);
+		text_complain("%s: not a valid collector URL; use http://HOST:4318", name);
 		goto out;
 	}
 	if (!whole)
 		append_path(url);
-	config->url = need(otlp_config_part(url, CURLUPART_URL));
+	config->url = memory_need(otlp_config_part(url, CURLUPART_URL));
 	curl_url_set(url, CURLUPART_USER, NULL, 0);
 	curl_url_set(url, CURLUPART_PASSWORD, NULL, 0);
 	curl_url_set(url, CURLUPART_QUERY, NULL, 0);
-	config->shown = need(otlp_config_part(url, CURLUPART_URL));
+	config->shown = memory_need(otlp_config_part(url, CURLUPART_URL));
 	ret = 0;
 out:
 	free(scheme);
@@ -215,9 +217,9 @@ static void read_histogram(struct otlp_config *config)
 	config->explicit_histograms = value && strcasecmp(value, "explicit_bucket_histogram") == 0;
 	if (value && !config->explicit_histograms &&
 	    strcasecmp(value, "base2_exponential_bucket_histogram") != 0)
-		complain("%s: %s: not explicit_bucket_histogram or "
-			 "base2_exponential_bucket_histogram; using the latter",
-			 name, value);
+		text_complain("%s: %s: not explicit_bucket_histogram or "
+			      "base2_exponential_bucket_histogram; using the latter",
+			      name, value);
 }
 
 static void read_choices(struct otlp_config *config)
@@ -228,13 +230,14 @@ static void read_choices(struct otlp_config *config)
 
 	value = exporter_setting("PROTOCOL", name);
 	if (value && strcmp(value, "http/json") != 0)
-		complain("%s: %s: not supported; using http/json, which collectors accept on the "
-			 "port of http/protobuf, 4318",
-			 name, value);
+		text_complain(
+		    "%s: %s: not supported; using http/json, which collectors accept on the "
+		    "port of http/protobuf, 4318",
+		    name, value);
 	value = exporter_setting("COMPRESSION", name);
 	config->gzip = value && strcmp(value, "gzip") == 0;
 	if (value && !config->gzip && strcmp(value, "none") != 0)
-		complain("%s: %s: not gzip or none; using none", name, value);
+		text_complain("%s: %s: not gzip or none; using none", name, value);
 	if (!temporality || strcasecmp(temporality, "cumulative") == 0)
 		return;
 	/* Counters that are read from elsewhere are asynchronous ones, which stay cumulative. */
@@ -243,8 +246,8 @@ static void read_choices(struct otlp_config *config)
 	if (!config->delta_sums || strcasecmp(temporality, "delta") == 0)
 		return;
 	config->delta_histograms = config->delta_sums = false;
-	complain("%s: %s: not cumulative, delta or lowmemory; using cumulative", temporality_of,
-		 temporality);
+	text_complain("%s: %s: not cumulative, delta or lowmemory; using cumulative",
+		      temporality_of, temporality);
 }
 
 int otlp_config_read(struct otlp_config *config, const char *endpoint)
@@ -266,8 +269,8 @@ int otlp_config_read(struct otlp_config *config, const char *endpoint)
 	read_pairs(&config->attributes, attributes, otlp_config_variable(attributes), is_attribute);
 	value = otlp_config_variable("OTEL_SERVICE_NAME");
 	if (value)
-		otlp_config_put(&config->attributes, need(strdup("service.name")),
-				need(strdup(value)));
+		otlp_config_put(&config->attributes, memory_need(strdup("service.name")),
+				memory_need(strdup(value)));
 	value = exporter_setting("TIMEOUT", name);
 	config->timeout_ms = otlp_config_milliseconds(name, value, 10000);
 	config->interval_ms =

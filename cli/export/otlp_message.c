@@ -102,7 +102,7 @@ static char *instance_id(const struct otlp_subject *subject, const char *host)
 	const struct gcpreload_header *h = subject->newest;
 
 	if (!subject->ring)
-		return need(strdup(host));
+		return memory_need(strdup(host));
 	return format_text("%s:%s", h && *h->hostname ? h->hostname : host, subject->ring);
 }
 

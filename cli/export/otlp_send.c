@@ -50,7 +50,7 @@ static size_t take_answer(char *data, size_t one, size_t n, void *arg)
 	(void)one;
 	if (n > LARGEST_ANSWER - sender->answered)
 		return 0;
-	sender->answer = need(realloc(sender->answer, sender->answered + n + 1));
+	sender->answer = memory_need(realloc(sender->answer, sender->answered + n + 1));
 	memcpy(sender->answer + sender->answered, data, n);
 	sender->answered += n;
 	sender->answer[sender->answered] = '\0';
@@ -59,7 +59,7 @@ static size_t take_answer(char *data, size_t one, size_t n, void *arg)
 
 static void add_header(struct otlp_sender *sender, const char *line)
 {
-	sender->headers = need(curl_slist_append(sender->headers, line));
+	sender->headers = memory_need(curl_slist_append(sender->headers, line));
 }
 
 static void add_headers(struct otlp_sender *sender)
@@ -85,8 +85,8 @@ static void add_headers(struct otlp_sender *sender)
 
 struct otlp_sender *otlp_sender_new(const struct otlp_config *config, _Atomic uint64_t *give_up)
 {
-	struct otlp_sender *sender = need(calloc(1, sizeof *sender));
-	CURL *curl = sender->curl = need(curl_easy_init());
+	struct otlp_sender *sender = memory_need(calloc(1, sizeof *sender));
+	CURL *curl = sender->curl = memory_need(curl_easy_init());
 
 	sender->config = config;
 	sender->give_up = give_up;
@@ -126,9 +126,9 @@ static char *otlp_send_compressed(const char *body, size_t *size)
 
 	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP, 8, Z_DEFAULT_STRATEGY) !=
 	    Z_OK)
-		return need(NULL);
+		return memory_need(NULL);
 	z.avail_out = (uInt)deflateBound(&z, (uLong)*size);
-	out = need(malloc(z.avail_out));
+	out = memory_need(malloc(z.avail_out));
 	z.next_out = (Bytef *)out;
 	deflate(&z, Z_FINISH); /* it fits, by deflateBound */
 	*size = z.total_out;
@@ -213,7 +213,7 @@ static void judge_failure(const struct otlp_sender *sender, CURLcode code,
 	default:
 		break;
 	}
-	result->why = need(strdup(why));
+	result->why = memory_need(strdup(why));
 }
 
 /* How long a request may take, 1 ms at least: to libcurl 0 means for ever. */

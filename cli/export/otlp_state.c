@@ -29,12 +29,12 @@ static uint64_t otlp_state_attached(const struct gcpreload_header *h, uint64_t n
 
 static struct otlp_subject *new_subject(struct otlp_state *state, const char *service)
 {
-	struct otlp_subject *subject = need(calloc(1, sizeof *subject));
+	struct otlp_subject *subject = memory_need(calloc(1, sizeof *subject));
 
-	subject->service = need(strdup(service));
+	subject->service = memory_need(strdup(service));
 	subject->reader.fd = -1;
-	state->subjects =
-	    need(realloc(state->subjects, (state->n_subjects + 1) * sizeof(struct otlp_subject *)));
+	state->subjects = memory_need(
+	    realloc(state->subjects, (state->n_subjects + 1) * sizeof(struct otlp_subject *)));
 	return state->subjects[state->n_subjects++] = subject;
 }
 
@@ -80,7 +80,7 @@ static void otlp_state_take_counts(struct otlp_subject *subject, gather_series s
 				if (!*now && !sum[p][g][c].collections)
 					continue;
 				if (!*now)
-					*now = need(malloc(sizeof **now));
+					*now = memory_need(malloc(sizeof **now));
 				**now = sum[p][g][c];
 			}
 }
@@ -99,7 +99,7 @@ static void otlp_state_add_process(struct otlp_subject *subject, const struct gc
 		subject->newest = h;
 	if (!alive)
 		return;
-	subject->living = need(
+	subject->living = memory_need(
 	    realloc(subject->living, (subject->n_living + 1) * sizeof(struct gcpreload_header *)));
 	subject->living[subject->n_living++] = h;
 }
@@ -163,7 +163,7 @@ static void find_process(struct otlp_state *state, const struct gather_process *
 
 	if (!subject) {
 		subject = new_subject(state, process->reader.header.service_name);
-		subject->ring = need(strdup(process->name));
+		subject->ring = memory_need(strdup(process->name));
 		subject->reader = process->reader;
 		subject->reader.fd = fcntl(process->reader.fd, F_DUPFD_CLOEXEC, 0);
 	}
@@ -214,7 +214,7 @@ static void forget_the_gone(struct otlp_state *state)
 
 void otlp_state_look(struct otlp_state *state)
 {
-	gather_series *sum = need(malloc(sizeof *sum));
+	gather_series *sum = memory_need(malloc(sizeof *sum));
 	size_t i;
 
 	if (!state->began)

@@ -114,7 +114,7 @@ static int by_size(const void *a, const void *b)
 static struct group *make_groups(struct gather *gather, const struct snapshots *all)
 {
 	size_t i, j, n = gather->n_services;
-	struct group *groups = need(calloc(n + 1, sizeof *groups));
+	struct group *groups = memory_need(calloc(n + 1, sizeof *groups));
 
 	for (i = 0; i < n; i++) {
 		groups[i].name = gather->services[i]->name;
@@ -384,7 +384,7 @@ static void json_metrics(struct json *json)
  * hand then. */
 static void page_take_counts(struct snapshot *s, struct gather_process *process)
 {
-	gather_series *sum = need(calloc(1, sizeof *sum));
+	gather_series *sum = memory_need(calloc(1, sizeof *sum));
 	unsigned p, g, c;
 
 	gather_add(*sum, process);

@@ -121,7 +121,7 @@ struct page_history *page_history_read(const struct gather *gather)
 {
 	size_t n = gather->n_services, i, j;
 	struct page_history *history =
-	    need(calloc(1, sizeof *history + (n + 1) * sizeof *history->pasts));
+	    memory_need(calloc(1, sizeof *history + (n + 1) * sizeof *history->pasts));
 	uint64_t most = MOST_EVENTS / (gather->n_processes + 1);
 
 	history->n = n;

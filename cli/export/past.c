@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "cli/export/services.h"
 #include "cli/memory.h"
 
 /* How a file is known to have been replaced. */
@@ -44,7 +45,7 @@ static bool is_same(const struct past_file *file, const struct stamp *stamp)
 
 void past_remember(struct gather_service *service, const struct gather_past *past)
 {
-	gather_series *sum = need(calloc(1, sizeof *sum));
+	gather_series *sum = memory_need(calloc(1, sizeof *sum));
 
 	counts_add(*sum, &service->removed.counts);
 	counts_add(*sum, &past->counts);
@@ -64,7 +65,7 @@ static void past_forget(struct past_file *file)
 static void past_take(struct gather *gather, struct past_file *file,
 		      struct gcpreload_reader *reader, const struct stamp *stamp)
 {
-	struct gather_service *service = gather_service(gather, reader->header.service_name);
+	struct gather_service *service = services_named(gather, reader->header.service_name);
 
 	if (file->service && (file->service != service || stamp->retired.folded < file->folded))
 		past_forget(file);

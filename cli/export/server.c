@@ -189,7 +189,7 @@ static int listen_on(const char *listen_at, char **cause)
 		*cause = format_text("--listen: %s: not ADDRESS:PORT", listen_at);
 		return -1;
 	}
-	host = need(strndup(listen_at, (size_t)(colon - listen_at)));
+	host = memory_need(strndup(listen_at, (size_t)(colon - listen_at)));
 	if (*host == '[' && host[strlen(host) - 1] == ']') {
 		host[strlen(host) - 1] = '\0';
 		memmove(host, host + 1, strlen(host));
@@ -228,7 +228,7 @@ struct server *server_start(const char *listen_at, struct gather *gather,
 
 	if (fd < 0)
 		return NULL;
-	server = need(calloc(1, sizeof *server));
+	server = memory_need(calloc(1, sizeof *server));
 	server->gather = gather;
 	server->style = *style;
 	server->page = *page;

@@ -16,7 +16,7 @@ static void lines_append(struct lines *lines, enum line_kind kind, char *text)
 {
 	if (lines->n == lines->room) {
 		lines->room = lines->room ? 2 * lines->room : 64;
-		lines->list = need(realloc(lines->list, lines->room * sizeof *lines->list));
+		lines->list = memory_need(realloc(lines->list, lines->room * sizeof *lines->list));
 	}
 	lines->list[lines->n++] = (struct line){ text, kind };
 }
@@ -31,9 +31,9 @@ void lines_add(struct lines *lines, enum line_kind kind, const char *format, ...
 	va_start(args, format);
 	n = vasprintf(&text, format, args);
 	va_end(args);
-	need(n < 0 ? NULL : text);
+	memory_need(n < 0 ? NULL : text);
 	size = ESCAPED * (size_t)n + 1;
-	safe = need(malloc(size));
+	safe = memory_need(malloc(size));
 	lines_append(lines, kind, text_safe(safe, size, text));
 	free(text);
 }
@@ -43,12 +43,12 @@ void lines_add_table(struct lines *lines, struct table *table)
 	char *text = NULL, *at, *end;
 	enum line_kind kind = LINE_TITLES;
 	size_t size = 0;
-	FILE *out = need(open_memstream(&text, &size));
+	FILE *out = memory_need(open_memstream(&text, &size));
 
 	table_print(table, out, 1);
-	need(fclose(out) == 0 ? text : NULL);
+	memory_need(fclose(out) == 0 ? text : NULL);
 	for (at = text; (end = strchr(at, '\n')); at = end + 1, kind = LINE_PLAIN)
-		lines_append(lines, kind, need(strndup(at, (size_t)(end - at))));
+		lines_append(lines, kind, memory_need(strndup(at, (size_t)(end - at))));
 	free(text);
 }
 
@@ -121,4 +121,19 @@ void lines_free(struct lines *lines)
 		free(lines->list[i].text);
 	free(lines->list);
 	memset(lines, 0, sizeof *lines);
+}
+
+char *lines_number(char *out, size_t size, double number)
+{
+	if (!(number >= 0))
+		snprintf(out, size, "-");
+	else if (number == 0)
+		snprintf(out, size, "0");
+	else if (number < 0.01)
+		snprintf(out, size, "<.01");
+	else if (number < 9999.5)
+		snprintf(out, size, "%.*f", text_decimals(number), number);
+	else
+		snprintf(out, size, "%.0fk", number / 1000);
+	return out;
 }

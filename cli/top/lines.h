@@ -54,4 +54,7 @@ void lines_fit(struct lines *lines, size_t columns, bool utf8);
 void lines_print(const struct lines *lines, FILE *out);
 void lines_free(struct lines *lines);
 
+/* A share in percent, or milliseconds, in four columns: "<.01", "0.52", "12.3", "1234". */
+char *lines_number(char *out, size_t size, double number);
+
 #endif

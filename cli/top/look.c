@@ -23,7 +23,7 @@ static struct model_process *list_add(struct look_list *list)
 {
 	if (list->n == list->room) {
 		list->room = list->room ? 2 * list->room : 64;
-		list->list = need(realloc(list->list, list->room * sizeof *list->list));
+		list->list = memory_need(realloc(list->list, list->room * sizeof *list->list));
 	}
 	return &list->list[list->n++];
 }
@@ -91,12 +91,12 @@ static void look_hear(void *arg, const char *text)
 	struct look *look = arg;
 
 	if (!look->message)
-		look->message = need(strdup(text));
+		look->message = memory_need(strdup(text));
 }
 
 void look_take(struct look *look, const struct rings_choice *choice, double seconds)
 {
-	struct taking taking = { look, need(calloc(1, sizeof *taking.scratch)) };
+	struct taking taking = { look, memory_need(calloc(1, sizeof *taking.scratch)) };
 	const struct model_process *before;
 	size_t i;
 
@@ -133,8 +133,8 @@ void look_open(struct look *look, const char *dir, const char *name)
 {
 	free(look->opened_dir);
 	free(look->opened_name);
-	look->opened_dir = dir ? need(strdup(dir)) : NULL;
-	look->opened_name = name ? need(strdup(name)) : NULL;
+	look->opened_dir = dir ? memory_need(strdup(dir)) : NULL;
+	look->opened_name = name ? memory_need(strdup(name)) : NULL;
 	look->found = false;
 	look->n_events = 0;
 	snapshot_clear(&look->snapshot);

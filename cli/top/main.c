@@ -106,14 +106,14 @@ static int top_print_once(struct top *top)
 	lines_print(&lines, stdout);
 	lines_free(&lines);
 	if (top->look.message)
-		complain("%s", top->look.message);
+		text_complain("%s", top->look.message);
 	else if (!top->look.now.n)
-		complain("%s: no measurements; a process has them once it is ready",
-			 top->look.where);
+		text_complain("%s: no measurements; a process has them once it is ready",
+			      top->look.where);
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return EXIT_FINE;
 	if (errno != EPIPE)
-		complain("output: %s", strerror(errno));
+		text_complain("output: %s", strerror(errno));
 	return EXIT_NO;
 }
 
@@ -145,7 +145,7 @@ static int top_run(struct top *top)
 	char *cause;
 
 	if (screen_begin(!top->no_color && !(no_color && *no_color), &cause) < 0) {
-		complain("top: %s", cause);
+		text_complain("top: %s", cause);
 		free(cause);
 		return EXIT_NO;
 	}

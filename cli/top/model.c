@@ -40,9 +40,9 @@ void model_take(struct model_process *p, const struct snapshot *s)
 	const struct gcpreload_header *h = &s->header;
 
 	memset(p, 0, sizeof *p);
-	p->dir = need(strdup(s->dir));
-	p->name = need(strdup(s->name));
-	p->why = s->why ? need(strdup(s->why)) : NULL;
+	p->dir = memory_need(strdup(s->dir));
+	p->name = memory_need(strdup(s->name));
+	p->why = s->why ? memory_need(strdup(s->why)) : NULL;
 	p->alive = s->alive;
 	p->state = snapshot_state(s);
 	p->mode = s->why ? "-" : gcpreload_mode_name(h->mode);

@@ -13,21 +13,6 @@
 #define KEYS	  "q quit  Enter open  s sort  p pause  +/- interval  e exited  h help"
 #define TEXT_KEYS "Esc back  up/down scroll  p pause  +/- interval  h help"
 
-char *render_number(char *out, size_t size, double number)
-{
-	if (!(number >= 0))
-		snprintf(out, size, "-");
-	else if (number == 0)
-		snprintf(out, size, "0");
-	else if (number < 0.01)
-		snprintf(out, size, "<.01");
-	else if (number < 9999.5)
-		snprintf(out, size, "%.*f", text_decimals(number), number);
-	else
-		snprintf(out, size, "%.0fk", number / 1000);
-	return out;
-}
-
 /* ---- the list ---- */
 
 enum column_name { PID, STATE, MODE, NOW, SHARE, LONGEST, P99_0, P99_1, P99_2, FROZEN, COMMAND };
@@ -130,18 +115,18 @@ static void render_cell(char *out, size_t size, const struct model_process *p,
 		snprintf(out, size, "%s", p->mode);
 		break;
 	case NOW:
-		render_number(out, size, p->share_now * 100);
+		lines_number(out, size, p->share_now * 100);
 		break;
 	case SHARE:
-		render_number(out, size, p->share * 100);
+		lines_number(out, size, p->share * 100);
 		break;
 	case LONGEST:
-		render_number(out, size, render_milliseconds(p->longest_ns));
+		lines_number(out, size, render_milliseconds(p->longest_ns));
 		break;
 	case P99_0:
 	case P99_1:
 	case P99_2:
-		render_number(out, size, render_milliseconds(p->p99_ns[name - P99_0]));
+		lines_number(out, size, render_milliseconds(p->p99_ns[name - P99_0]));
 		break;
 	case FROZEN:
 		count_text(out, size, p->frozen);

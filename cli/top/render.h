@@ -22,9 +22,6 @@ void render_screen(struct lines *lines, struct view *view, const struct look *lo
 /* A process of its own: render_process.c. */
 void render_process(struct lines *lines, const struct look *look, const struct render_paper *paper);
 
-/* A share in percent, or milliseconds, in four columns: "<.01", "0.52", "12.3", "1234". */
-char *render_number(char *out, size_t size, double number);
-
 /* The durations of n series, a row of bars each, over one axis; labels are put before them. */
 void render_histogram(struct lines *lines, const struct gcpreload_series *series,
 		      const char *const *labels, size_t n, size_t height,

@@ -216,9 +216,9 @@ static void add_generations(struct lines *lines, const struct snapshot *s,
 			collected += s->gc[g][c].collected;
 		}
 		table_cellf(&table, "%u", g);
-		table_cell(&table, render_number(text, sizeof text, p ? p->per_second[g] : -1));
+		table_cell(&table, lines_number(text, sizeof text, p ? p->per_second[g] : -1));
 		table_cell(&table,
-			   render_number(text, sizeof text, p ? p->share_now_of[g] * 100 : -1));
+			   lines_number(text, sizeof text, p ? p->share_now_of[g] * 100 : -1));
 		table_cellf(&table, "%" PRIu64, n);
 		table_cellf(&table, "%" PRIu64, collected);
 		duration_cell(&table, gcpreload_histogram_quantile(series, .5),

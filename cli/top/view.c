@@ -21,8 +21,8 @@ static void select_row(struct view *view, size_t row)
 	view->selected = row < view->n ? row : view->n - 1;
 	free(view->selected_dir);
 	free(view->selected_name);
-	view->selected_dir = need(strdup(view->order[view->selected]->dir));
-	view->selected_name = need(strdup(view->order[view->selected]->name));
+	view->selected_dir = memory_need(strdup(view->order[view->selected]->dir));
+	view->selected_name = memory_need(strdup(view->order[view->selected]->name));
 }
 
 void view_arrange(struct view *view, const struct look *look)
@@ -30,7 +30,7 @@ void view_arrange(struct view *view, const struct look *look)
 	const struct model_process *p;
 	size_t i;
 
-	view->order = need(realloc(view->order, (look->now.n + 1) * sizeof *view->order));
+	view->order = memory_need(realloc(view->order, (look->now.n + 1) * sizeof *view->order));
 	view->n = 0;
 	for (i = 0; i < look->now.n; i++) {
 		p = &look->now.list[i];

@@ -309,7 +309,7 @@ static void messages_to_somebody(void **state)
 
 	(void)state;
 	complain_to(hear, heard);
-	complain("%s: %d", "what", 3);
+	text_complain("%s: %d", "what", 3);
 	complain_to(NULL, NULL);
 	assert_string_equal(heard, "what: 3");
 }

@@ -5,8 +5,8 @@
 #include <sys/mman.h>
 
 #include "ring/family.h"
-#include "ring/retired.h"
 #include "ring/names.h"
+#include "ring/retired.h"
 #include "ring/sweep.h"
 #include "test_rings.h"
 

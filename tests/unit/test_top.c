@@ -309,7 +309,7 @@ static void numbers(void **state)
 
 	(void)state;
 	for (i = 0; i < sizeof expected / sizeof *expected; i++)
-		assert_string_equal(render_number(text, sizeof text, expected[i].number),
+		assert_string_equal(lines_number(text, sizeof text, expected[i].number),
 				    expected[i].text);
 }
 
