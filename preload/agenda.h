@@ -45,7 +45,8 @@ bool agenda_done(void);
 /* Counts an accepted connection. */
 void agenda_accepted(void);
 
-/* For struct gcpreload_engine_hooks. */
+/* After a collection; where it asked the main thread for; before os.fork(). GIL held, and the
+ * process has begun (preload/entry). */
 void agenda_tick(uint64_t now_ns);
 void agenda_act(void);
 void agenda_before_fork(void);

@@ -13,7 +13,7 @@
  * a host. Elsewhere nothing happens. Any thread, several at once, signal handlers. */
 void late_start(void);
 
-/* An interpreter that begins now was found, by another way than these. */
+/* An interpreter was found where it begins: in Py_Initialize. */
 void late_attached(void);
 
 /* A handle of the loaded libpython, or NULL. It counts as a use of it: an interpreter is not
