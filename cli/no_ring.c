@@ -8,34 +8,45 @@
 #include "cli/memory.h"
 #include "cli/procfs.h"
 
-/* The first of the settings that is against a file, or NULL; to be freed. */
-static char *what_forbids(const struct decision *decision)
+/* The first reason of that kind, or NULL. */
+static const char *reason_of(const struct decision *decision, enum decision_verdict verdict)
 {
-	char *setting, *text;
 	size_t i;
 
 	for (i = 0; i < decision->n_reasons; i++)
-		if (decision->reasons[i].verdict == DECISION_NONE)
-			return memory_need(strdup(decision->reasons[i].why));
-	if (decision->settings.ring == GCPRELOAD_RING_OFF) {
-		setting = decision_setting(decision, SETTINGS_RING);
-		text = format_text("%s: no measurements are kept", setting);
-		free(setting);
-		return text;
-	}
-	if (decision->n_reasons)
-		return memory_need(strdup(decision->reasons[0].why));
+		if (decision->reasons[i].verdict == verdict)
+			return decision->reasons[i].why;
 	return NULL;
+}
+
+/* What in the settings is against a file, or NULL; to be freed. */
+static char *what_forbids(const struct decision *decision)
+{
+	const char *reason = reason_of(decision, DECISION_NONE);
+	char *setting, *text;
+
+	if (reason)
+		return memory_need(strdup(reason));
+	if (decision->settings.ring != GCPRELOAD_RING_OFF)
+		return NULL;
+	setting = decision_setting(decision, SETTINGS_RING);
+	text = format_text("%s: no measurements are kept", setting);
+	free(setting);
+	return text;
 }
 
 char *no_ring_setting(pid_t pid)
 {
 	struct decision decision;
+	const char *observed;
 	char *text;
 
 	if (decision_of_process(&decision, pid) < 0)
 		return NULL;
 	text = what_forbids(&decision);
+	observed = reason_of(&decision, DECISION_OBSERVED);
+	if (!text && observed)
+		text = memory_need(strdup(observed));
 	decision_free(&decision);
 	return text;
 }

@@ -10,8 +10,8 @@
  */
 char *no_ring_why(int32_t pid, const char *where);
 
-/* What in the settings of a running process keeps it from having one; NULL: nothing that is known.
- * To be freed. */
+/* What in the settings of a running process keeps it from having one, or for a while; NULL: nothing
+ * that is known. To be freed. */
 char *no_ring_setting(pid_t pid);
 
 #endif
