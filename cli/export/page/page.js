@@ -68,7 +68,7 @@ function longestTile(samples) {
 }
 
 function guardTile(group) {
-	const trips = `${count(group.guard_trips)} activations`;
+	const trips = `${count(group.guard_trips)} trips`;
 	const on = Object.entries(group.guards).filter(([name]) => name !== "none");
 	const text = on.map(([name, n]) => `${name}: ${count(n)}`).join(", ");
 	return tile("Memory guard", text || "inactive", trips, Boolean(text));
