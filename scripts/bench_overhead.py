@@ -283,6 +283,7 @@ class Context:
         return spread(quiet(self.more[call], self.libc[call]), one_process=True)
 
 
+# The waits are those of a loop that the library knows by its name (libev): no other is a place.
 DELAYED = {"GCPRELOAD_TRIGGER": "delay:1000000"}
 # Name; Python; the library; has a listener; waits for it; has a budget; settings.
 CONTEXTS: tuple[tuple[str, bool, bool, int, int, bool, dict[str, str]], ...] = (
@@ -302,13 +303,16 @@ def contexts(built: Built, stack: contextlib.ExitStack) -> list[Context]:
     python = venvs.system_interpreter().path
     programs: dict[bool, list[str | Path]] = {
         False: [built.compile("calls.c", "calls", "-DPROGRAM")],
-        True: [python, WORKER, "calls", built.shared("calls.c", "calls.so")],
+        True: [python, WORKER, "calls", built.shared("calls.c", "libev-calls.so")],
     }
     found = []
     for name, is_python, ours, listens, serves, budgeted, settings in CONTEXTS:
         place = stack.enter_context(common.memory_dir())
         env = common.environment(
-            built.library if ours else None, GCPRELOAD_DIR=str(place), **settings
+            built.library if ours else None,
+            GCPRELOAD_DIR=str(place),
+            GCPRELOAD_YOUNG_MS="0",  # so that the threshold tells who is tuned
+            **settings,
         )
         command = [*programs[is_python], str(listens), str(serves)]
         worker = stack.enter_context(Worker(command, env))
