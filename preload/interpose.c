@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <unistd.h>
 
 #include "preload/forks.h"
@@ -117,7 +118,12 @@ static int accept_counted(int fd)
 	return fd;
 }
 
-#define NO_FLAGS (-1) /* accept(2) */
+#define NO_FLAGS	(-1) /* accept(2) */
+#define ACCEPT_EVERY_NS 1000000ull
+
+/* One that does not block takes no look from the waits, so that it would be looked at each time
+ * until one comes, a system call more. */
+static __thread uint64_t accept_next_ns __attribute__((tls_model("initial-exec")));
 
 /* An accept that does not block is no wait, and one that found nothing says nothing of who serves:
  * a loop may try it before it waits by epoll. One that found a connection is a server's, which may
@@ -135,14 +141,22 @@ static int accept_looking(int fd, struct sockaddr *address, socklen_t *length, i
 	}
 	ret = flags == NO_FLAGS ? REAL(accept)(fd, address, length)
 				: REAL(accept4)(fd, address, length, flags);
-	if (!blocks && ret >= 0)
-		ready_at_accept(fd, caller);
+	if (!blocks) {
+		accept_next_ns = look_coarse_now() + ACCEPT_EVERY_NS;
+		if (ret >= 0)
+			ready_at_accept(fd, caller);
+	}
 	return accept_counted(ret);
 }
 
 static bool accept_looks(void)
 {
-	return look_at_calls() || look_at_waits();
+	uint64_t now;
+
+	if (look_at_calls() || look_is_off())
+		return !look_is_off();
+	now = look_coarse_now();
+	return now >= accept_next_ns && look_is_due(now);
 }
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)

@@ -56,14 +56,17 @@ static inline bool look_at_calls(void)
 	return load_relaxed(&gcpreload_self->settled) == LOOK_ALWAYS;
 }
 
+/* Whether it is time for one. In a forked child the time of the next look is still its parent's. */
+static inline bool look_is_due(uint64_t coarse_now)
+{
+	return load_relaxed(&look_urgent) || !load_relaxed(&gcpreload_self->preload) ||
+	       coarse_now >= look_next_ns;
+}
+
 /* Whether a wait deserves one: until a process is ready, once a millisecond; then once a second. */
 static inline bool look_at_waits(void)
 {
-	if (__builtin_expect(look_is_off(), 1))
-		return false;
-	/* In a forked child the time of the next look is still its parent's. */
-	return load_relaxed(&look_urgent) || !load_relaxed(&gcpreload_self->preload) ||
-	       look_coarse_now() >= look_next_ns;
+	return !__builtin_expect(look_is_off(), 1) && look_is_due(look_coarse_now());
 }
 
 #endif
