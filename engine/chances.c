@@ -27,7 +27,7 @@
 static struct {
 	bool deferred;	    /* given to the event loop, which has not come to it */
 	int generation;	    /* that is due */
-	uint64_t took_ns;   /* by the last collection at a chance */
+	uint64_t took_ns;   /* by the last collection at a chance; shared */
 	uint64_t busy_ns;   /* when BUSY was last said */
 	uint64_t others_ns; /* CPU of the other threads at the last look; any thread that serves */
 	struct {
@@ -95,9 +95,9 @@ static enum gcpreload_chance chances_busy(bool again)
 		return GCPRELOAD_CHANCE_BUSY;
 	if (!pacer_expects(pacer, now))
 		return GCPRELOAD_CHANCE_NONE;
-	process.status.idle.refused_busy++;
-	if (pacer_out_of_reach(pacer, now) && !process.guard_asked)
-		process.guard_asked = gcpreload_engine_soon();
+	add_relaxed(&process.at_waits.refused_busy, 1);
+	if (pacer_out_of_reach(pacer, now) && !load_relaxed(&process.guard_asked))
+		store_relaxed(&process.guard_asked, gcpreload_engine_soon());
 	if (pacer->fallen_back &&
 	    gcpreload_elapsed(load_relaxed(&chances.busy_ns), now) < BUSY_EVERY_NS)
 		return GCPRELOAD_CHANCE_NONE;
@@ -153,9 +153,9 @@ static void collect_what_is_due(PyObject *gc)
 		observer_idle_from(machine_cpu_of_others());
 		collected = collector_collect(gc, chances.generation, GCPRELOAD_CAUSE_IDLE);
 		after = gcpreload_now_ns();
-		chances.took_ns = after - before;
+		store_relaxed(&chances.took_ns, after - before);
 		pacer_collected(&pacing.pacer, after, chances.generation, counts[0],
-				collected > 0 ? (uint64_t)collected : 0, chances.took_ns);
+				collected > 0 ? (uint64_t)collected : 0, after - before);
 	}
 	if (family >= 0)
 		gcpreload_family_unlock(family, &process_place, chances.parent.pid,
@@ -215,7 +215,7 @@ enum gcpreload_acted gcpreload_engine_collect(bool endless)
 
 	if (!entrance_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
-	chances.took_ns = 0;
+	store_relaxed(&chances.took_ns, 0);
 	if (!process.wants_chances && process.tuned)
 		pacer_grown(&pacing.pacer, gcpreload_now_ns()); /* else nobody would have come */
 	acted = collect_or_defer(gc, endless);
@@ -225,8 +225,10 @@ enum gcpreload_acted gcpreload_engine_collect(bool endless)
 
 void gcpreload_engine_woke(bool at_once)
 {
-	if (at_once && chances.took_ns) {
-		process.status.idle.delayed_wakeups++;
-		process.status.idle.delayed_ns += chances.took_ns;
+	uint64_t took = load_relaxed(&chances.took_ns);
+
+	if (at_once && took) {
+		add_relaxed(&process.at_waits.delayed_wakeups, 1);
+		add_relaxed(&process.at_waits.delayed_ns, took);
 	}
 }

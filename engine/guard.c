@@ -28,12 +28,12 @@ void guard_collect(PyObject *gc)
 	pacer_guarded(&pacing.pacer, after, machine.resident,
 		      collected > 0 ? (uint64_t)collected : 0, after - before);
 	machine_growth(&growth);
-	if (!growth_is_due(&pacing.base, &growth))
+	if (!pacing_is_due(&growth))
 		return;
 	/* What holds it may be frozen. */
 	if (tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD))
 		pacer_all_frozen(&pacing.pacer, gcpreload_now_ns());
-	machine_growth(&pacing.base);
+	pacing_begin_growth();
 }
 
 void guard_act(PyObject *gc)
@@ -41,9 +41,9 @@ void guard_act(PyObject *gc)
 	struct pacer *pacer = &pacing.pacer;
 	uint64_t now = gcpreload_now_ns();
 
-	if (!process.guard_asked)
+	if (!load_relaxed(&process.guard_asked))
 		return;
-	process.guard_asked = false;
+	store_relaxed(&process.guard_asked, false);
 	if (!process.tuned || !tuner_still_ours(gc))
 		return;
 	if (!pacer_unreached(pacer, now) && pacer->guard_full &&

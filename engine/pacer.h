@@ -70,9 +70,9 @@ struct pacer {
 
 enum pacer_due {
 	PACER_NOTHING,
-	PACER_DUE, /* *generation says which */
-	PACER_BUDGET,  /* due, but it would take too long */
-	PACER_PAUSED,  /* due, but the CPU quota was used up lately */
+	PACER_DUE,    /* *generation says which */
+	PACER_BUDGET, /* due, but it would take too long */
+	PACER_PAUSED, /* due, but the CPU quota was used up lately */
 };
 
 /* At readiness: frozen objects, and how long the collection before the freeze took. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/shared.h"
 #include "engine/engine.h"
 #include "engine/growth.h"
 #include "engine/process.h"
@@ -34,19 +35,38 @@ void pacing_begin(PyObject *gc, uint64_t ready_ns)
 		    ready_ns);
 	tuner_adapt_thresholds(gc, pacing.pacer.threshold0, pacing.pacer.threshold2);
 	pacing.in_force = limits.top != GCPRELOAD_KEEP && settings->thresholds[0] != GCPRELOAD_KEEP;
-	machine_growth(&pacing.base);
+	pacing_begin_growth();
 	process_is_tuned(limits.idle);
+}
+
+void pacing_begin_growth(void)
+{
+	struct growth now;
+
+	machine_growth(&now);
+	store_relaxed(&pacing.base.resident, now.resident);
+	store_relaxed(&pacing.base.files, now.files);
+	store_relaxed(&pacing.base.files_limit, now.files_limit);
+}
+
+bool pacing_is_due(const struct growth *now)
+{
+	struct growth base = { .resident = load_relaxed(&pacing.base.resident),
+			       .files = load_relaxed(&pacing.base.files),
+			       .files_limit = load_relaxed(&pacing.base.files_limit) };
+
+	return growth_is_due(&base, now);
 }
 
 bool pacing_has_grown(uint64_t now_ns)
 {
 	struct growth growth;
 
-	if (gcpreload_elapsed(pacing.grown_ns, now_ns) < GROWTH_EVERY_NS)
+	if (gcpreload_elapsed(load_relaxed(&pacing.grown_ns), now_ns) < GROWTH_EVERY_NS)
 		return false;
-	pacing.grown_ns = now_ns;
+	store_relaxed(&pacing.grown_ns, now_ns);
 	machine_growth(&growth);
-	return growth_is_due(&pacing.base, &growth);
+	return pacing_is_due(&growth);
 }
 
 void pacing_look_at_machine(uint64_t now_ns)
@@ -126,7 +146,7 @@ void pacing_observed(const struct gcpreload_event *event, uint64_t now_ns)
 	if (event->generation == GCPRELOAD_GENERATIONS - 1 &&
 	    event->cause == GCPRELOAD_CAUSE_EXPLICIT) {
 		pacer_all_frozen(&pacing.pacer, now_ns);
-		machine_growth(&pacing.base);
+		pacing_begin_growth();
 		changed = true;
 	}
 	if (pacing.pacer.limits.idle && pacer_machine_due(&pacing.pacer, now_ns)) {
@@ -135,8 +155,8 @@ void pacing_observed(const struct gcpreload_event *event, uint64_t now_ns)
 	}
 	if (pacing_has_grown(now_ns))
 		pacer_grown(&pacing.pacer, now_ns);
-	if (pacing.pacer.guard_full)
-		process.guard_asked = process.guard_asked || gcpreload_engine_soon();
+	if (pacing.pacer.guard_full && !load_relaxed(&process.guard_asked))
+		store_relaxed(&process.guard_asked, gcpreload_engine_soon());
 	if (changed)
 		settle_in_callback();
 }

@@ -12,14 +12,20 @@
 struct pacing {
 	struct pacer pacer;
 	bool in_force;	    /* threshold0 is ours to adapt */
-	struct growth base; /* what there was when all garbage was gone */
-	uint64_t grown_ns;  /* when it was last compared with that */
+	struct growth base; /* what there was when all garbage was gone; shared */
+	uint64_t grown_ns;  /* when it was last compared with that; shared */
 };
 
 extern struct pacing pacing;
 
 /* This process was tuned just now, by a collection that took ready_ns. */
 void pacing_begin(PyObject *gc, uint64_t ready_ns);
+
+/* All garbage is gone now: growth is counted from here. */
+void pacing_begin_growth(void);
+
+/* Whether memory or descriptors have grown so far from there that a collection is due. No GIL. */
+bool pacing_is_due(const struct growth *now);
 
 /* Whether memory or descriptors have grown so far that a collection is due. No GIL; four system
  * calls, at most each 20 ms. */

@@ -39,6 +39,11 @@ void process_is_left_alone(void)
 
 void process_update(void)
 {
+	struct gcpreload_idle *idle = &process.status.idle;
+
+	idle->refused_busy = load_relaxed(&process.at_waits.refused_busy);
+	idle->delayed_wakeups = load_relaxed(&process.at_waits.delayed_wakeups);
+	idle->delayed_ns = load_relaxed(&process.at_waits.delayed_ns);
 	process.status.mode = process.mode;
 	process.status.log_dropped = load_relaxed(&gcpreload_log_dropped);
 	gcpreload_ring_status(&process.status);

@@ -22,11 +22,14 @@ struct process {
 	bool thawed;		   /* by a command: not frozen again by itself */
 	uint64_t resident_at_fork; /* bytes; 0: not forked, or unknown */
 	bool thresholds_due;	   /* the parent's are still to be given back */
-	bool guard_asked;	   /* guard_act is to be called soon */
 	bool in_greenlet;	   /* readiness was given to the event loop and has not run yet */
-	/* Read at waits, without the GIL: by load_relaxed. */
+	/* Shared: waits read and write these without the GIL. */
 	bool tuned;	    /* what we did is in force */
 	bool wants_chances; /* and it collects while the server waits */
+	bool guard_asked;   /* guard_act is to be called soon */
+	struct {
+		uint64_t refused_busy, delayed_wakeups, delayed_ns;
+	} at_waits; /* added to by add_relaxed; process_update tells the status */
 };
 
 extern struct process process;
