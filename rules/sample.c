@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "base/fnv.h"
+
 #define MILLION 1000000u
 
 bool sample_is_asked(const struct gcpreload_settings *settings)
@@ -11,13 +13,10 @@ bool sample_is_asked(const struct gcpreload_settings *settings)
 }
 
 /* FNV-1a, and a last mixing (of MurmurHash3), because names of pods differ in their ends. */
-static uint32_t place_of(const void *bytes, size_t n)
+static uint32_t sample_place(const void *bytes, size_t n)
 {
-	const unsigned char *byte = bytes;
-	uint64_t hash = 14695981039346656037ull;
+	uint64_t hash = fnv_64(FNV_64, bytes, n);
 
-	while (n--)
-		hash = (hash ^ *byte++) * 1099511628211ull;
 	hash ^= hash >> 33;
 	hash *= 0xff51afd7ed558ccdull;
 	hash ^= hash >> 33;
@@ -31,6 +30,6 @@ enum gcpreload_sample sample_decide(const struct gcpreload_settings *settings, c
 {
 	if (!sample_is_asked(settings))
 		return GCPRELOAD_SAMPLE_NONE;
-	return place_of(who, n) < settings->sample ? GCPRELOAD_SAMPLE_TUNED
+	return sample_place(who, n) < settings->sample ? GCPRELOAD_SAMPLE_TUNED
 						   : GCPRELOAD_SAMPLE_UNTUNED;
 }
