@@ -207,15 +207,16 @@ static void print_summary(const struct snapshot_period *periods)
 	text_duration(c, sizeof c, (double)stock->in_requests.max_ns / 1e9);
 	text_duration(d, sizeof d, (double)tuned->in_requests.max_ns / 1e9);
 	if (report_present(stock) && report_present(tuned))
-		printf("Time in collections while serving: %s with the stock collector, %s "
+		printf("Share of time in collections in requests: %s with the stock collector, %s "
 		       "tuned.\nLongest pause: %s with the stock collector, %s tuned.\n",
 		       a, b, c, d);
 	else if (report_present(tuned))
-		printf("Time in collections while serving: %s tuned. Longest pause: %s.\nNo "
+		printf("Share of time in collections in requests: %s tuned. Longest pause: %s.\nNo "
 		       "baseline to compare with; GCPRELOAD_BASELINE measures one.\n",
 		       b, d);
 	else if (report_present(stock))
-		printf("Time in collections while serving: %s with the stock collector.\nLongest "
+		printf("Share of time in collections in requests: %s with the stock "
+		       "collector.\nLongest "
 		       "pause: %s. Not tuned.\n",
 		       a, c);
 	else
