@@ -110,7 +110,7 @@ static int main_unknown(char **argv)
 	names[n++] = "help";
 	near = text_nearest(word, names, n);
 	if (near)
-		text_complain("%s: unknown command, did you mean %s? See: gcpreload --help", word,
+		text_complain("%s: unknown command (did you mean %s?); see: gcpreload --help", word,
 			      near);
 	else
 		text_complain("%s: unknown command; see: gcpreload --help", word);

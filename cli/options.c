@@ -119,7 +119,7 @@ static int options_unknown(struct options *o)
 		names[n] = o->longs[n].name;
 	near = text_nearest(word, names, n);
 	if (near)
-		return options_wrong(o->command, "--%s: unknown option, did you mean --%s?", word,
+		return options_wrong(o->command, "--%s: unknown option (did you mean --%s?)", word,
 				     near);
 	return options_wrong(o->command, "--%s: unknown option", word);
 }
