@@ -28,7 +28,7 @@ static int exec_run(const struct command *command, int argc, char **argv)
 	if (ret >= 0)
 		return ret;
 	if (optind >= argc)
-		return options_wrong(command, "the command to run is missing");
+		return options_wrong(command, "no COMMAND given");
 	if (locate_library(library, sizeof library, &why) < 0) {
 		text_complain("%s", why);
 		free(why);
@@ -39,8 +39,7 @@ static int exec_run(const struct command *command, int argc, char **argv)
 	execvp(argv[0], argv);
 	ret = errno == ENOENT ? EXIT_NOT_FOUND : EXIT_NOT_RUN;
 	text_complain("%s: cannot be run: %s; %s", argv[0], strerror(errno),
-		      ret == EXIT_NOT_FOUND ? "look at its name and at PATH"
-					    : "ask: gcpreload doctor");
+		      ret == EXIT_NOT_FOUND ? "check its name and PATH" : "see: gcpreload doctor");
 	return ret;
 }
 

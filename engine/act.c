@@ -114,7 +114,7 @@ enum gcpreload_acted gcpreload_engine_baseline(const char *fired, uint64_t due_n
 		act_observe();
 	} else if (!process_stands_back() && process.mode >= GCPRELOAD_MODE_FREEZE &&
 		   (may = tuner_consent(gc, true)) == TUNER_MAY) {
-		process_text(reason, "measuring the interpreter's own gc first");
+		process_text(reason, "measuring the interpreter's own collector first");
 		process.status.state = GCPRELOAD_STATE_BASELINE;
 		process.status.period = GCPRELOAD_PERIOD_BASELINE;
 		process.status.due_ns = due_ns;

@@ -99,13 +99,14 @@ static const char *pacing_word(void)
 	const struct pacer *pacer = &pacing.pacer;
 
 	if (pacer->guard == GCPRELOAD_GUARD_LIMIT)
-		return "near the memory limit: the interpreter's own thresholds";
+		return "near the memory limit: using the interpreter's own thresholds";
 	if (pacer->unguarded)
-		return "memory grows, and nowhere to collect: the interpreter's own thresholds";
+		return "memory grows, and no moment to collect: using the interpreter's own "
+		       "thresholds";
 	if (pacer->fallen_back && pacer->had_chance)
-		return "no idle moment: collecting as mode freeze does";
+		return "no idle moment: collecting as in mode freeze";
 	if (pacer->fallen_back)
-		return "its waits are not known: collecting as mode freeze does";
+		return "its waits are not known: collecting as in mode freeze";
 	return tuner_limits();
 }
 

@@ -65,6 +65,6 @@ bool process_publish(void)
 		      strerror(-ret),
 		      settings->ring == GCPRELOAD_RING_REQUIRE
 			  ? "standing back, because GCPRELOAD_RING=require"
-			  : "tuning goes on, unmeasured");
+			  : "tuning continues without measurements");
 	return false;
 }

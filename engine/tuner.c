@@ -323,9 +323,9 @@ const char *tuner_limits(void)
 	static const struct {
 		const char *module, *text;
 	} blind[] = {
-		{ "objgraph", "gc.get_objects() misses what is frozen, and objgraph with it" },
-		{ "pympler", "gc.get_objects() misses what is frozen, and pympler with it" },
-		{ "guppy", "gc.get_objects() misses what is frozen, and guppy with it" },
+		{ "objgraph", "gc.get_objects() and objgraph do not show frozen objects" },
+		{ "pympler", "gc.get_objects() and pympler do not show frozen objects" },
+		{ "guppy", "gc.get_objects() and guppy do not show frozen objects" },
 	};
 	size_t i;
 

@@ -185,8 +185,8 @@ bool doctor_examine_process(int32_t pid, struct decision *decision, struct findi
 	int ret = procfs_read(&p, pid);
 
 	if (ret < 0) {
-		findings_add(findings, FINDING_BAD,
-			     "%d: there is no such process; see: gcpreload ps --all", pid);
+		findings_add(findings, FINDING_BAD, "%d: no such process; see: gcpreload ps --all",
+			     pid);
 		return false;
 	}
 	findings_add(findings, FINDING_GOOD, "%d: %s", pid, *p.command ? p.command : p.exe);

@@ -163,7 +163,7 @@ def test_who_never_waits_falls_back(python: Interpreter, ring_dir: Path) -> None
             return shown if shown.reason else None
 
         shown = wait_for("the reason", look)
-        assert shown.reason == "its waits are not known: collecting as mode freeze does"
+        assert shown.reason == "its waits are not known: collecting as in mode freeze"
         assert shown.thresholds[0] <= 50000
         puppet.do("import time")
         assert wait_for("an idle collection", lambda: _collected(puppet)).reason is None

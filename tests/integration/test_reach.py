@@ -99,7 +99,7 @@ def test_what_looks_at_all_objects_is_told(
     with Puppet(system_python, ring_dir, GCPRELOAD_MODE=mode) as puppet:
         puppet.do("import sys, types", "sys.modules['objgraph'] = types.ModuleType('objgraph')")
         puppet.do(*ARMED)
-        assert "misses what is frozen" in puppet.wait_for("ready").reason
+        assert "do not show frozen objects" in puppet.wait_for("ready").reason
 
 
 def test_sub_interpreters_are_not_tuned(system_python: Interpreter, ring_dir: Path) -> None:
