@@ -46,7 +46,7 @@ static enum ready_wait ready_chance(bool again)
 {
 	static const enum ready_wait means[] = {
 		[GCPRELOAD_CHANCE_NONE] = READY_GO_ON,
-		[GCPRELOAD_CHANCE_DUE] = READY_CHANCE,
+		[GCPRELOAD_CHANCE_DUE] = READY_DUE,
 		[GCPRELOAD_CHANCE_BUSY] = READY_BUSY,
 	};
 
@@ -103,7 +103,7 @@ static enum ready_wait ready_server_waits(const struct server *server, bool bloc
 		return what;
 	if (gcpreload_engine_wants_chances())
 		return ready_chance(false);
-	return gcpreload_engine_grown() ? READY_CHANCE : what;
+	return gcpreload_engine_grown() ? READY_DUE : what;
 }
 
 /* A wait in another thread than the main one. */

@@ -41,7 +41,7 @@ enum ready_wait {
 	READY_INTERRUPTED,
 	/* A collection is due. Where a look without waiting finds nothing, ready_collect() makes
 	 * it. Only for a wait that would block. */
-	READY_CHANCE,
+	READY_DUE,
 	/* Something is due, and other threads are at work. The caller waits a little, and if
 	 * nothing came asks ready_again(): after READY_BUSY once more, READY_SLICES times. */
 	READY_BUSY,
@@ -72,7 +72,7 @@ bool ready_accept_blocks(int fd);
 /* Before one that waits, after another that found something. True: as READY_INTERRUPTED. */
 bool ready_at_accept(int fd, const void *caller);
 
-/* After READY_CHANCE. endless: the wait must not return empty. One of the first four. */
+/* After READY_DUE. endless: the wait must not return empty. One of the first four. */
 enum ready_wait ready_collect(bool endless);
 
 /* What the wait had after that, looked at without waiting. */

@@ -146,7 +146,7 @@ static bool wait_answered(struct wait *wait, enum ready_wait what, int *ret)
 	if (what == READY_GO_ON)
 		return false;
 	*ret = wait_in_slices(wait, &what);
-	if (*ret == 0 && what == READY_CHANCE) {
+	if (*ret == 0 && what == READY_DUE) {
 		*ret = wait->call(wait, 0);
 		if (*ret == 0)
 			what = ready_collect(wait->never_empty && wait->left == ENDLESS);
