@@ -8,9 +8,9 @@
  *   | one page   | [period][gen][cause] | 64 bytes each, overwritten |
  *   +------------+--------------------+------------------------------+
  *
- * Who may include this: ring/ and cli/; inject/ for the enumerations. Everything is fixed
- * width, native endian (the header says which), and without pointers. A reader takes sizes and
- * offsets from the header, never from its own sizeof: a minor version may grow header, series
+ * Who may include this: ring/ and cli/; inject/ and engine/ for the words in it. Everything is
+ * fixed width, native endian (the header says which), and without pointers. A reader takes sizes
+ * and offsets from the header, never from its own sizeof: a minor version may grow header, series
  * and slot at their ends. A major version changes the magic, and readers refuse it.
  *
  * All times are CLOCK_MONOTONIC nanoseconds, but realtime_ns. A text is NUL-terminated within
