@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from lib.export import PROGRAM as EXPORT
 from lib.paths import COMMAND, ROOT
 from lib.run import environment, run
 from lib.settings import every_setting
@@ -23,6 +24,18 @@ def links(page: Path) -> list[str]:
 def anchor(heading: str) -> str:
     """As GitHub makes it."""
     return re.sub(r"[^\w -]", "", heading.strip().lower()).replace(" ", "-")
+
+
+def test_every_metric_is_listed(tmp_path: Path) -> None:
+    """With the type and the help that /metrics has."""
+    if not EXPORT.exists():
+        pytest.skip("the exporter is left out here")
+    done = run([COMMAND, "export", "--once", "--dir", tmp_path], environment())
+    said = re.findall(r"# HELP (\S+) (.*)\n# TYPE \S+ (\S+)", done.stdout.decode())
+    text = (ROOT / "docs" / "exporting.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| `gcpreload_")]
+    assert rows == [f"| `{name}` | {kind} | {help_} |" for name, help_, kind in said]
+    assert len(rows) > 10
 
 
 def test_readme_takes_minutes() -> None:
