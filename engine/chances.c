@@ -21,7 +21,6 @@
 #define BUSY_EVERY_NS 25000000ull
 /* How often the waits of a server are worth a look. */
 #define CHANCES_EVERY_NS  2000000ull
-#define GROWTH_EVERY_NS	  20000000ull
 #define COMMANDS_EVERY_NS 1000000000ull
 
 static struct {
@@ -45,7 +44,7 @@ bool gcpreload_engine_wants_chances(void)
 uint64_t gcpreload_engine_looks_every(void)
 {
 	return load_relaxed(&process.wants_chances) ? CHANCES_EVERY_NS
-	       : load_relaxed(&process.tuned)	    ? GROWTH_EVERY_NS
+	       : load_relaxed(&process.tuned)	    ? PACING_GROWTH_EVERY_NS
 						    : COMMANDS_EVERY_NS;
 }
 

@@ -11,17 +11,10 @@
 #include "engine/turn.h"
 #include "inject/hooks.h"
 
-static const struct gcpreload_engine_hooks *told;
-
 static void runtime_begins(void)
 {
 	freezer_forget();
 	tuner_forget();
-}
-
-static void before_fork(void)
-{
-	told->before_fork();
 }
 
 static enum gcpreload_cause collection_starts(unsigned generation, enum gcpreload_cause cause)
@@ -41,14 +34,13 @@ void gcpreload_engine_use(const struct gcpreload_settings *the_settings,
 		.observes = tuner_note_defaults,
 		.attached = begin_attached,
 		.subinterpreter = begin_subinterpreter,
-		.before_fork = before_fork,
+		.before_fork = turn_before_fork,
 		.after_fork = begin_if_new,
 		.at_start = collection_starts,
 		.at_stop = freezer_at_stop,
 		.tick = turn_tick,
 	};
 
-	told = hooks;
 	process_use(the_settings);
 	turn_use(hooks);
 	soon_calls(turn_act);

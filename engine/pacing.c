@@ -13,8 +13,6 @@
 
 #define RECIPES_OWN 50000  /* GCPRELOAD_THRESHOLDS as it is by default */
 #define NET	    500000 /* the safety net at the highest, where objects cost little */
-/* A request that leaves a descriptor in a cycle may come a thousand times a second. */
-#define GROWTH_EVERY_NS 20000000ull
 
 struct pacing pacing;
 
@@ -62,7 +60,7 @@ bool pacing_has_grown(uint64_t now_ns)
 {
 	struct growth growth;
 
-	if (gcpreload_elapsed(load_relaxed(&pacing.grown_ns), now_ns) < GROWTH_EVERY_NS)
+	if (gcpreload_elapsed(load_relaxed(&pacing.grown_ns), now_ns) < PACING_GROWTH_EVERY_NS)
 		return false;
 	store_relaxed(&pacing.grown_ns, now_ns);
 	machine_growth(&growth);

@@ -9,6 +9,9 @@
 #include "inject/pyapi.h"
 #include "ring/writer.h"
 
+/* A request that leaves a descriptor in a cycle may come a thousand times a second. */
+#define PACING_GROWTH_EVERY_NS 20000000ull
+
 struct pacing {
 	struct pacer pacer;
 	bool in_force;	    /* threshold0 is ours to adapt */

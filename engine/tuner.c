@@ -111,7 +111,8 @@ static enum tuner_may judge_application(const char *why, bool passing)
 									       : TUNER_NOT_NOW;
 }
 
-enum tuner_may tuner_may_still(PyObject *gc, const char **why)
+/* For a look now and then: gc.get_freeze_count() walks all that is frozen, so it is not asked. */
+static enum tuner_may tuner_may_still(PyObject *gc, const char **why)
 {
 	bool passing;
 
@@ -121,7 +122,7 @@ enum tuner_may tuner_may_still(PyObject *gc, const char **why)
 	return judge_application(*why, passing);
 }
 
-enum tuner_may tuner_may(PyObject *gc, const char **why)
+static enum tuner_may tuner_may(PyObject *gc, const char **why)
 {
 	enum tuner_may may = tuner_may_still(gc, why);
 
@@ -160,7 +161,9 @@ void tuner_begin_process(PyObject *gc)
 	give_thresholds_back(gc);
 }
 
-void tuner_stand_back(PyObject *gc, const char *reason)
+/* Leaves the collector alone for good. Nothing of ours stays in it: thresholds that are still those
+ * we set go back, and what we froze is unfrozen. */
+static void tuner_stand_back(PyObject *gc, const char *reason)
 {
 	process.status.state = GCPRELOAD_STATE_STANDING_BACK;
 	process.status.due_ns = 0;

@@ -34,22 +34,12 @@ enum tuner_may {
 	TUNER_NEVER,
 };
 
-enum tuner_may tuner_may(PyObject *gc, const char **why);
-
-/* The same for a look now and then: gc.get_freeze_count() walks all that is frozen, 9 ms for a
- * million objects, so it is not asked. */
-enum tuner_may tuner_may_still(PyObject *gc, const char **why);
-
-/* Whether tuning may go on; else it stands back, or process.status says why not now. first: by
- * tuner_may. */
+/* Whether tuning may go on; else it stands back, or process.status says why not now. first: also
+ * whether it has frozen objects, which takes a walk over all that is frozen (9 ms a million). */
 enum tuner_may tuner_consent(PyObject *gc, bool first);
 
 /* Whether a process that is ready still leaves its collector to us; else it stands back. */
 bool tuner_still_ours(PyObject *gc);
-
-/* Leaves the collector alone for good. Nothing of ours stays in it: thresholds that are still those
- * we set go back, and what we froze is unfrozen. reason: see above. */
-void tuner_stand_back(PyObject *gc, const char *reason);
 
 /* In a forked child: the interpreter's own thresholds, until the child is ready itself. What its
  * parent froze stays so, or the child's collections would make its pages the child's own. */
@@ -78,7 +68,7 @@ bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause);
 /* collect and freeze only. */
 void tuner_freeze_before_fork(PyObject *gc);
 
-/* Nothing of ours stays in the collector, as tuner_stand_back. */
+/* Nothing of ours stays in the collector, as after standing back. */
 void tuner_thaw(PyObject *gc);
 
 #endif

@@ -79,3 +79,8 @@ void turn_act(void)
 	}
 	turn_hooks->act();
 }
+
+void turn_before_fork(void)
+{
+	turn_hooks->before_fork();
+}

@@ -12,7 +12,7 @@
 #include "engine/engine.h"
 #include "ring/writer.h"
 
-/* Whom to call at the end of each. */
+/* Whom to call at the end of each, and before a fork. */
 void turn_use(const struct gcpreload_engine_hooks *hooks);
 
 /* Once a millisecond at most. */
@@ -20,5 +20,8 @@ void turn_tick(uint64_t now_ns, const struct gcpreload_event *event);
 
 /* What gcpreload_engine_soon brings about. */
 void turn_act(void);
+
+/* os.fork() begins. */
+void turn_before_fork(void);
 
 #endif

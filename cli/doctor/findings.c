@@ -36,11 +36,6 @@ enum finding_level findings_worst(const struct findings *findings)
 	return worst;
 }
 
-bool findings_are_bad(const struct findings *findings)
-{
-	return findings_worst(findings) == FINDING_BAD;
-}
-
 void findings_print(const struct findings *findings)
 {
 	char safe[4096];

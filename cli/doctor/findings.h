@@ -27,8 +27,6 @@ struct findings {
 void findings_add(struct findings *findings, enum finding_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-bool findings_are_bad(const struct findings *findings);
-
 /* The most that was found. */
 enum finding_level findings_worst(const struct findings *findings);
 void findings_print(const struct findings *findings);

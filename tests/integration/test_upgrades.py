@@ -6,18 +6,17 @@ memory as without the library: what they share with it stays shared.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from lib.puppet import collections_of
 from lib.rings import by_pid
 from lib.run import environment, wait_for
-from lib.server import Server, children, gunicorn, private_kilobytes
+from lib.server import Server, children, gunicorn, only, private_kilobytes
 from lib.servers import KINDS
 from venvs import Interpreter
 
@@ -29,19 +28,6 @@ WORKERS = 2
 def near(stock: list[int]) -> float:
     """In kilobytes; far below the heap."""
     return max(stock) * 1.5 + 8 * 1024
-
-
-@contextlib.contextmanager
-def only(worker: int, workers: list[int]) -> Iterator[None]:
-    """Meanwhile every request goes to that worker, since the others are stopped."""
-    others = [pid for pid in workers if pid != worker]
-    for pid in others:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in others:
-            os.kill(pid, signal.SIGCONT)
 
 
 def memory(server: Server, workers: list[int]) -> list[int]:

@@ -142,7 +142,7 @@ static void good(const char *line)
 
 	follow(line);
 	snprintf(expected, sizeof expected, "%s/python3", dir);
-	if (findings_are_bad(&findings))
+	if (findings_worst(&findings) == FINDING_BAD)
 		found(FINDING_GOOD, "nothing bad");
 	assert_string_equal(chain.python, expected);
 	assert_non_null(getenv("LD_PRELOAD"));
@@ -176,7 +176,7 @@ static void kinds_of_files(void **state)
 	program("uwsgi", GLIBC, 64, 0);
 	follow("uwsgi --http :80");
 	found(FINDING_IF, "loads Python later");
-	assert_false(findings_are_bad(&findings));
+	assert_false(findings_worst(&findings) == FINDING_BAD);
 }
 
 /* PyInstaller's cookie, with what may follow it. */
@@ -197,7 +197,7 @@ static void archives(void **state)
 	fclose(file);
 	follow("frozen");
 	found(FINDING_IF, "made by PyInstaller");
-	assert_false(findings_are_bad(&findings));
+	assert_false(findings_worst(&findings) == FINDING_BAD);
 	assert_string_equal(chain.python, "");
 }
 
@@ -344,7 +344,7 @@ static void shells(void **state)
 	chain_free(&chain);
 	chain_follow(&chain, su, &findings);
 	assert_true(*chain.python);
-	assert_false(findings_are_bad(&findings));
+	assert_false(findings_worst(&findings) == FINDING_BAD);
 	chain_free(&chain);
 	chain_follow(&chain, loop, &findings);
 	found(FINDING_BAD, "cannot be told from outside");

@@ -38,6 +38,19 @@ def private_kilobytes(pid: int) -> int:
     return int(re.search(r"Private_Dirty:\s+(\d+)", text)[1])
 
 
+@contextlib.contextmanager
+def only(worker: int, workers: list[int]) -> Iterator[None]:
+    """Meanwhile every request goes to that worker, since the others are stopped."""
+    others = [pid for pid in workers if pid != worker]
+    for pid in others:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in others:
+            os.kill(pid, signal.SIGCONT)
+
+
 class Server:
     """A command that says on its output where it listens. Use it in a with statement."""
 
@@ -131,17 +144,8 @@ class Server:
     def json(self, path: str) -> Any:  # noqa: ANN401 - whatever JSON has
         return json.loads(self.get(path))
 
-    @contextlib.contextmanager
-    def only(self, worker: int) -> Iterator[None]:
-        """Meanwhile every request goes to that worker, since the others are stopped."""
-        others = [pid for pid in self.workers() if pid != worker]
-        for pid in others:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            for pid in others:
-                os.kill(pid, signal.SIGCONT)
+    def only(self, worker: int) -> contextlib.AbstractContextManager[None]:
+        return only(worker, self.workers())
 
     def ask(self, worker: int, path: str) -> Any:  # noqa: ANN401 - whatever JSON has
         with self.only(worker):
