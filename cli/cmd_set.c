@@ -10,7 +10,7 @@ static int exec_set(const struct command *command, int argc, char **argv)
 
 const struct command command_set = {
 	.name = "set",
-	.usage = TELL_TARGETS " mode=(off | observe | freeze | idle)",
+	.usage = TELL_TARGETS " mode=(off | observe | freeze | idle | concurrent)",
 	.summary = "change the mode of running processes",
 	.help = "mode=off and mode=observe unfreeze, and restore the interpreter's thresholds.\n"
 		"\n" TELL_HELP,

@@ -17,6 +17,8 @@
 #include "cli/rings.h"
 #include "cli/text.h"
 
+#define MODE_VERBS "mode=off, mode=observe, mode=freeze, mode=idle or mode=concurrent"
+
 /* A process that is told. */
 struct target {
 	struct gcpreload_reader reader;
@@ -272,16 +274,13 @@ static int tell_operands(struct tell *tell, const struct command *command, int a
 		else if (!tell->verb && is_mode_verb(word))
 			tell->verb = word;
 		else if (strcmp(command->name, "set") == 0)
-			return options_wrong(command,
-					     "%s: neither a process ID nor mode=off, mode=observe, "
-					     "mode=freeze or mode=idle",
+			return options_wrong(command, "%s: neither a process ID nor " MODE_VERBS,
 					     word);
 		else
 			return options_wrong(command, "%s: not a process ID", word);
 	}
 	if (!tell->verb)
-		return options_wrong(
-		    command, "no mode given; add mode=off, mode=observe, mode=freeze or mode=idle");
+		return options_wrong(command, "no mode given; add " MODE_VERBS);
 	if (!tell->n_pids && !tell->service && !tell->all)
 		return options_wrong(command,
 				     "no processes given; add PIDs, --service NAME or --all");

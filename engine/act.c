@@ -146,12 +146,14 @@ static enum gcpreload_acted act_on_command(PyObject *gc, const char *verb)
 	} else if (strcmp(verb, "thaw") == 0) {
 		act_thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
 	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "mode=idle") == 0 ||
-		   strcmp(verb, "ready") == 0) {
+		   strcmp(verb, "mode=concurrent") == 0 || strcmp(verb, "ready") == 0) {
 		if (process_stands_back())
 			return GCPRELOAD_ACTED_LOOKED;
 		process.thawed = false;
 		if (strcmp(verb, "mode=idle") == 0)
 			process.mode = GCPRELOAD_MODE_IDLE;
+		else if (strcmp(verb, "mode=concurrent") == 0)
+			process.mode = GCPRELOAD_MODE_CONCURRENT;
 		else if (*verb == 'm' || process.mode < GCPRELOAD_MODE_FREEZE)
 			process.mode = GCPRELOAD_MODE_FREEZE;
 		process_text(fired, strcmp(verb, "ready") ? told : "by gcpreload ready");

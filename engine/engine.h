@@ -92,8 +92,8 @@ enum gcpreload_acted gcpreload_engine_collect(bool endless);
 void gcpreload_engine_woke(bool at_once);
 
 /* A command that came through the control file: "mode=off", "mode=observe", "mode=freeze",
- * "mode=idle", "thaw" or "ready". At a server's wait or with the GIL. Returns ACTED_NOT where it
- * could not be tried. serial is written into the header as the answer. */
+ * "mode=idle", "mode=concurrent", "thaw" or "ready". At a server's wait or with the GIL. Returns
+ * ACTED_NOT where it could not be tried. serial is written into the header as the answer. */
 enum gcpreload_acted gcpreload_engine_command(const char *verb, uint64_t serial);
 
 #endif

@@ -20,6 +20,7 @@ static const char *const mode_names[GCPRELOAD_MODES] = {
 	[GCPRELOAD_MODE_OBSERVE] = "observe",
 	[GCPRELOAD_MODE_FREEZE] = "freeze",
 	[GCPRELOAD_MODE_IDLE] = "idle",
+	[GCPRELOAD_MODE_CONCURRENT] = "concurrent",
 };
 
 static const char *const period_names[GCPRELOAD_PERIODS] = {

@@ -105,7 +105,7 @@ struct gcpreload_series {
  *
  * SERIAL is a decimal number that grows (CLOCK_REALTIME nanoseconds will do); a process takes
  * each once, looks at most once a second, and answers in control_serial. VERB is one of
- * "mode=off", "mode=observe", "mode=freeze", "mode=idle", "thaw", "ready".
+ * "mode=off", "mode=observe", "mode=freeze", "mode=idle", "mode=concurrent", "thaw", "ready".
  */
 #define GCPRELOAD_CONTROL_MAGIC "gcpreload-control 1 "
 #define GCPRELOAD_CONTROL_SIZE	128

@@ -70,6 +70,23 @@ static bool whole_number(const char *text, const char *end, uint64_t low, uint64
 	return value >= low;
 }
 
+/* "0.25" whatever the locale, so not by strtod. Digits below 1 / unit are dropped. */
+static bool decimal_number(const char *text, uint64_t unit, uint64_t low, uint64_t high,
+			   uint64_t *number)
+{
+	const char *point = text + strspn(text, "0123456789");
+	uint64_t value;
+
+	if (!whole_number(text, point, 0, high / unit, &value))
+		return false;
+	value *= unit;
+	if (*point == '.' && point[1])
+		for (point++; *point >= '0' && *point <= '9'; point++)
+			value += (uint64_t)(*point - '0') * (unit /= 10);
+	*number = value;
+	return !*point && value >= low && value <= high;
+}
+
 bool types_milliseconds(const struct settings_row *row, const char *text, void *field)
 {
 	uint64_t value;
@@ -78,6 +95,11 @@ bool types_milliseconds(const struct settings_row *row, const char *text, void *
 		return false;
 	*(uint64_t *)field = value * MILLION;
 	return true;
+}
+
+bool types_decimal_milliseconds(const struct settings_row *row, const char *text, void *field)
+{
+	return decimal_number(text, MILLION, row->low, row->high, field);
 }
 
 bool types_seconds(const struct settings_row *row, const char *text, void *field)
@@ -113,21 +135,13 @@ bool types_thresholds_of(const struct settings_row *row, const char *text, void 
 	return true;
 }
 
-/* "0.25" whatever the locale, so not by strtod. */
-bool types_share(const struct settings_row *row, const char *text, void *field)
+bool types_ratio(const struct settings_row *row, const char *text, void *field)
 {
-	uint32_t value = 0, unit = MILLION;
+	uint64_t value;
 
-	(void)row;
-	if (*text != '0' && *text != '1')
+	if (!decimal_number(text, MILLION, row->low, row->high, &value))
 		return false;
-	value = (uint32_t)(*text++ - '0') * unit;
-	if (*text == '.' && text[1])
-		for (text++; *text >= '0' && *text <= '9'; text++)
-			value += (uint32_t)(*text - '0') * (unit /= 10);
-	if (*text || value > MILLION)
-		return false;
-	*(uint32_t *)field = value;
+	*(uint32_t *)field = (uint32_t)value;
 	return true;
 }
 

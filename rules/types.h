@@ -21,7 +21,8 @@ typedef int32_t types_thresholds[GCPRELOAD_GENERATIONS];
 #define GCPRELOAD_KEEP 0 /* a threshold that stays as it is */
 
 types_parser types_boolean, types_choice, types_trigger, types_thresholds_of, types_milliseconds,
-    types_seconds, types_share, types_text, types_path, types_directory, types_group;
+    types_decimal_milliseconds, types_seconds, types_ratio, types_text, types_path, types_directory,
+    types_group;
 
 /* "0", "false", "no" and "off", and their opposites. */
 #define SETTINGS_C_boolean   bool
@@ -48,15 +49,23 @@ types_parser types_boolean, types_choice, types_trigger, types_thresholds_of, ty
 	.parse = types_milliseconds, .low = (least), .high = (most),                               \
 	.allowed = "milliseconds from " #least " to " #most
 
+#define SETTINGS_C_decimal_milliseconds(least, most) uint64_t
+#define SETTINGS_ROW_decimal_milliseconds(least, most)                                             \
+	.parse = types_decimal_milliseconds, .low = (uint64_t)(1000000.0 * (least)),               \
+	.high = (uint64_t)(1000000.0 * (most)),                                                    \
+	.allowed = "milliseconds from " #least " to " #most
+
 /* With decimals, whatever the locale; kept in nanoseconds. */
 #define SETTINGS_C_seconds(least, most) uint64_t
 #define SETTINGS_ROW_seconds(least, most)                                                          \
 	.parse = types_seconds, .low = (least), .high = (most),                                    \
 	.allowed = "seconds from " #least " to " #most
 
-/* Kept in millionths. */
-#define SETTINGS_C_share   uint32_t
-#define SETTINGS_ROW_share .parse = types_share, .allowed = "a number from 0 to 1"
+/* With decimals; kept in millionths. */
+#define SETTINGS_C_ratio(least, most) uint32_t
+#define SETTINGS_ROW_ratio(least, most)                                                            \
+	.parse = types_ratio, .low = 1000000u * (least), .high = 1000000u * (most),                \
+	.allowed = "a number from " #least " to " #most
 
 #define SETTINGS_C_globs const char *
 #define SETTINGS_ROW_globs                                                                         \

@@ -29,7 +29,7 @@ struct list_column {
 static const struct list_column list_columns[] = {
 	[PID] = { "PID", 0, 7, 7, true, MODEL_BY_PID },
 	[STATE] = { "STATE", 32, 10, 13, false, -1 },
-	[MODE] = { "MODE", 56, 7, 7, false, -1 },
+	[MODE] = { "MODE", 56, 7, 10, false, -1 },
 	[NOW] = { "NOW", 0, 4, 6, true, MODEL_BY_NOW },
 	[SHARE] = { "ALL", 46, 4, 6, true, MODEL_BY_SHARE },
 	[LONGEST] = { "MAX", 40, 4, 6, true, MODEL_BY_LONGEST },

@@ -46,7 +46,7 @@ COMPLAINT = re.compile(r"must be .*; using '|counts in the environment only|are 
 TRUE = ("1", "true", "yes", "on")
 
 
-def of_numbers(low: int, high: int) -> list[str]:
+def of_numbers(low: float, high: float) -> list[str]:
     edges = [low, high, high + 1, low - 1]
     return [*map(str, edges), "", "x", f"{low}x", f"+{high}", f"0{high}", "1e3", " "]
 
@@ -59,6 +59,9 @@ def values(setting: Setting, tmp_path: Path) -> list[str]:
     if setting.type in ("milliseconds", "seconds"):
         fraction = [] if setting.type == "milliseconds" else ["0.5", "1000000.5", "."]
         return [*of_numbers(*setting.bounds()), "1.5", *fraction]
+    if setting.type in ("decimal_milliseconds", "ratio"):
+        edges = [*setting.arguments.split(", "), str(setting.bounds()[1] + 1)]
+        return [*edges, "0", "0.5", "0.000001", "1.000001", "1.0", ".5", "1.", "", "0.5x", "-1"]
     if setting.type == "thresholds":
         low, high = setting.bounds()
         one = [f"{edge},keep,{low}" for edge in (low, high, high + 1, low - 1)]
@@ -67,7 +70,6 @@ def values(setting: Setting, tmp_path: Path) -> list[str]:
         return ["", str(os.getgid()), "4294967295", "-1", "x", "0x1"]
     return {
         "boolean": ["0", *TRUE, "false", "no", "off", "2", "", "TRUE", "01"],
-        "share": ["0", "1", "0.5", "1.0", "0.000001", "1.000001", "2", ".5", "1.", "", "0.5x"],
         "globs": ["", ",", "*", "*gunicorn*", "gunicorn", "*x-y-z*", "*x-y-z*,*gunicorn*"],
         "text": ["", "shop", "a=b, c"],
         "path": ["", str(tmp_path / "some"), "relative", "./x"],
@@ -203,7 +205,7 @@ def check_decision(doctor: dict[str, Any], outcome: Outcome) -> None:
 
 def check_ring(value: dict[str, str], decision: str, ring: Process) -> None:
     share, sample = float(value["SAMPLE"]), "none"
-    if share < 1 and value["MODE"] in ("freeze", "idle"):
+    if share < 1 and value["MODE"] in ("freeze", "idle", "concurrent"):
         sample = "untuned" if decision == "observed" else "tuned"
     assert ring.sample == sample
     assert ring.mode == ("observe" if sample == "untuned" else value["MODE"])

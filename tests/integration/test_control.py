@@ -59,6 +59,18 @@ CHANGES: dict[str, tuple[list[str], str, str]] = {
 }
 
 
+@pytest.mark.parametrize("mode", ["freeze", "idle", "concurrent"])
+def test_from_observing_to_a_mode_that_tunes(
+    mode: str, system_python: Interpreter, ring_dir: Path
+) -> None:
+    with Puppet(system_python, ring_dir, GCPRELOAD_MODE="observe") as puppet:
+        puppet.do(*ARMED)
+        puppet.wait_for("observing", "garbage(60000)", "arm(one)")
+        command("set", f"mode={mode}", str(puppet.pid), "--dir", ring_dir, "--timeout", "0")
+        assert puppet.wait_for("ready", "garbage(60000)", "arm(one)").mode == mode
+        assert puppet.collector()["frozen"]
+
+
 @pytest.mark.parametrize("what", CHANGES)
 def test_change_and_back(system_python: Interpreter, what: str, ring_dir: Path) -> None:
     words, mode, state = CHANGES[what]

@@ -360,7 +360,7 @@ static void usage(void **state)
 	assert_int_equal(run(&command_thaw, ""), 2);
 	assert_int_equal(run(&command_run, ""), 2);
 	assert_int_equal(run(&command_run, "-m fast true"), 2);
-	says(errors, "--mode: fast is not off, observe, freeze or idle");
+	says(errors, "--mode: fast is not off, observe, freeze, idle or concurrent");
 	assert_int_equal(run(&command_run, "--thresholds 1,2 true"), 2);
 	assert_int_equal(run(&command_doctor, ""), 2);
 	assert_int_equal(run(&command_doctor, "--pid 1 true"), 2);

@@ -97,13 +97,14 @@ static struct writer begin_busy(bool obeys, const char *service)
 /* It takes every command, and does nothing. */
 static void telling_what_stands_back(void **state)
 {
-	const char *const verbs[] = { "mode=off", "mode=observe", "mode=freeze", "mode=idle" };
+	const char *const verbs[] = { "mode=off", "mode=observe", "mode=freeze", "mode=idle",
+				      "mode=concurrent" };
 	struct writer stubborn = begin_in(GCPRELOAD_STATE_STANDING_BACK, true, "");
 	char line[64];
 	int i;
 
 	(void)state;
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 5; i++) {
 		snprintf(line, sizeof line, "%d %s", (int)stubborn.pid, verbs[i]);
 		assert_int_equal(run(&command_set, line), 1);
 		says(output, "standing-back");

@@ -110,6 +110,24 @@ static void origin_of_each(void **state)
 		  "'warning'\n");
 }
 
+static void decimals(void **state)
+{
+	(void)state;
+	resolve(NULL, NULL);
+	assert_int_equal(settings.pause_ns, 1000000);
+	assert_int_equal(settings.growth, 300000);
+	resolve(NULL, "GCPRELOAD_MODE=concurrent", "GCPRELOAD_PAUSE_MS=2.000001",
+		"GCPRELOAD_GROWTH=1.50", "GCPRELOAD_SAMPLE=0.25", NULL);
+	assert_string_equal(said, "");
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_CONCURRENT);
+	assert_int_equal(settings.pause_ns, 2000001);
+	assert_int_equal(settings.growth, 1500000);
+	assert_int_equal(settings.sample, 250000);
+	assert_true(sample_is_asked(&settings));
+	resolve(NULL, "GCPRELOAD_GROWTH=0", NULL);
+	assert_int_equal(settings.growth, 0);
+}
+
 /* What must stay in the environment, because it is read before or instead of the file. */
 static void not_in_the_file(void **state)
 {
@@ -175,6 +193,17 @@ static void edges(void **state)
 		{ "BASELINE", "1000000.5", false },
 		{ "BUDGET_MS", "1", true },
 		{ "BUDGET_MS", "0", false },
+		{ "PAUSE_MS", "0.1", true },
+		{ "PAUSE_MS", "0.0999999", false },
+		{ "PAUSE_MS", "1000000.000001", false },
+		{ "PAUSE_MS", "1000000", true },
+		{ "PAUSE_MS", "", false },
+		{ "PAUSE_MS", "18446744073709551617", false },
+		{ "GROWTH", "0", true },
+		{ "GROWTH", "100", true },
+		{ "GROWTH", "100.000001", false },
+		{ "GROWTH", "0.3x", false },
+		{ "YOUNG_MS", "1.5", false },
 		{ "YOUNG_MS", "1000000", true },
 		{ "YOUNG_MS", "1000001", false },
 		{ "YOUNG_MS", "+1", false },
@@ -252,10 +281,11 @@ static void samples(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),	   cmocka_unit_test(origin_of_each),
-		cmocka_unit_test(not_in_the_file), cmocka_unit_test(which_file),
-		cmocka_unit_test(which_processes), cmocka_unit_test(edges),
-		cmocka_unit_test(services),	   cmocka_unit_test(samples),
+		cmocka_unit_test(defaults),   cmocka_unit_test(origin_of_each),
+		cmocka_unit_test(decimals),   cmocka_unit_test(not_in_the_file),
+		cmocka_unit_test(which_file), cmocka_unit_test(which_processes),
+		cmocka_unit_test(edges),      cmocka_unit_test(services),
+		cmocka_unit_test(samples),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);

@@ -347,7 +347,7 @@ static void the_list(void **state)
 	render_list(&lines, &view, &pipe);
 	assert_int_equal(lines.n, 5);
 	is_line(2,
-		"   4711 ready         freeze    1.23   50.0    123   0.12      -    120     1.23M "
+		"   4711 ready         freeze       1.23   50.0    123   0.12      -    120     1.23M "
 		"[shop] gunicorn app:app");
 	assert_int_equal(lines.list[2].kind, LINE_WARM);
 	/* Fewer columns where there is little room. */

@@ -14,6 +14,10 @@ ROW = re.compile(
 )
 
 
+def _number(text: str) -> float:
+    return float(text) if "." in text else int(text)
+
+
 def joined(literals: str) -> str:
     return "".join(re.findall(r'"([^"]*)"', literals))
 
@@ -37,9 +41,9 @@ class Setting:
     def option(self) -> str:
         return "--" + self.name.lower().replace("_", "-")
 
-    def bounds(self) -> tuple[int, int]:
+    def bounds(self) -> tuple[float, float]:
         low, high = self.arguments.split(", ")
-        return int(low), int(high)
+        return _number(low), _number(high)
 
     def words(self) -> list[str]:
         return [word for word in re.findall(r"\w+", joined(self.arguments)) if word != "or"]
