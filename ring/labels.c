@@ -41,6 +41,19 @@ static const char *const sample_names[GCPRELOAD_SAMPLES] = {
 	[GCPRELOAD_SAMPLE_UNTUNED] = "untuned",
 };
 
+static const char *const mark_why_names[GCPRELOAD_MARK_WHYS] = {
+	[GCPRELOAD_MARK_WHY_GROWTH] = "growth",
+	[GCPRELOAD_MARK_WHY_GARBAGE] = "garbage",
+	[GCPRELOAD_MARK_WHY_FILES] = "files",
+	[GCPRELOAD_MARK_WHY_ASKED] = "asked",
+};
+
+static const char *const mark_how_names[GCPRELOAD_MARK_HOWS] = {
+	[GCPRELOAD_MARK_HOW_RUNNING] = "running",     [GCPRELOAD_MARK_HOW_SWEEPING] = "sweeping",
+	[GCPRELOAD_MARK_HOW_DONE] = "done",	      [GCPRELOAD_MARK_HOW_FAILED] = "failed",
+	[GCPRELOAD_MARK_HOW_DISCARDED] = "discarded",
+};
+
 static const char *label_name(const char *const *names, unsigned n, unsigned i)
 {
 	return i < n && names[i] ? names[i] : "unknown";
@@ -74,4 +87,14 @@ const char *gcpreload_guard_name(unsigned guard)
 const char *gcpreload_sample_name(unsigned sample)
 {
 	return label_name(sample_names, GCPRELOAD_SAMPLES, sample);
+}
+
+const char *gcpreload_mark_why_name(unsigned why)
+{
+	return label_name(mark_why_names, GCPRELOAD_MARK_WHYS, why);
+}
+
+const char *gcpreload_mark_how_name(unsigned how)
+{
+	return label_name(mark_how_names, GCPRELOAD_MARK_HOWS, how);
 }

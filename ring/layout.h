@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file between a process and its readers: layout 1.1.
+ * The file between a process and its readers: layout 1.2.
  *
  *   0            4096                 +n_series * series_size        total_size
  *   +------------+--------------------+------------------------------+
  *   | header     | series             | slots                        |
  *   | one page   | [period][gen][cause] | 64 bytes each, overwritten |
  *   +------------+--------------------+------------------------------+
+ *
+ * In the header's page, from GCPRELOAD_MARKS_OFFSET on, are the last marks (1.2).
  *
  * Who may include this: ring/ and cli/; inject/ and engine/ for the words in it. Everything is
  * fixed width, native endian (the header says which), and without pointers. A reader takes sizes
@@ -27,7 +29,7 @@
 #define GCPRELOAD_RING_MAGIC  "GCPRING1"
 #define GCPRELOAD_RING_ENDIAN 0x01020304u
 #define GCPRELOAD_RING_MAJOR  1
-#define GCPRELOAD_RING_MINOR  1
+#define GCPRELOAD_RING_MINOR  2
 
 #define GCPRELOAD_HEADER_SIZE 4096
 #define GCPRELOAD_FILE_SLOTS  2048 /* a power of two */
@@ -77,6 +79,25 @@ enum gcpreload_guard {
 	GCPRELOAD_GUARD_LIMIT,	/* near the memory limit of the cgroup */
 	GCPRELOAD_GUARD_GROWTH, /* resident memory has outgrown what it was at readiness */
 	GCPRELOAD_GUARDS
+};
+
+/* 1.2: why a mark was begun. */
+enum gcpreload_mark_why {
+	GCPRELOAD_MARK_WHY_GROWTH,  /* resident memory has grown */
+	GCPRELOAD_MARK_WHY_GARBAGE, /* what survived young collections promises garbage */
+	GCPRELOAD_MARK_WHY_FILES,   /* many descriptors are open, which garbage may hold */
+	GCPRELOAD_MARK_WHY_ASKED,   /* by the application */
+	GCPRELOAD_MARK_WHYS
+};
+
+/* 1.2: how far a mark is, or how it ended. */
+enum gcpreload_mark_how {
+	GCPRELOAD_MARK_HOW_RUNNING,
+	GCPRELOAD_MARK_HOW_SWEEPING, /* its garbage is being freed */
+	GCPRELOAD_MARK_HOW_DONE,
+	GCPRELOAD_MARK_HOW_FAILED,
+	GCPRELOAD_MARK_HOW_DISCARDED,
+	GCPRELOAD_MARK_HOWS
 };
 
 /* Bits of gcpreload_header.flags. */
@@ -147,6 +168,55 @@ struct gcpreload_idle {
 	uint32_t due;	/* the generation that waits for a chance, + 1; 0: none */
 };
 
+/* 1.2: mode concurrent. A mark: a copy of the process looks for garbage among old objects; a sweep
+ * gives what it found to young collections, in steps. */
+struct gcpreload_marks {
+	uint64_t begun;
+	uint64_t finished;
+	uint64_t failed;	 /* killed, crashed, timed out, or without room for its tables */
+	uint64_t discarded;	 /* finished, but the result could not be used */
+	uint64_t refused_memory; /* not begun: no room near the memory limit */
+	uint64_t refused_family; /* not begun: another process of the family was marking */
+	uint64_t fork_ns;	 /* in which the process stood still to be copied */
+	uint64_t fork_max_ns;	 /* the longest of them */
+	uint64_t mark_ns;	 /* from the fork to the result */
+	uint64_t cpu_ns;	 /* processor time of the copies */
+	uint64_t garbage;	 /* objects found */
+	uint64_t swept;		 /* of them given to a young collection */
+	uint64_t skipped;	 /* of them no longer valid */
+	uint64_t oversize;	 /* components larger than a step, swept alone */
+	uint64_t slices;	 /* steps of sweeping */
+	uint64_t promotions;	 /* calls of gc.freeze() for survivors */
+	uint64_t faults;	 /* page faults of the process while a copy was there */
+	uint64_t longest_ns; /* longest step in a request: young collection, slice or promotion */
+	/* As of now. */
+	uint64_t live;	  /* objects found alive by the last mark */
+	uint64_t pending; /* garbage found, and not swept yet */
+};
+
+/* 1.2: one mark. seq is its number + 1 when it is whole, 0 while it is written. It is written
+ * again as it goes on, with the same number: who reads it twice alike has it whole. */
+struct gcpreload_mark {
+	uint64_t seq;
+	uint64_t start_ns;
+	uint64_t fork_ns;
+	uint64_t mark_ns; /* from start_ns to the result */
+	uint64_t cpu_ns;
+	uint64_t live;
+	uint64_t garbage;
+	uint64_t swept;
+	uint64_t skipped;
+	uint64_t faults;
+	uint64_t resident_before; /* bytes */
+	uint64_t resident_after;
+	uint32_t why; /* enum gcpreload_mark_why */
+	uint32_t how; /* enum gcpreload_mark_how */
+	uint64_t reserved[3];
+};
+
+#define GCPRELOAD_MARKS_OFFSET 2048
+#define GCPRELOAD_MARKS_KEPT   16u
+
 struct gcpreload_header {
 	uint8_t magic[8]; /* written last */
 	uint32_t endian;
@@ -215,16 +285,18 @@ struct gcpreload_header {
 	struct gcpreload_idle idle;
 	uint32_t sample; /* enum gcpreload_sample */
 	uint32_t reserved2;
+
+	/* 1.2; zeros in a file of before */
+	struct gcpreload_marks marks;
 };
 
 /*
  * What is left of processes whose rings were removed: a file for each service beside the rings,
  * retired.0 to retired.63 (the first one free, from a hash of the name on), and retired.other for
- * the services that found none. It is a ring without slots and with a magic of its own: sizes,
- * service_*, the counters of the header (ring/counters.def; sums), and all series; the rest of the
- * header is zero.
- * Behind the header, at GCPRELOAD_RETIRED_OFFSET, comes the struct below. A file is replaced
- * whole, by rename(2), never written to.
+ * the services that found none. It is a ring without slots and marks and with a magic of its own:
+ * sizes, service_*, the counters of the header (ring/counters.def; sums), and all series; the rest
+ * of the header is zero. Behind the header, at GCPRELOAD_RETIRED_OFFSET, comes the struct below. A
+ * file is replaced whole, by rename(2), never written to.
  *
  * Who removes a ring (sweep.c) first folds it in, under a lock on the directory, then sets the
  * ring's S_ISVTX, then unlinks it. Of a crash between these: the ring that "last" names is in the
@@ -250,6 +322,13 @@ _Static_assert(offsetof(struct gcpreload_header, state) == 216, "header.state");
 _Static_assert(offsetof(struct gcpreload_header, library) == 352, "header.library");
 _Static_assert(offsetof(struct gcpreload_header, idle) == 1440, "header.idle");
 _Static_assert(sizeof(struct gcpreload_idle) == 64, "idle");
+_Static_assert(offsetof(struct gcpreload_header, marks) == 1512, "header.marks");
+_Static_assert(sizeof(struct gcpreload_marks) == 160, "marks");
+_Static_assert(sizeof(struct gcpreload_mark) == 128, "mark");
+_Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_MARKS_OFFSET, "header and marks");
+_Static_assert(GCPRELOAD_MARKS_OFFSET + GCPRELOAD_MARKS_KEPT * sizeof(struct gcpreload_mark) <=
+		   GCPRELOAD_HEADER_SIZE,
+	       "marks");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_HEADER_SIZE, "header");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_RETIRED_OFFSET, "header and retired");
 _Static_assert(sizeof(struct gcpreload_retired) == 80, "retired");

@@ -123,6 +123,68 @@ int gcpreload_reader_next(struct gcpreload_reader *reader, struct gcpreload_slot
 	return 0;
 }
 
+/* Marks are written over in place: one is whole where it is twice alike. */
+static int reader_copy_marks(const struct gcpreload_reader *reader,
+			     struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT])
+{
+	const size_t size = GCPRELOAD_MARKS_KEPT * sizeof *marks;
+	struct gcpreload_mark again[GCPRELOAD_MARKS_KEPT];
+	int ret, tries;
+	unsigned i;
+
+	for (tries = 0; tries < CONSISTENT_TRIES; tries++) {
+		ret = ring_read_at(reader->fd, marks, size, GCPRELOAD_MARKS_OFFSET);
+		if (ret == 0)
+			ret = ring_read_at(reader->fd, again, size, GCPRELOAD_MARKS_OFFSET);
+		if (ret < 0 || memcmp(marks, again, size) == 0)
+			return ret;
+	}
+	for (i = 0; i < GCPRELOAD_MARKS_KEPT; i++)
+		if (memcmp(&marks[i], &again[i], sizeof *marks) != 0)
+			marks[i].seq = 0;
+	return 0;
+}
+
+/* A damaged ring may say anything. */
+static void reader_mend_mark(struct gcpreload_mark *mark)
+{
+	uint64_t *const times[] = { &mark->fork_ns, &mark->mark_ns, &mark->cpu_ns };
+	size_t i;
+
+	for (i = 0; i < sizeof times / sizeof *times; i++)
+		if (gcpreload_elapsed_wrapped(*times[i]))
+			*times[i] = 0;
+}
+
+int gcpreload_reader_marks(struct gcpreload_reader *reader,
+			   struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT])
+{
+	const struct gcpreload_header *h = &reader->header;
+	struct gcpreload_mark kept[GCPRELOAD_MARKS_KEPT];
+	unsigned i, j;
+	int n = 0, ret;
+
+	if (h->minor < 2 || !h->n_slots || h->header_size < GCPRELOAD_HEADER_SIZE)
+		return 0;
+	ret = reader_copy_marks(reader, kept);
+	if (ret < 0)
+		return ret;
+	for (i = 0; i < GCPRELOAD_MARKS_KEPT; i++) {
+		if (!kept[i].seq || (kept[i].seq - 1) % GCPRELOAD_MARKS_KEPT != i)
+			continue;
+		reader_mend_mark(&kept[i]);
+		for (j = (unsigned)n++; j > 0 && marks[j - 1].seq > kept[i].seq; j--)
+			marks[j] = marks[j - 1];
+		marks[j] = kept[i];
+	}
+	return n;
+}
+
+bool gcpreload_mark_is_over(const struct gcpreload_mark *mark)
+{
+	return mark->how != GCPRELOAD_MARK_HOW_RUNNING && mark->how != GCPRELOAD_MARK_HOW_SWEEPING;
+}
+
 bool gcpreload_reader_alive(const struct gcpreload_reader *reader)
 {
 	if (flock(reader->fd, LOCK_SH | LOCK_NB) < 0)

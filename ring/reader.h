@@ -45,6 +45,14 @@ int gcpreload_reader_collections(struct gcpreload_reader *reader, unsigned perio
  * added to reader->lost. */
 int gcpreload_reader_next(struct gcpreload_reader *reader, struct gcpreload_slot *slot);
 
+/* Reads the last marks, in the order of their numbers, the oldest first; none of a file that has no
+ * place for them. Returns how many, or -errno. */
+int gcpreload_reader_marks(struct gcpreload_reader *reader,
+			   struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT]);
+
+/* Whether a mark will not change any more. */
+bool gcpreload_mark_is_over(const struct gcpreload_mark *mark);
+
 /* Whether the writer still lives: its lock is asked for, never kept (flock(2)). */
 bool gcpreload_reader_alive(const struct gcpreload_reader *reader);
 
@@ -55,5 +63,7 @@ const char *gcpreload_mode_name(unsigned mode);
 const char *gcpreload_period_name(unsigned period);
 const char *gcpreload_guard_name(unsigned guard);
 const char *gcpreload_sample_name(unsigned sample);
+const char *gcpreload_mark_why_name(unsigned why);
+const char *gcpreload_mark_how_name(unsigned how);
 
 #endif

@@ -19,6 +19,7 @@
 /* What a file holds, without the padding of the header's page. */
 struct early {
 	struct gcpreload_header header;
+	struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT];
 	struct gcpreload_series series[GCPRELOAD_SERIES];
 	struct gcpreload_slot slots[EARLY_SLOTS];
 };
@@ -26,13 +27,14 @@ struct early {
 /* Where events go now: the early area in .bss, or the mapped file. */
 struct target {
 	struct gcpreload_header *header;
+	struct gcpreload_mark *marks;
 	struct gcpreload_series *series;
 	struct gcpreload_slot *slots;
 	uint64_t mask;
 };
 
 static struct early early;
-static const struct target early_target = { &early.header, early.series, early.slots,
+static const struct target early_target = { &early.header, early.marks, early.series, early.slots,
 					    EARLY_SLOTS - 1 };
 static struct target file_target;
 static const struct target *current = &early_target;
@@ -42,6 +44,7 @@ static const struct target *current = &early_target;
 static struct gcpreload_totals lineage[GCPRELOAD_GENERATIONS];
 
 static bool concurrent;
+static bool marked; /* early.marks may have something */
 static uint32_t period;
 
 /* A thread id costs a system call, so each thread keeps its own. epoch tells a forked child
@@ -67,6 +70,9 @@ static void writer_begin_process(void)
 			memset(&early.series[i], 0, sizeof early.series[i]);
 	if (header->head)
 		memset(early.slots, 0, sizeof early.slots);
+	if (marked)
+		memset(early.marks, 0, sizeof early.marks);
+	marked = false;
 	memset(header, 0, sizeof *header);
 	memcpy(header->inherited, lineage, sizeof lineage);
 	header->frozen_objects = -1;
@@ -174,6 +180,20 @@ void gcpreload_ring_record(const struct gcpreload_event *event)
 	writer_write_slot(to, event);
 }
 
+void gcpreload_ring_mark(const struct gcpreload_mark *mark, uint64_t number)
+{
+	struct gcpreload_mark copy = *mark, *to;
+
+	writer_begin_if_new();
+	marked = marked || current == &early_target;
+	to = &current->marks[number % GCPRELOAD_MARKS_KEPT];
+	copy.seq = 0;
+	store_relaxed(&to->seq, 0);
+	fence_release();
+	*to = copy;
+	store_release(&to->seq, number + 1);
+}
+
 void gcpreload_ring_concurrent(void)
 {
 	store_release(&concurrent, true);
@@ -278,6 +298,7 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 	h->control_serial = status->control_serial;
 	h->due_ns = status->due_ns;
 	h->idle = status->idle;
+	h->marks = status->marks;
 	h->sample = status->sample;
 	writer_enter_period(h, status->period, now);
 	h->changed_ns = now;
@@ -341,12 +362,15 @@ int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why
 	if (ret < 0)
 		return ret;
 	file_target.header = file.map;
+	file_target.marks = (void *)((char *)file.map + GCPRELOAD_MARKS_OFFSET);
 	file_target.series = (void *)((char *)file.map + GCPRELOAD_SERIES_OFFSET);
 	file_target.slots = (void *)((char *)file.map + GCPRELOAD_SLOTS_OFFSET);
 	file_target.mask = GCPRELOAD_FILE_SLOTS - 1;
 	writer_fill_header(file_target.header);
 	head = file_target.header->head;
 	writer_move_slots(file_target.slots, head);
+	if (marked)
+		memcpy(file_target.marks, early.marks, sizeof early.marks);
 	memcpy(file_target.header->magic, GCPRELOAD_RING_MAGIC, 8);
 	/* What has a public name is whole: a reader may come at once. */
 	store_release(&current, &file_target);

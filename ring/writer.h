@@ -41,6 +41,7 @@ struct gcpreload_status {
 	uint64_t control_serial;
 	uint64_t due_ns;
 	struct gcpreload_idle idle;
+	struct gcpreload_marks marks;
 	uint32_t sample; /* enum gcpreload_sample */
 	char python[32];
 	char reason[128];
@@ -59,6 +60,10 @@ struct gcpreload_place {
 /* Records one finished collection. Any thread; wait-free. Several interpreters with a GIL of
  * their own may write at once after gcpreload_ring_concurrent(). */
 void gcpreload_ring_record(const struct gcpreload_event *event);
+
+/* Writes mark number, from 0 on, in its place; the same number again: what is known of it now. seq
+ * is not looked at. One thread at a time (the GIL). */
+void gcpreload_ring_mark(const struct gcpreload_mark *mark, uint64_t number);
 
 /* What this process and its ancestors have counted: what gc.get_stats() should say. */
 void gcpreload_ring_totals(struct gcpreload_totals totals[GCPRELOAD_GENERATIONS]);

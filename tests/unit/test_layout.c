@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Layout 1.0 is a promise: these numbers never change. */
+/* Layout 1 is a promise: these numbers never change. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +13,10 @@
 #define H(field, offset)                                                                           \
 	{                                                                                          \
 #field, offsetof(struct gcpreload_header, field), offset                           \
+	}
+#define MARK(field, offset)                                                                        \
+	{                                                                                          \
+#field, offsetof(struct gcpreload_mark, field), offset                             \
 	}
 #define SERIES(field, offset)                                                                      \
 	{                                                                                          \
@@ -81,6 +85,29 @@ static const struct {
 	H(reason, 1184),
 	H(trigger, 1312),
 	H(fired, 1376),
+	H(idle, 1440),
+	H(sample, 1504),
+	H(marks, 1512),
+	H(marks.finished, 1520),
+	H(marks.fork_ns, 1560),
+	H(marks.garbage, 1592),
+	H(marks.longest_ns, 1648),
+	H(marks.live, 1656),
+	H(marks.pending, 1664),
+	MARK(seq, 0),
+	MARK(start_ns, 8),
+	MARK(fork_ns, 16),
+	MARK(mark_ns, 24),
+	MARK(cpu_ns, 32),
+	MARK(live, 40),
+	MARK(garbage, 48),
+	MARK(swept, 56),
+	MARK(skipped, 64),
+	MARK(faults, 72),
+	MARK(resident_before, 80),
+	MARK(resident_after, 88),
+	MARK(why, 96),
+	MARK(how, 100),
 	SERIES(collections, 0),
 	SERIES(collected, 8),
 	SERIES(uncollectable, 16),
@@ -115,10 +142,13 @@ static void offsets(void **state)
 static void sizes(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct gcpreload_header), 1512);
+	assert_int_equal(sizeof(struct gcpreload_header), 1672);
 	assert_int_equal(sizeof(struct gcpreload_series), 1600);
 	assert_int_equal(sizeof(struct gcpreload_slot), 64);
 	assert_int_equal(sizeof(struct gcpreload_totals), 24);
+	assert_int_equal(sizeof(struct gcpreload_mark), 128);
+	assert_int_equal(GCPRELOAD_MARKS_OFFSET, 2048);
+	assert_int_equal(GCPRELOAD_MARKS_KEPT, 16);
 	assert_int_equal(GCPRELOAD_HEADER_SIZE, 4096);
 	assert_int_equal(GCPRELOAD_SERIES_OFFSET, 4096);
 	assert_int_equal(GCPRELOAD_SLOTS_OFFSET, 119296);
@@ -146,6 +176,9 @@ static void numbers(void **state)
 	assert_int_equal(GCPRELOAD_STATE_STANDING_BACK, 5);
 	assert_int_equal(GCPRELOAD_STATE_OFF, 6);
 	assert_int_equal(GCPRELOAD_MODE_FREEZE, 2);
+	assert_int_equal(GCPRELOAD_MODE_CONCURRENT, 4);
+	assert_int_equal(GCPRELOAD_MARK_WHY_ASKED, 3);
+	assert_int_equal(GCPRELOAD_MARK_HOW_DISCARDED, 4);
 	assert_int_equal(GCPRELOAD_BUCKETS, 192);
 	assert_int_equal(GCPRELOAD_HISTOGRAM_SCALE, 3);
 	assert_int_equal(GCPRELOAD_HISTOGRAM_FIRST, -160);

@@ -19,6 +19,8 @@ static void write_some(const char *there)
 	for (i = 0; i < 20; i++)
 		record((unsigned)i % 3, GCPRELOAD_CAUSE_AUTOMATIC, 100000u * (unsigned)i, 5);
 	gcpreload_ring_status(&status);
+	for (i = 0; i < 20; i++)
+		gcpreload_ring_mark(&(struct gcpreload_mark){ .fork_ns = 1 }, (uint64_t)i);
 }
 
 static int make_good(void **state)
@@ -63,6 +65,7 @@ static int use(const char *file, const char **why)
 	struct gcpreload_reader reader;
 	struct gcpreload_series series;
 	struct gcpreload_slot slot;
+	struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT];
 	unsigned p, g, c, n = 0;
 	int ret = gcpreload_reader_open(&reader, AT_FDCWD, file, why);
 
@@ -77,6 +80,7 @@ static int use(const char *file, const char **why)
 				gcpreload_reader_series(&reader, p, g, c, &series);
 	while (n++ < 5000 && gcpreload_reader_next(&reader, &slot) == 1)
 		;
+	assert_in_range(gcpreload_reader_marks(&reader, marks), 0, GCPRELOAD_MARKS_KEPT);
 	gcpreload_reader_alive(&reader);
 	assert_true(memchr(reader.header.command, 0, sizeof reader.header.command));
 	assert_true(memchr(reader.header.fired, 0, sizeof reader.header.fired));
