@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "cli/counters.h"
+#include "cli/marks.h"
 #include "cli/memory.h"
 #include "cli/snapshot.h"
 
@@ -77,6 +78,7 @@ static void snapshot_json_tuning(const struct snapshot *s, struct json *json)
 	snapshot_json_flags(s, json);
 	counters_read(&counters, h);
 	counters_json(&counters, COUNTERS_PS, json);
+	marks_json_gauges(h, json);
 	if (share < 0)
 		json_pair_null(json, COUNTERS_KEY(gc_time_share));
 	else
@@ -129,6 +131,10 @@ static void nothing_known(const struct snapshot *s, struct json *json)
 		"guard",
 		"due_generation",
 		"sample",
+		"live_objects",
+		"pending_garbage",
+		"mark_fork_max_seconds",
+		"longest_step_seconds",
 	};
 	size_t i;
 

@@ -29,7 +29,7 @@ struct subject {
 	struct counts sum;
 	/* Of the living. */
 	double lives, spent; /* seconds */
-	double frozen, tuned, untuned;
+	double frozen, live, pending, tuned, untuned;
 	/* Of the ended ones, too. */
 	struct counters counted;
 };
@@ -255,6 +255,8 @@ static void metrics_add_process(struct subject *subject, const struct gather_pro
 	subject->lives += (double)gcpreload_elapsed(h->attached_ns, metrics_now()) / 1e9;
 	subject->spent += (double)process->counts.gc_ns / 1e9;
 	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
+	subject->live += (double)h->marks.live;
+	subject->pending += (double)h->marks.pending;
 	if (h->state == GCPRELOAD_STATE_READY)
 		subject->tuned++;
 	else
@@ -425,6 +427,8 @@ void metrics_write(FILE *out, struct gather *gather, const struct metrics_style 
 	metrics_collections(&w);
 	time_ratio(&w);
 	metrics_gauge(&w, COUNTERS_frozen_objects, offsetof(struct subject, frozen));
+	metrics_gauge(&w, COUNTERS_live_objects, offsetof(struct subject, live));
+	metrics_gauge(&w, COUNTERS_pending_garbage, offsetof(struct subject, pending));
 	metrics_gauge(&w, COUNTERS_tuned_processes, offsetof(struct subject, tuned));
 	metrics_gauge(&w, COUNTERS_untuned_processes, offsetof(struct subject, untuned));
 	metrics_states(&w, gather);

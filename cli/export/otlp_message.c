@@ -461,18 +461,34 @@ static void write_gauge(struct json *json, const struct otlp_subject *subject, u
 	json_close(json, '}');
 }
 
-static void write_frozen(struct json *json, const struct otlp_subject *subject)
+static uint64_t frozen_of(const struct gcpreload_header *h)
 {
-	uint64_t frozen = 0;
+	return h->frozen_objects > 0 ? (uint64_t)h->frozen_objects : 0;
+}
+
+static uint64_t live_of(const struct gcpreload_header *h)
+{
+	return h->marks.live;
+}
+
+static uint64_t pending_of(const struct gcpreload_header *h)
+{
+	return h->marks.pending;
+}
+
+/* The sum over the living processes. */
+static void write_sum_now(struct json *json, const struct otlp_subject *subject, unsigned row,
+			  uint64_t value_of(const struct gcpreload_header *h))
+{
+	uint64_t sum = 0;
 	size_t i;
 
 	for (i = 0; i < subject->n_living; i++)
-		if (subject->living[i]->frozen_objects > 0)
-			frozen += (uint64_t)subject->living[i]->frozen_objects;
-	begin_metric(json, COUNTERS_frozen_objects, "gauge");
+		sum += value_of(subject->living[i]);
+	begin_metric(json, row, "gauge");
 	begin_points(json);
 	json_open(json, '{');
-	write_gauge(json, subject, frozen);
+	write_gauge(json, subject, sum);
 	end_metric(json);
 }
 
@@ -547,7 +563,9 @@ bool otlp_message_add(struct json *json, const struct otlp_subject *subject,
 	if (counters || !style->delta_sums)
 		write_counters(json, subject, &counted, style->delta_sums);
 	if (subject->n_living) {
-		write_frozen(json, subject);
+		write_sum_now(json, subject, COUNTERS_frozen_objects, frozen_of);
+		write_sum_now(json, subject, COUNTERS_live_objects, live_of);
+		write_sum_now(json, subject, COUNTERS_pending_garbage, pending_of);
 		write_processes(json, subject);
 	}
 	json_close(json, ']');

@@ -79,13 +79,15 @@ TABLE = table()
 
 
 def numbers(value: Any, name: str = "") -> Iterator[str]:  # noqa: ANN401 - whatever JSON has
-    """The keys of all numbers. refused_chances has fixed keys, "a.b" in the table; states and
-    guards have the names of states as keys."""
+    """The keys of all numbers. refused_chances and marks have fixed keys, "a.b" in the table;
+    states and guards have the names of states as keys."""
     if name in ("states", "guards"):
         yield name
     elif isinstance(value, dict):
         for key, part in value.items():
-            yield from numbers(part, f"{name}.{key}" if name == "refused_chances" else key)
+            yield from numbers(
+                part, f"{name}.{key}" if name in ("refused_chances", "marks") else key
+            )
     elif isinstance(value, list):
         for part in value:
             yield from numbers(part, name)
@@ -214,8 +216,8 @@ def put(ring: Path, offset: int, *values: int) -> None:
         file.write(b"".join(value.to_bytes(8, "little") for value in values))
 
 
-# ring/layout.h: struct gcpreload_idle and log_dropped.
-IDLE, LOG_DROPPED = 1440, 288
+# ring/layout.h: struct gcpreload_idle, struct gcpreload_marks, and log_dropped.
+IDLE, MARKS, LOG_DROPPED = 1440, 1512, 288
 VALUES = {
     "delayed_wakeups": 1,
     "delayed_time": 2 * 10**9,
@@ -226,6 +228,29 @@ VALUES = {
     "guard_trips": 7,
 }
 DROPPED = 8
+# Each of its fields; of the table, that is.
+MARK_FIELDS = [row for row in TABLE if row.kind == "PROCESS" and row.field.startswith("marks.")]
+NO_COUNTERS = ("fork_max_ns", "longest_ns", "live", "pending")
+
+
+def fields_of_marks() -> list[str]:
+    (body,) = re.findall(
+        r"^struct gcpreload_marks \{\n(.*?)^\};", (ROOT / "ring/layout.h").read_text(), re.M | re.S
+    )
+    return re.findall(r"uint64_t (\w+);", body)
+
+
+def marks_values() -> dict[str, int]:
+    """A number for each field, in their order; whole seconds where it is a time."""
+    return {
+        name: (10 + i) * (10**9 if name.endswith("_ns") else 1)
+        for i, name in enumerate(fields_of_marks())
+    }
+
+
+def test_each_field_of_marks_has_a_row() -> None:
+    shown = {row.field.removeprefix("marks.") for row in MARK_FIELDS}
+    assert shown == set(fields_of_marks()) - set(NO_COUNTERS)
 
 
 def values_of(resources: list[Any]) -> dict[str, float]:
@@ -240,7 +265,20 @@ def values_of(resources: list[Any]) -> dict[str, float]:
     return found
 
 
-SAID = {**VALUES, "delayed_time": 2.0, "log_lines_dropped": DROPPED}
+def said() -> dict[str, float]:
+    marks = marks_values()
+    return {
+        **VALUES,
+        "delayed_time": 2.0,
+        "log_lines_dropped": DROPPED,
+        **{
+            row.id: marks[row.field.removeprefix("marks.")] / (10**9 if row.unit == "s" else 1)
+            for row in MARK_FIELDS
+        },
+    }
+
+
+SAID = said()
 
 
 def test_counters_of_ended_processes(system_python: Interpreter, ring_dir: Path) -> None:
@@ -262,6 +300,7 @@ def test_counters_of_ended_processes(system_python: Interpreter, ring_dir: Path)
         served(puppet)
     (ring,) = ring_files(ring_dir)
     put(ring, IDLE, *VALUES.values())
+    put(ring, MARKS, *marks_values().values())
     put(ring, LOG_DROPPED, DROPPED)
     with Collector() as collector:
         assert look(collector) == SAID
@@ -288,6 +327,7 @@ def test_deltas_of_counters(system_python: Interpreter, ring_dir: Path) -> None:
             new = copy.with_name(".new")
             new.write_bytes(content)
             put(new, IDLE, *VALUES.values())
+            put(new, MARKS, *marks_values().values())
             put(new, LOG_DROPPED, DROPPED)
             new.rename(copy)
             collector.wait(1, lambda one: bool(values_of(one.resources)))

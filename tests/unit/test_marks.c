@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The marks of mode concurrent in a ring. */
+/* The marks of mode concurrent in a ring, and in the totals of removed ones. */
 #include <fcntl.h>
 
+#include "ring/retired.h"
+#include "ring/sweep.h"
 #include "test_marks.h"
 
 /* Numbers from to up to to, in order, each whole. */
@@ -141,10 +143,44 @@ static void in_processes(void **state)
 	}
 }
 
+static void in_totals_of_removed_rings(void **state)
+{
+	static const struct gcpreload_sweep_limits all = { 0 };
+	struct writer one = writer_begin(a_marked_life, place);
+	struct writer two = writer_begin(a_marked_life, place);
+	struct gcpreload_mark marks[KEPT];
+	struct gcpreload_retired retired;
+	struct gcpreload_reader reader;
+	int dir = open(place_rings(place), O_RDONLY | O_DIRECTORY);
+	unsigned i, found = 0;
+
+	(void)state;
+	writer_end(&two);
+	writer_end(&one);
+	assert_int_equal(gcpreload_sweep(dir, &all, NULL, NULL), 2);
+	for (i = 0; i < GCPRELOAD_RETIRED_FILES; i++) {
+		if (gcpreload_retired_open(&reader, &retired, dir, i) < 0)
+			continue;
+		found++;
+		assert_int_equal(retired.folded, 2);
+		assert_int_equal(reader.header.marks.begun, 12);
+		assert_int_equal(reader.header.marks.faults, 20);
+		/* What is now, and the longest, are not sums. */
+		assert_int_equal(reader.header.marks.live, 0);
+		assert_int_equal(reader.header.marks.longest_ns, 0);
+		/* What stands in their place is not taken for them. */
+		assert_int_equal(gcpreload_reader_marks(&reader, marks), 0);
+		gcpreload_reader_close(&reader);
+	}
+	assert_int_equal(found, 1);
+	close(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(in_processes),
+		TEST(in_totals_of_removed_rings),
 	};
 
 	return cmocka_run_group_tests_name("marks", tests, NULL, NULL);

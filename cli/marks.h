@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* The marks of mode concurrent (ring/layout.h), summed up and put into words. */
+#ifndef GCPRELOAD_CLI_MARKS_H
+#define GCPRELOAD_CLI_MARKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "cli/counters.h"
+#include "cli/json.h"
+#include "ring/layout.h"
+
+/* Of one process, or of several. */
+struct marks_sum {
+	struct counters counted;
+	uint64_t fork_max_ns, longest_ns; /* of all of them */
+	uint64_t live, pending;
+};
+
+void marks_add(struct marks_sum *sum, const struct gcpreload_header *h);
+
+/* Three lines, without the last line's end; length_ns: the time that the marks are a share of, 0:
+ * unknown. "" where there were none. Returns out. */
+char *marks_told(char *out, size_t size, const struct marks_sum *sum, uint64_t length_ns);
+
+/* One mark in a line. Returns out. */
+char *marks_line(char *out, size_t size, const struct gcpreload_mark *mark);
+
+/* Its members, into an open object. */
+void marks_json(const struct gcpreload_mark *mark, struct json *json);
+
+/* What marks found, into an open object: the gauges. */
+void marks_json_gauges(const struct gcpreload_header *h, struct json *json);
+
+#endif
