@@ -114,9 +114,11 @@ static inline int graph_list_add(struct graph_state *state, const struct graph_h
 }
 
 /* From both ends: each step waits for memory, and so two are waited for at once. */
-static int graph_list(struct graph_state *state, const struct graph_head *head)
+static int graph_list(struct graph_state *state, const struct graph_head *head,
+		      const struct graph_head *after)
 {
-	const struct graph_head *front = graph_next(head), *back = graph_previous(head);
+	const struct graph_head *front = graph_next(after ? after : head);
+	const struct graph_head *back = graph_previous(head);
 
 	while (front != head) {
 		int err = graph_list_add(state, front);
@@ -357,14 +359,15 @@ static int graph_number(struct graph_state *state)
 }
 
 int graph_find_garbage(const struct graph_layout *layout, const struct graph_head *head,
-		       struct graph_garbage *result, bool (*stopped)(void *arg), void *arg)
+		       const struct graph_head *after, struct graph_garbage *result,
+		       bool (*stopped)(void *arg), void *arg)
 {
 	struct graph_state state = { .layout = layout, .stopped = stopped, .arg = arg };
 	int err = graph_table_open(&state.table);
 
 	result->live = result->garbage = result->components = result->used = 0;
 	if (!err)
-		err = graph_list(&state, head);
+		err = graph_list(&state, head, after);
 	if (!err)
 		err = graph_number(&state);
 	if (!err)

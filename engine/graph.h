@@ -58,10 +58,12 @@ struct graph_garbage {
 	uintptr_t *words;
 };
 
-/* head: the head of the list, which holds no object; the list is walked from both ends.
+/* head: the head of the list, which holds no object; the list is walked from both ends, or where
+ * after is not NULL only what comes after that object: references from the rest are from outside.
  * stopped(arg) is asked every few thousand objects: true ends it; it may be NULL. Returns 0,
  * -ENOMEM, or -ECANCELED. What it mapped stays mapped: the process ends. */
 int graph_find_garbage(const struct graph_layout *layout, const struct graph_head *head,
-		       struct graph_garbage *result, bool (*stopped)(void *arg), void *arg);
+		       const struct graph_head *after, struct graph_garbage *result,
+		       bool (*stopped)(void *arg), void *arg);
 
 #endif

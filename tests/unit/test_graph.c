@@ -164,9 +164,9 @@ static void types(void **state)
 	assert_int_equal(heap.found.words[2], (uintptr_t)object_of(&heap, 1) | GRAPH_PREHEADER);
 	assert_int_equal(heap.found.words[3], (uintptr_t)object_of(&heap, 2));
 	/* Before 3.11 there are none. */
-	assert_int_equal(
-	    graph_find_garbage(&(struct graph_layout){ 0 }, &heap.list, &heap.found, NULL, NULL),
-	    0);
+	assert_int_equal(graph_find_garbage(&(struct graph_layout){ 0 }, &heap.list, NULL,
+					    &heap.found, NULL, NULL),
+			 0);
 	assert_int_equal(heap.found.words[2], (uintptr_t)object_of(&heap, 1));
 	/* A type that shows none of its references is like something outside. */
 	heap.objects[0].type = &blind;
@@ -322,6 +322,31 @@ static void too_little_room(void **state)
 	heap_free(&heap);
 }
 
+/* What comes after one object is looked at alone: of garbage that the rest refers to, too. */
+static void after_a_boundary(void **state)
+{
+	struct heap heap;
+
+	(void)state;
+	heap_make(&heap, 7, 8, true);
+	cycle(&heap, 0, 2); /* garbage, and not looked at */
+	cycle(&heap, 3, 2);
+	cycle(&heap, 5, 2);
+	refers(&heap, 0, 5);
+	heap.found = (struct graph_garbage){ .capacity = 20, .words = malloc(20 * 8) };
+	assert_int_equal(
+	    graph_find_garbage(&wide, &heap.list, &heap.objects[2].head, &heap.found, NULL, NULL),
+	    0);
+	assert_int_equal(heap.found.live, 2);
+	assert_int_equal(heap.found.garbage, 2);
+	assert_int_equal(heap.found.words[1], (uintptr_t)object_of(&heap, 3));
+	assert_int_equal(
+	    graph_find_garbage(&wide, &heap.list, &heap.objects[6].head, &heap.found, NULL, NULL),
+	    0);
+	assert_int_equal(heap.found.live + heap.found.garbage, 0);
+	heap_free(&heap);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -339,6 +364,7 @@ int main(void)
 		cmocka_unit_test(places_in_the_table),
 		cmocka_unit_test(far_apart),
 		cmocka_unit_test(too_little_room),
+		cmocka_unit_test(after_a_boundary),
 	};
 
 	return cmocka_run_group_tests(tests, setup_types, NULL);

@@ -44,8 +44,8 @@ static void stopped(void **state)
 	heap.found.capacity = COUNT + 1;
 	do {
 		patience = (struct patience){ .left = left++ };
-		result =
-		    graph_find_garbage(&wide, &heap.list, &heap.found, lose_patience, &patience);
+		result = graph_find_garbage(&wide, &heap.list, NULL, &heap.found, lose_patience,
+					    &patience);
 		assert_int_equal(result, patience.left < 0 ? -ECANCELED : 0);
 		assert_int_equal(patience.asked, result ? left : left - 1);
 	} while (result);
@@ -271,7 +271,7 @@ static void without_memory(struct heap *heap)
 	struct rlimit none = { 1 << 20, 1 << 20 };
 
 	setrlimit(RLIMIT_AS, &none);
-	_exit(graph_find_garbage(&narrow, &heap->list, &heap->found, NULL, NULL) == -ENOMEM);
+	_exit(graph_find_garbage(&narrow, &heap->list, NULL, &heap->found, NULL, NULL) == -ENOMEM);
 }
 
 /* Any other call ends the process. */
@@ -292,7 +292,7 @@ static void with_three_calls(struct heap *heap)
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ||
 	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
 		_exit(2);
-	result = graph_find_garbage(&narrow, &heap->list, &heap->found, NULL, NULL);
+	result = graph_find_garbage(&narrow, &heap->list, NULL, &heap->found, NULL, NULL);
 	/* Not _exit, before which a sanitizer makes calls of its own. */
 	syscall(SYS_exit_group, !result && heap->found.garbage == 5000);
 }

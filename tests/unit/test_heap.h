@@ -144,7 +144,8 @@ static inline void find_within(struct heap *heap, const struct graph_layout *lay
 	/* Not a word more, so that the sanitizer sees one that is too far. */
 	heap->found = (struct graph_garbage){ .capacity = capacity, .words = malloc(capacity * 8) };
 	traversed = 0;
-	assert_int_equal(graph_find_garbage(layout, &heap->list, &heap->found, NULL, NULL), 0);
+	assert_int_equal(graph_find_garbage(layout, &heap->list, NULL, &heap->found, NULL, NULL),
+			 0);
 	assert_int_equal(refused, 0);
 	assert_true(heap->found.used <= capacity);
 }
