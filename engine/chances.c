@@ -2,20 +2,18 @@
 #include "engine/chances.h"
 
 #include <errno.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
 #include "engine/entrance.h"
 #include "engine/guard.h"
+#include "engine/kin.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
 #include "engine/tuner.h"
 #include "inject/observer.h"
 #include "inject/waiting.h"
-#include "ring/family.h"
 
 /* Where collections run in requests: a settling wait is some wake-ups, and may be in vain. */
 #define BUSY_EVERY_NS 25000000ull
@@ -29,11 +27,6 @@ static struct {
 	uint64_t took_ns;   /* by the last collection at a chance; shared */
 	uint64_t busy_ns;   /* when BUSY was last said */
 	uint64_t others_ns; /* CPU of the other threads at the last look; any thread that serves */
-	struct {
-		bool known;
-		int32_t pid;
-		uint64_t start_time;
-	} parent;
 } chances;
 
 bool gcpreload_engine_wants_chances(void)
@@ -50,7 +43,8 @@ uint64_t gcpreload_engine_looks_every(void)
 
 void chances_begin(void)
 {
-	chances.deferred = chances.parent.known = false;
+	chances.deferred = false;
+	kin_begin();
 	store_relaxed(&chances.others_ns, machine_cpu_of_others());
 }
 
@@ -124,24 +118,11 @@ enum gcpreload_chance gcpreload_engine_chance(bool again)
 	return yes ? GCPRELOAD_CHANCE_DUE : GCPRELOAD_CHANCE_NONE;
 }
 
-/* The processes of a server share its cores: not all at once. */
-static int lock_family(void)
-{
-	if (!chances.parent.known) {
-		chances.parent.known = true;
-		chances.parent.pid = (int32_t)syscall(SYS_getppid);
-		chances.parent.start_time = machine_start_time(chances.parent.pid);
-	}
-	if (!gcpreload_ring_published())
-		return -ENOENT;
-	return gcpreload_family_lock(&process_place, chances.parent.pid, chances.parent.start_time);
-}
-
 static void collect_what_is_due(PyObject *gc)
 {
 	int64_t counts[GCPRELOAD_GENERATIONS], collected;
 	uint64_t before, after;
-	int family = lock_family();
+	int family = kin_lock();
 
 	if (family == -EWOULDBLOCK) {
 		process.status.idle.refused_family++;
@@ -157,8 +138,7 @@ static void collect_what_is_due(PyObject *gc)
 				collected > 0 ? (uint64_t)collected : 0, after - before);
 	}
 	if (family >= 0)
-		gcpreload_family_unlock(family, &process_place, chances.parent.pid,
-					chances.parent.start_time);
+		kin_unlock(family);
 }
 
 static void collect_at_chance(PyObject *gc)

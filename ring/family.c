@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -47,8 +48,7 @@ int gcpreload_family_lock(const struct gcpreload_place *place, int32_t parent, u
 }
 
 /* Removed before the lock is let go: who opens the name later makes a new file. */
-void gcpreload_family_unlock(int fd, const struct gcpreload_place *place, int32_t parent,
-			     uint64_t start_time)
+static void family_remove(const struct gcpreload_place *place, int32_t parent, uint64_t start_time)
 {
 	const char *why;
 	char name[64];
@@ -59,5 +59,37 @@ void gcpreload_family_unlock(int fd, const struct gcpreload_place *place, int32_
 		unlinkat(dir, name, 0);
 		close(dir);
 	}
+}
+
+void gcpreload_family_unlock(int fd, const struct gcpreload_place *place, int32_t parent,
+			     uint64_t start_time)
+{
+	family_remove(place, parent, start_time);
 	close(fd);
+}
+
+/* flock(2): the lock belongs to the open file, and a mapping keeps it open as a descriptor does;
+ * nobody reads the page, of a file that has none. */
+void *gcpreload_family_hold(const struct gcpreload_place *place, int32_t parent,
+			    uint64_t start_time, int *error)
+{
+	int fd = gcpreload_family_lock(place, parent, start_time);
+	void *held;
+
+	*error = fd < 0 ? fd : 0;
+	if (fd < 0)
+		return NULL;
+	held = mmap(NULL, GCPRELOAD_FAMILY_SIZE, PROT_NONE, MAP_SHARED, fd, 0);
+	close(fd);
+	if (held != MAP_FAILED)
+		return held;
+	*error = -ENOMEM;
+	return NULL;
+}
+
+void gcpreload_family_release(void *held, const struct gcpreload_place *place, int32_t parent,
+			      uint64_t start_time)
+{
+	family_remove(place, parent, start_time);
+	munmap(held, GCPRELOAD_FAMILY_SIZE);
 }

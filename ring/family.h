@@ -15,4 +15,14 @@ int gcpreload_family_lock(const struct gcpreload_place *place, int32_t parent, u
 void gcpreload_family_unlock(int fd, const struct gcpreload_place *place, int32_t parent,
 			     uint64_t start_time);
 
+/* The same as gcpreload_family_lock for longer: no descriptor stays open. Returns an address for
+ * gcpreload_family_release, or NULL with *error what the other would return. Children of this
+ * process hold it, too, until they end, but where madvise(MADV_DONTFORK) said otherwise for its
+ * GCPRELOAD_FAMILY_SIZE bytes. */
+#define GCPRELOAD_FAMILY_SIZE 4096
+void *gcpreload_family_hold(const struct gcpreload_place *place, int32_t parent,
+			    uint64_t start_time, int *error);
+void gcpreload_family_release(void *held, const struct gcpreload_place *place, int32_t parent,
+			      uint64_t start_time);
+
 #endif
