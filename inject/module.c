@@ -131,17 +131,23 @@ struct PyMethodDef *module_method(PyObject *module, const char *module_name, con
 	return NULL;
 }
 
-bool module_replace(PyObject *module, const char *module_name, const char *method, PyCFunction ours,
-		    PyCFunction *real)
+bool module_replace_as(PyObject *module, const char *module_name, const char *method, int flags,
+		       PyCFunction ours, PyCFunction *real)
 {
 	struct PyMethodDef *entry = *real ? NULL : module_method(module, module_name, method);
 
 	py.PyErr_Clear();
-	if (entry && entry->ml_flags == METH_NOARGS) {
+	if (entry && entry->ml_flags == flags) {
 		*real = entry->ml_meth;
 		entry->ml_meth = ours;
 	}
 	return *real != NULL;
+}
+
+bool module_replace(PyObject *module, const char *module_name, const char *method, PyCFunction ours,
+		    PyCFunction *real)
+{
+	return module_replace_as(module, module_name, method, METH_NOARGS, ours, real);
 }
 
 /* importlib sets __spec__._initializing while it executes a module (3.7 to 3.15). */

@@ -25,8 +25,12 @@ PyObject *module_loaded(const char *name);
  * no exception, if it cannot be found beyond doubt. GIL held. */
 struct PyMethodDef *module_method(PyObject *module, const char *module_name, const char *method);
 
-/* Puts ours in the place of a method without arguments, once, and the function that was there into
- * *real. Returns whether ours is there. GIL held. */
+/* Puts ours in the place of a method that is called as flags say (METH_*), once, and the function
+ * that was there into *real. Returns whether ours is there. GIL held. */
+bool module_replace_as(PyObject *module, const char *module_name, const char *method, int flags,
+		       PyCFunction ours, PyCFunction *real);
+
+/* The same for a method without arguments. */
 bool module_replace(PyObject *module, const char *module_name, const char *method, PyCFunction ours,
 		    PyCFunction *real);
 

@@ -22,6 +22,8 @@ typedef ssize_t Py_ssize_t;
 /* Include/methodobject.h */
 typedef PyObject *(*PyCFunction)(PyObject *, PyObject *);
 typedef PyObject *(*PyCFunctionFast)(PyObject *, PyObject *const *, Py_ssize_t);
+typedef PyObject *(*PyCFunctionFastWithKeywords)(PyObject *, PyObject *const *, Py_ssize_t,
+						 PyObject *);
 
 struct PyMethodDef {
 	const char *ml_name;
@@ -40,6 +42,20 @@ struct PyInittab {
 	const char *name;
 	PyObject *(*initfunc)(void);
 };
+
+/* Include/cpython/pymem.h */
+struct PyMemAllocatorEx {
+	void *ctx;
+	void *(*malloc)(void *ctx, size_t size);
+	void *(*calloc)(void *ctx, size_t nelem, size_t elsize);
+	void *(*realloc)(void *ctx, void *ptr, size_t new_size);
+	void (*free)(void *ctx, void *ptr);
+};
+
+#define PYMEM_DOMAIN_OBJ 2
+
+/* Include/typeslots.h */
+#define Py_tp_traverse 71
 
 #define PYAPI_FUNCTIONS(F)                                                                         \
 	F(int, Py_IsInitialized, (void))                                                           \
@@ -82,6 +98,13 @@ struct PyInittab {
 	F(PyObject *, PyEval_GetGlobals, (void))     /* borrowed; NULL: no frame runs */           \
 	F(PyObject *, PyEval_GetFrame, (void))	     /* borrowed; allocates from 3.11 on */        \
 	F(const char *, PyUnicode_AsUTF8AndSize, (PyObject *, Py_ssize_t *))                       \
+	F(PyObject *, PyList_New, (Py_ssize_t))	     /* new */                                     \
+	F(void *, PyType_GetSlot, (PyObject *, int)) /* before 3.10 heap types only */             \
+	F(unsigned long, PyType_GetFlags, (PyObject *))                                            \
+	F(void, PyObject_GC_Track, (PyObject *)) /* aborts where it is tracked */                  \
+	F(void, PyObject_GC_UnTrack, (PyObject *))                                                 \
+	F(void, PyMem_GetAllocator, (int, struct PyMemAllocatorEx *))                              \
+	F(void, PyMem_SetAllocator, (int, struct PyMemAllocatorEx *))                              \
 	F(PyObject *, PyInterpreterState_Main, (void)) /* no GIL */                                \
 	F(PyObject *, PyInterpreterState_Head, (void)) /* no GIL; the newest of those that live */
 

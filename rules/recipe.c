@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "rules/recipe.h"
 
+#include <stddef.h>
+
 enum recipe recipe_for(const struct pyversion *version)
 {
 	if (version->free_threaded) {
@@ -12,4 +14,15 @@ enum recipe recipe_for(const struct pyversion *version)
 	if (version->minor == 14 && version->micro < 5)
 		return RECIPE_THRESHOLDS;
 	return RECIPE_FREEZE;
+}
+
+const char *recipe_no_marks(const struct pyversion *version)
+{
+	if (version->free_threaded)
+		return "mode concurrent: a free-threaded Python has no lists of objects";
+	if (version->minor < 8)
+		return "mode concurrent: needs Python 3.8 or later";
+	if (recipe_for(version) != RECIPE_FREEZE)
+		return "mode concurrent: the incremental collector of 3.14.0 to 3.14.4";
+	return NULL;
 }

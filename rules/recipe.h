@@ -14,4 +14,8 @@ enum recipe {
 /* Of a version that is supported. */
 enum recipe recipe_for(const struct pyversion *version);
 
+/* Why mode concurrent cannot be used there, or NULL: it reads the collector's lists, which not all
+ * have. Where it cannot, mode idle is used. */
+const char *recipe_no_marks(const struct pyversion *version);
+
 #endif
