@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "engine/chances.h"
+#include "engine/concurrent.h"
 #include "engine/engine.h"
 #include "engine/entrance.h"
 #include "engine/pacing.h"
@@ -20,13 +21,31 @@ static enum gcpreload_acted act_observe(void)
 	return GCPRELOAD_ACTED_LOOKED;
 }
 
+/* Where mode concurrent cannot be, mode idle is. */
+static void act_pace(PyObject *gc, uint64_t ready_ns)
+{
+	const char *why = NULL;
+
+	if (process.mode == GCPRELOAD_MODE_CONCURRENT) {
+		why = concurrent_begin(gc, ready_ns);
+		if (!why)
+			return;
+		process.mode = GCPRELOAD_MODE_IDLE;
+		gcpreload_log(GCPRELOAD_LOG_INFO, "using mode idle: %s", why);
+	}
+	process.fallback = why;
+	pacing_begin(gc, ready_ns);
+	if (why)
+		process_text(reason, why);
+}
+
 static enum gcpreload_acted act_tune(PyObject *gc)
 {
 	struct tuner_done done = tuner_tune(gc);
 
 	if (done.tuned) {
 		chances_begin();
-		pacing_begin(gc, done.took_ns);
+		act_pace(gc, done.took_ns);
 		gcpreload_log(GCPRELOAD_LOG_INFO,
 			      "ready (%s): %lld collected, %lld frozen, thresholds %d,%d,%d",
 			      process.status.fired, (long long)done.garbage,

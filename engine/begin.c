@@ -5,6 +5,7 @@
 
 #include "base/machine.h"
 #include "base/self.h"
+#include "engine/concurrent.h"
 #include "engine/process.h"
 #include "engine/sample.h"
 #include "engine/soon.h"
@@ -20,12 +21,14 @@ static void begin_new_process(void)
 	static bool begun; /* in an ancestor */
 	struct growth inherited;
 
+	concurrent_forget();
 	memset(&process, 0, sizeof process);
 	process.mode = settings->mode;
 	process.thresholds_due = true;
 	if (begun) {
 		machine_growth(&inherited);
 		process.resident_at_fork = inherited.resident;
+		process.inherited_frozen = tuner_frozen();
 	}
 	begun = true;
 	soon_forget();
@@ -81,6 +84,7 @@ void begin_attached(bool late)
 void begin_subinterpreter(void)
 {
 	begin_if_new();
+	concurrent_subinterpreter();
 	process.status.flags |= GCPRELOAD_FLAG_SUBINTERPRETERS;
 	process_update();
 }

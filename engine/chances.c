@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "engine/collector.h"
+#include "engine/concurrent.h"
 #include "engine/engine.h"
 #include "engine/entrance.h"
 #include "engine/guard.h"
@@ -59,6 +60,8 @@ static bool chances_due(PyObject *gc)
 
 	if (chances.deferred || !tuner_still_ours(gc) || !collector_counts(gc, counts))
 		return false;
+	if (concurrent_is_on())
+		return concurrent_is_due(gc, now);
 	pacing_look_at_machine(now);
 	if (pacing_has_grown(now))
 		pacer_grown(pacer, now);
@@ -84,6 +87,9 @@ static enum gcpreload_chance chances_busy(bool again)
 	struct pacer *pacer = &pacing.pacer;
 	uint64_t now = gcpreload_now_ns();
 
+	/* Its collections in requests are short. */
+	if (concurrent_is_on())
+		return GCPRELOAD_CHANCE_NONE;
 	if (again)
 		return GCPRELOAD_CHANCE_BUSY;
 	if (!pacer_expects(pacer, now))
@@ -145,11 +151,14 @@ static void collect_at_chance(PyObject *gc)
 {
 	if (pacing.pacer.guard_full)
 		guard_collect(gc);
+	else if (concurrent_is_on())
+		concurrent_collect(gc);
 	else if (process.wants_chances)
 		collect_what_is_due(gc);
 	store_relaxed(&chances.others_ns, machine_cpu_of_others());
 	process.status.idle.due = 0;
-	pacing_settle(gc);
+	if (!concurrent_is_on())
+		pacing_settle(gc);
 }
 
 static PyObject *collect_in_loop(PyObject *self, PyObject *unused)

@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/begin.h"
+#include "engine/concurrent.h"
 #include "engine/freezer.h"
 #include "engine/process.h"
 #include "engine/soon.h"
@@ -13,6 +14,7 @@
 
 static void runtime_begins(void)
 {
+	concurrent_forget();
 	freezer_forget();
 	tuner_forget();
 }
@@ -23,7 +25,20 @@ static enum gcpreload_cause collection_starts(unsigned generation, enum gcpreloa
 		startup_at_start(cause);
 		return cause;
 	}
-	return freezer_at_start(generation, cause);
+	begin_if_new();
+	cause = freezer_at_start(generation, cause);
+	if (concurrent_is_on())
+		concurrent_at_start(generation, cause);
+	return cause;
+}
+
+static bool collection_stops(const struct gcpreload_event *event)
+{
+	bool tick = freezer_at_stop();
+
+	if (concurrent_is_on())
+		concurrent_at_stop(event);
+	return tick;
 }
 
 void gcpreload_engine_use(const struct gcpreload_settings *the_settings,
@@ -36,8 +51,9 @@ void gcpreload_engine_use(const struct gcpreload_settings *the_settings,
 		.subinterpreter = begin_subinterpreter,
 		.before_fork = turn_before_fork,
 		.after_fork = begin_if_new,
+		.before_exec = concurrent_exec,
 		.at_start = collection_starts,
-		.at_stop = freezer_at_stop,
+		.at_stop = collection_stops,
 		.tick = turn_tick,
 	};
 

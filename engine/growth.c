@@ -11,13 +11,17 @@
 #define FILES_PART 2
 #define FILES_STEP 16
 
+bool growth_files_are_due(const struct growth *then, const struct growth *now)
+{
+	uint64_t step = now->files_limit / FILES_STEP;
+
+	return now->files_limit && now->files >= now->files_limit / FILES_PART &&
+	       now->files >= then->files + step;
+}
+
 bool growth_is_due(const struct growth *then, const struct growth *now)
 {
 	double most = MEMORY_FACTOR * (double)then->resident + (double)MEMORY_LEAST;
-	uint64_t step = now->files_limit / FILES_STEP;
 
-	if (then->resident && (double)now->resident > most)
-		return true;
-	return now->files_limit && now->files >= now->files_limit / FILES_PART &&
-	       now->files >= then->files + step;
+	return (then->resident && (double)now->resident > most) || growth_files_are_due(then, now);
 }

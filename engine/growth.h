@@ -14,4 +14,7 @@
 /* Whether a collection is due, given what there was when all garbage was gone. */
 bool growth_is_due(const struct growth *then, const struct growth *now);
 
+/* Whether it is for descriptors. */
+bool growth_files_are_due(const struct growth *then, const struct growth *now);
+
 #endif

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "engine/collector.h"
+#include "engine/concurrent.h"
 #include "engine/engine.h"
 #include "engine/growth.h"
 #include "engine/pacing.h"
@@ -13,7 +14,8 @@
 
 bool gcpreload_engine_grown(void)
 {
-	return load_relaxed(&process.tuned) && pacing_has_grown(gcpreload_now_ns());
+	return load_relaxed(&process.tuned) && !concurrent_is_on() &&
+	       pacing_has_grown(gcpreload_now_ns());
 }
 
 void guard_collect(PyObject *gc)

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/shared.h"
+#include "engine/concurrent.h"
 #include "engine/engine.h"
 #include "engine/growth.h"
 #include "engine/process.h"
@@ -105,7 +106,7 @@ static const char *pacing_word(void)
 		return "no idle moment: collecting as in mode freeze";
 	if (pacer->fallen_back)
 		return "its waits are not known: collecting as in mode freeze";
-	return tuner_limits();
+	return process.fallback ? process.fallback : tuner_limits();
 }
 
 void pacing_settle(PyObject *gc)
@@ -137,7 +138,7 @@ void pacing_observed(const struct gcpreload_event *event, uint64_t now_ns)
 {
 	bool changed = false;
 
-	if (!process.tuned || process.status.state != GCPRELOAD_STATE_READY)
+	if (!process.tuned || process.status.state != GCPRELOAD_STATE_READY || concurrent_is_on())
 		return;
 	if (event->cause == GCPRELOAD_CAUSE_AUTOMATIC)
 		changed = pacer_automatic(&pacing.pacer, now_ns, event->generation,

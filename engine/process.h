@@ -20,8 +20,10 @@ struct process {
 	uint64_t off_since_ns;	   /* gc was seen disabled or debugged, and at each look since */
 	bool froze;		   /* gc.freeze() was called by us, in this process */
 	bool thawed;		   /* by a command: not frozen again by itself */
+	int64_t inherited_frozen;  /* objects that an ancestor has frozen */
 	uint64_t resident_at_fork; /* bytes; 0: not forked, or unknown */
 	bool thresholds_due;	   /* the parent's are still to be given back */
+	const char *fallback;	   /* why the mode is not what was asked for, or NULL */
 	bool in_greenlet;	   /* readiness was given to the event loop and has not run yet */
 	/* Shared: waits read and write these without the GIL. */
 	bool tuned;	    /* what we did is in force */

@@ -7,7 +7,9 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "engine/collector.h"
+#include "engine/freed.h"
 #include "engine/freezer.h"
+#include "engine/marker.h"
 #include "engine/process.h"
 #include "inject/module.h"
 #include "inject/observer.h"
@@ -215,6 +217,10 @@ static PyObject *unfreeze_at_exit(PyObject *self, PyObject *unused)
 
 	(void)self;
 	(void)unused;
+	/* Whoever would inherit the marker knows nothing of it. */
+	marker_end(true);
+	freed_end();
+	store_relaxed(&process.tuned, false);
 	if (gc && process.froze)
 		freezer_unfreeze(gc);
 	py_drop(gc);
@@ -284,20 +290,24 @@ static bool raise_thresholds(PyObject *gc)
 	return true;
 }
 
+bool tuner_set_thresholds(PyObject *gc, const int32_t wanted[GCPRELOAD_GENERATIONS])
+{
+	if (!thresholds_are_ours || !collector_set_thresholds(gc, wanted) ||
+	    !collector_thresholds(gc, set_by_us))
+		return false;
+	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
+	return true;
+}
+
 bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2)
 {
 	int32_t wanted[GCPRELOAD_GENERATIONS];
 
-	if (!thresholds_are_ours)
-		return false;
 	memcpy(wanted, set_by_us, sizeof wanted);
 	wanted[0] = threshold0;
 	if (settings->thresholds[2] == GCPRELOAD_KEEP)
 		wanted[2] = threshold2;
-	if (!collector_set_thresholds(gc, wanted) || !collector_thresholds(gc, set_by_us))
-		return false;
-	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
-	return true;
+	return tuner_set_thresholds(gc, wanted);
 }
 
 /* Objects that a collection would look at. */

@@ -61,6 +61,9 @@ struct tuner_done tuner_tune(PyObject *gc);
 /* Other thresholds, after tuner_tune; where GCPRELOAD_THRESHOLDS names a third one, that stays. */
 bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2);
 
+/* The same, all three as they are given. */
+bool tuner_set_thresholds(PyObject *gc, const int32_t wanted[GCPRELOAD_GENERATIONS]);
+
 /* A full collection of all there is, of what we froze, too; what is left is frozen again. False
  * where what is frozen is an ancestor's, whose pages it would make this process's own. */
 bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause);

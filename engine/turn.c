@@ -2,6 +2,7 @@
 #include "engine/turn.h"
 
 #include "engine/begin.h"
+#include "engine/concurrent.h"
 #include "engine/guard.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
@@ -62,6 +63,7 @@ static void act_here(PyObject *gc)
 		process_update();
 	}
 	guard_act(gc);
+	concurrent_act(gc);
 	if (process.observed_enough && process.status.state == GCPRELOAD_STATE_STARTING)
 		observe_now();
 }

@@ -28,7 +28,7 @@ extern const char *Py_GetVersion(void) __attribute__((weak));
 
 static struct PyInittab copy[TABLE_MAX];
 static PyObject *(*real_init)(void);
-static PyCFunction real_fork, real_forkpty;
+static PyCFunction real_fork, real_forkpty, real_execv, real_execve;
 static void *python_handle;
 
 static bool attach_observer(bool late)
@@ -107,13 +107,31 @@ static PyObject *os_forkpty(PyObject *self, PyObject *unused)
 	return call_fork(real_forkpty, self);
 }
 
+static PyObject *os_execv(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+	inject_told->before_exec();
+	return ((PyCFunctionFast)(void (*)(void))real_execv)(self, args, nargs);
+}
+
+static PyObject *os_execve(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
+			   PyObject *kwnames)
+{
+	inject_told->before_exec();
+	return ((PyCFunctionFastWithKeywords)(void (*)(void))real_execve)(self, args, nargs,
+									  kwnames);
+}
+
 /* Inside fork() the interpreter already holds locks that finalizers need, and subprocess calls
  * that too; os.fork alone is the place. From 3.9 the init function runs again for each
  * sub-interpreter, on the same table. */
-static void wrap_fork(PyObject *posix)
+static void wrap_processes(PyObject *posix)
 {
 	module_replace(posix, WRAPPED, "fork", os_fork, &real_fork);
 	module_replace(posix, WRAPPED, "forkpty", os_forkpty, &real_forkpty);
+	module_replace_as(posix, WRAPPED, "execv", METH_FASTCALL,
+			  (PyCFunction)(void (*)(void))os_execv, &real_execv);
+	module_replace_as(posix, WRAPPED, "execve", METH_FASTCALL | METH_KEYWORDS,
+			  (PyCFunction)(void (*)(void))os_execve, &real_execve);
 }
 
 static PyObject *wrapped_init(void)
@@ -126,7 +144,7 @@ static PyObject *wrapped_init(void)
 		gcpreload_log(GCPRELOAD_LOG_INFO,
 			      "standing aside: a function of the C API is missing");
 	else if (attach_observer(false))
-		wrap_fork(module);
+		wrap_processes(module);
 	return module;
 }
 

@@ -23,13 +23,15 @@ struct inject_hooks {
 	 * parent and in the child, before its first line. */
 	void (*before_fork)(void);
 	void (*after_fork)(void);
+	/* os.execv() or os.execve() begins: another program, if it succeeds. */
+	void (*before_exec)(void);
 
 	/* In gc.callbacks of the main interpreter, where observer_ask_at_start said so: a
 	 * collection begins. The collector has not looked at its lists yet. Returns what it is to
 	 * be called. */
 	enum gcpreload_cause (*at_start)(unsigned generation, enum gcpreload_cause cause);
 	/* There as well: it has ended. Whether the next tick should come at once. */
-	bool (*at_stop)(void);
+	bool (*at_stop)(const struct gcpreload_event *event);
 	/* A collection of the main interpreter's has ended; once a millisecond at most. */
 	void (*tick)(uint64_t now_ns, const struct gcpreload_event *event);
 };

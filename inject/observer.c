@@ -142,7 +142,7 @@ static void collection_stopped(struct observer *observer, PyObject *info)
 	    machine_others_worked(machine_cpu_of_others(), others_before_ns))
 		event.cause = GCPRELOAD_CAUSE_IDLE_BUSY;
 	gcpreload_ring_record(&event);
-	if (askers && observer->main && inject_told->at_stop())
+	if (askers && observer->main && inject_told->at_stop(&event))
 		ticked_ns = 0;
 	if (__builtin_expect(slow_from_ns != 0, 0) && event.duration_ns >= slow_from_ns)
 		slow_say(&event, observer->count);

@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+#include "engine/tiers.h"
+
+#include "base/clock.h"
+
+#define SECOND 1000000000ull
+
+/* Until it was measured: a cost that is rather too high. What the collection at readiness took is
+ * the cost of objects that live, one after the other; young ones are garbage more often, which is
+ * freed besides. */
+#define LOOK_AT_FIRST  250.
+#define SWEEP_AT_FIRST 400.
+#define COST_LEAST     20.
+#define COST_MOST      5000.
+#define COLD	       3.
+
+/* Of a pause, so much is planned with: costs are near the worst, not above it. */
+#define PLANNED .8
+/* An automatic collection for fewer costs more for itself than for the objects. */
+#define YOUNG_LEAST 700
+#define YOUNG_MOST  20000
+/* gc.get_count() subtracts each object that dies, old ones, too: an application that replaces old
+ * objects by new ones has many more young ones than it tells. */
+#define THRESHOLD_LEAST 50
+#define RATIO_LEAST	.5
+#define RATIO_MOST	1000.
+/* More than were planned with are still looked at, so far. */
+#define OVERFLOW_FACTOR 1.5
+/* Of generation 1, so many that the next collection of it still fits: half of the pause is left for
+ * what is young then. */
+#define MIDDLE_SHARE .5
+/* Collections of generation 0 until the interpreter would look at generation 1 by itself: where we
+ * do not see its collections any more, whatever the reason, its own rules come back. */
+#define LEASE 100
+
+/* At a wait nobody is delayed but by what comes in the middle of it. */
+#define WAIT_NS	       5000000.
+#define WAIT_DUE_LEAST 2000
+#define WAIT_DUE_MOST  10000
+#define REACHED_NS     SECOND
+#define POOR_YIELD     .02
+#define RICH_YIELD     .25
+
+/* Memory has grown: RSS says what objects hold besides themselves, and forgets those that died by
+ * reference count. A quarter of GCPRELOAD_GROWTH, and a few megabytes for small processes. */
+#define GROWN_SHARE    .25
+#define GROWN_BYTES    (8ull << 20)
+#define PROMOTED_LEAST 5000
+/* What marks have found says what the next one will find. Not for little: a mark looks at all. */
+#define GARBAGE_LEAST 20000
+/* Memory runs ahead of the sweep, or of the marks. */
+#define AHEAD_FACTOR 1.5
+#define AHEAD_BYTES  (32ull << 20)
+
+#define FAILED_FIRST_NS SECOND
+#define WAITS_NS	(SECOND / 10)
+#define FAILED_MOST_NS	(64 * SECOND)
+
+static double clamp_number(double value, double least, double most)
+{
+	return value < least ? least : value > most ? most : value;
+}
+
+/* Near the worst: half way up at once, down slowly. */
+static void learn_cost(double *cost, double ns)
+{
+	*cost += (ns - *cost) * (ns > *cost ? .5 : 1. / 64);
+	*cost = clamp_number(*cost, COST_LEAST, COST_MOST);
+}
+
+bool tiers_runs_ahead(const struct tiers *tiers)
+{
+	return tiers->resident &&
+	       (double)tiers->seen > AHEAD_FACTOR * (double)tiers->resident + (double)AHEAD_BYTES;
+}
+
+/* Of the time of a pause, what goes to the sweep. */
+static double sweep_share(const struct tiers *tiers)
+{
+	return !tiers->left ? 0 : tiers_runs_ahead(tiers) ? .75 : .5;
+}
+
+/* Objects that an automatic collection can look at in its part of the pause. */
+static double pause_objects(const struct tiers *tiers)
+{
+	double ns = PLANNED * (double)tiers->limits.pause_ns * (1 - sweep_share(tiers));
+
+	if (tiers_holds_back(tiers))
+		return YOUNG_LEAST;
+	return clamp_number(ns / tiers->look_ns, YOUNG_LEAST, YOUNG_MOST);
+}
+
+static bool is_reached(const struct tiers *tiers, uint64_t now)
+{
+	return tiers->chance_ns && gcpreload_elapsed(tiers->chance_ns, now) < REACHED_NS;
+}
+
+/* So that there are as many young objects then. */
+static int32_t threshold_for(const struct tiers *tiers, double objects)
+{
+	return (int32_t)clamp_number(objects / tiers->ratio, THRESHOLD_LEAST, YOUNG_MOST);
+}
+
+static void learn_ratio(struct tiers *tiers, double young)
+{
+	double ratio = young / (double)tiers->threshold0;
+
+	tiers->ratio += (ratio - tiers->ratio) * (ratio > tiers->ratio ? .5 : 1. / 16);
+	tiers->ratio = clamp_number(tiers->ratio, RATIO_LEAST, RATIO_MOST);
+}
+
+static void next_is_own(struct tiers *tiers)
+{
+	tiers->threshold0 = tiers->limits.own[0];
+	tiers->threshold1 = tiers->limits.own[1];
+}
+
+static void next_is_young(struct tiers *tiers)
+{
+	if (tiers->near) {
+		next_is_own(tiers);
+		return;
+	}
+	tiers->threshold0 = threshold_for(tiers, pause_objects(tiers));
+	tiers->threshold1 = LEASE;
+}
+
+static void next_is_middle(struct tiers *tiers)
+{
+	double objects = pause_objects(tiers) - tiers->middle;
+
+	tiers->threshold0 = threshold_for(tiers, objects > YOUNG_LEAST ? objects : YOUNG_LEAST);
+	tiers->threshold1 = 0;
+}
+
+static bool promote_middle(struct tiers *tiers)
+{
+	tiers->promoted += (uint64_t)tiers->middle;
+	tiers->middle = 0;
+	next_is_young(tiers);
+	return true;
+}
+
+/* What becomes of those that have survived once. */
+static bool decide_middle(struct tiers *tiers, uint64_t now, double came)
+{
+	double room = pause_objects(tiers) * MIDDLE_SHARE;
+
+	next_is_young(tiers);
+	if (tiers->near)
+		return false;
+	if (is_reached(tiers, now))
+		return tiers->middle * tiers->look_ns > .75 * WAIT_NS ? promote_middle(tiers)
+								      : false;
+	if (tiers->middle > room)
+		return promote_middle(tiers);
+	if (tiers->middle + came > room)
+		next_is_middle(tiers);
+	return false;
+}
+
+void tiers_begin(struct tiers *tiers, const struct tiers_limits *limits, uint64_t frozen,
+		 uint64_t ready_ns)
+{
+	double cost = frozen ? COLD * (double)ready_ns / (double)frozen : LOOK_AT_FIRST;
+
+	*tiers = (struct tiers){
+		.limits = *limits,
+		.look_ns = clamp_number(cost, LOOK_AT_FIRST / 2, LOOK_AT_FIRST * 4),
+		.sweep_ns = SWEEP_AT_FIRST,
+		.wait_due = WAIT_DUE_LEAST,
+		.ratio = 1,
+		.live = frozen,
+	};
+	next_is_young(tiers);
+}
+
+uint64_t tiers_most(const struct tiers *tiers, int generation)
+{
+	double most = OVERFLOW_FACTOR * pause_objects(tiers) - (generation ? tiers->middle : 0);
+
+	return tiers->near ? UINT64_MAX : (uint64_t)(most > YOUNG_LEAST ? most : YOUNG_LEAST);
+}
+
+void tiers_overflows(struct tiers *tiers, uint64_t young)
+{
+	learn_ratio(tiers, 2. * (double)young);
+	tiers->middle += (double)young;
+	promote_middle(tiers);
+}
+
+uint64_t tiers_slice(const struct tiers *tiers)
+{
+	double ns = PLANNED * (double)tiers->limits.pause_ns * sweep_share(tiers);
+
+	return (uint64_t)(ns / tiers->sweep_ns);
+}
+
+bool tiers_holds_back(const struct tiers *tiers)
+{
+	return tiers->out && !tiers->left && tiers_runs_ahead(tiers);
+}
+
+bool tiers_oversize(const struct tiers *tiers, uint64_t now)
+{
+	return tiers_runs_ahead(tiers) || !is_reached(tiers, now);
+}
+
+static void learn_costs(struct tiers *tiers, double looked, double swept, double cpu_ns)
+{
+	double rest = cpu_ns - looked * tiers->look_ns * .5;
+
+	if (swept >= YOUNG_LEAST / 2.)
+		learn_cost(&tiers->sweep_ns, rest / swept);
+	else if (looked >= YOUNG_LEAST / 2.)
+		learn_cost(&tiers->look_ns, cpu_ns / looked);
+}
+
+bool tiers_collected(struct tiers *tiers, uint64_t now, int generation, uint64_t young,
+		     uint64_t swept, uint64_t collected, uint64_t cpu_ns)
+{
+	double looked = (double)young + (generation ? tiers->middle : 0);
+	double all = looked + (double)swept;
+	double survived = all > (double)collected ? all - (double)collected : 0;
+
+	learn_costs(tiers, looked, (double)swept, (double)cpu_ns);
+	if (young)
+		learn_ratio(tiers, (double)young);
+	if (generation) {
+		tiers->middle = survived;
+		return promote_middle(tiers) && !tiers->near;
+	}
+	tiers->middle += survived;
+	return decide_middle(tiers, now, survived);
+}
+
+void tiers_waited(struct tiers *tiers, uint64_t looked, uint64_t collected)
+{
+	double yield = looked ? (double)collected / (double)looked : 0;
+	double due = (double)tiers->wait_due;
+
+	if (yield < POOR_YIELD)
+		due *= 2;
+	else if (yield > RICH_YIELD)
+		due /= 2;
+	tiers->wait_due = (int64_t)clamp_number(due, WAIT_DUE_LEAST, WAIT_DUE_MOST);
+}
+
+enum tiers_wait tiers_at_wait(struct tiers *tiers, uint64_t now, int64_t count0)
+{
+	double there = (double)count0 * tiers->ratio + tiers->middle;
+
+	tiers->chance_ns = now;
+	if (tiers->left)
+		return TIERS_SWEEP;
+	return there >= (double)tiers->wait_due && there * tiers->look_ns <= 1.25 * WAIT_NS
+		   ? TIERS_MIDDLE
+		   : TIERS_NOTHING;
+}
+
+uint64_t tiers_wait_most(const struct tiers *tiers)
+{
+	double most = WAIT_NS / tiers->look_ns - tiers->middle;
+
+	return (uint64_t)(most > YOUNG_LEAST ? most : YOUNG_LEAST);
+}
+
+uint64_t tiers_wait_slice(const struct tiers *tiers)
+{
+	return (uint64_t)(WAIT_NS / 2 / tiers->sweep_ns);
+}
+
+static bool has_grown(const struct tiers *tiers)
+{
+	double most = (double)tiers->resident * (1 + GROWN_SHARE * tiers->limits.growth);
+
+	return !(tiers->limits.growth > 0) || (double)tiers->seen > most + (double)GROWN_BYTES;
+}
+
+static bool promises_garbage(const struct tiers *tiers)
+{
+	double garbage = tiers->yield * (double)tiers->promoted;
+
+	return garbage > GARBAGE_LEAST && garbage > tiers->limits.growth * (double)tiers->live;
+}
+
+/* The marker may use half of a core, where memory does not run ahead. */
+static bool may_mark(const struct tiers *tiers, uint64_t now)
+{
+	if (tiers->out)
+		return false;
+	if (tiers->failures)
+		return gcpreload_elapsed(tiers->mark_ns, now) >= tiers->pause_ns;
+	if (!(tiers->limits.growth > 0))
+		return true;
+	return tiers->promoted >= PROMOTED_LEAST &&
+	       (tiers_runs_ahead(tiers) ||
+		gcpreload_elapsed(tiers->mark_ns, now) >= tiers->pause_ns);
+}
+
+bool tiers_memory(struct tiers *tiers, uint64_t now, uint64_t resident, bool files, uint32_t *why)
+{
+	tiers->seen = resident;
+	if (!tiers->resident)
+		tiers->resident = resident;
+	*why = files		  ? GCPRELOAD_MARK_WHY_FILES
+	       : has_grown(tiers) ? GCPRELOAD_MARK_WHY_GROWTH
+				  : GCPRELOAD_MARK_WHY_GARBAGE;
+	return may_mark(tiers, now) && (files || has_grown(tiers) || promises_garbage(tiers));
+}
+
+void tiers_near_limit(struct tiers *tiers, bool near)
+{
+	if (tiers->near == near)
+		return;
+	tiers->near = near;
+	next_is_young(tiers);
+}
+
+void tiers_mark_begins(struct tiers *tiers)
+{
+	tiers->marking = tiers->promoted + (uint64_t)tiers->middle;
+	tiers->promoted = 0;
+	tiers->middle = 0;
+	tiers->out = true;
+	next_is_young(tiers);
+}
+
+void tiers_mark_ends(struct tiers *tiers, uint64_t now, uint64_t live, uint64_t garbage,
+		     uint64_t cpu_ns)
+{
+	double yield = tiers->marking ? (double)garbage / (double)tiers->marking : 0;
+
+	tiers->yield = tiers->yield > 0 ? (tiers->yield + clamp_number(yield, 0, 1)) / 2
+					: clamp_number(yield, 0, 1);
+	tiers->live = live;
+	tiers->left = garbage;
+	tiers->mark_ns = now;
+	tiers->pause_ns = cpu_ns;
+	tiers->failures = 0;
+	next_is_young(tiers);
+}
+
+void tiers_swept(struct tiers *tiers, uint64_t now, uint64_t resident)
+{
+	(void)now;
+	tiers->left = 0;
+	tiers->out = false;
+	tiers->resident = tiers->seen = resident;
+	next_is_young(tiers);
+}
+
+void tiers_mark_fails(struct tiers *tiers, uint64_t now)
+{
+	uint64_t wait = FAILED_FIRST_NS << (tiers->failures < 6 ? tiers->failures : 6);
+
+	tiers->promoted += tiers->marking;
+	tiers->left = 0;
+	tiers->out = false;
+	tiers->failures++;
+	tiers->mark_ns = now;
+	tiers->pause_ns = wait < FAILED_MOST_NS ? wait : FAILED_MOST_NS;
+	next_is_young(tiers);
+}
+
+void tiers_mark_waits(struct tiers *tiers, uint64_t now)
+{
+	tiers->mark_ns = now;
+	if (tiers->pause_ns < WAITS_NS)
+		tiers->pause_ns = WAITS_NS;
+}
+
+void tiers_all_collected(struct tiers *tiers, uint64_t now, uint64_t resident)
+{
+	tiers->middle = 0;
+	tiers->promoted = 0;
+	tiers->mark_ns = now;
+	tiers->resident = tiers->seen = resident;
+	tiers->left = 0;
+	tiers->out = false;
+	next_is_young(tiers);
+}
