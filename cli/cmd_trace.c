@@ -14,6 +14,7 @@
 #include "cli/command.h"
 #include "cli/follow.h"
 #include "cli/json.h"
+#include "cli/marks.h"
 #include "cli/options.h"
 #include "cli/text.h"
 
@@ -93,6 +94,41 @@ static void trace_add_event(void *arg, const struct gcpreload_header *h,
 	json_close(json, '}');
 	json_close(json, '}');
 	trace->events++;
+	trace_note_error(trace);
+}
+
+/* On a track of their own. */
+#define MARKS_TRACK GCPRELOAD_GENERATIONS
+
+static void add_span(struct trace *trace, const struct gcpreload_header *h, const char *name,
+		     uint64_t start_ns, uint64_t duration_ns)
+{
+	struct json *json = &trace->json;
+
+	trace_head(trace, name, "X", h, MARKS_TRACK);
+	json_pair_string(json, "cat", "gc");
+	json_pair_double(json, "ts", (double)start_ns / 1e3);
+	json_pair_double(json, "dur", (double)duration_ns / 1e3);
+}
+
+/* The process stands still in the fork only, which is a span within that of the mark. */
+static void add_mark(void *arg, const struct gcpreload_header *h, const struct gcpreload_mark *mark)
+{
+	struct trace *trace = arg;
+	struct json *json = &trace->json;
+	char name[64];
+
+	name_track(trace, h, "thread_name", MARKS_TRACK, "marks");
+	snprintf(name, sizeof name, "mark: %s", gcpreload_mark_why_name(mark->why));
+	add_span(trace, h, name, mark->start_ns,
+		 mark->mark_ns > mark->fork_ns ? mark->mark_ns : mark->fork_ns);
+	json_key(json, "args");
+	json_open(json, '{');
+	marks_json(mark, json);
+	json_close(json, '}');
+	json_close(json, '}');
+	add_span(trace, h, "fork", mark->start_ns, mark->fork_ns);
+	json_close(json, '}');
 	trace_note_error(trace);
 }
 
@@ -176,7 +212,10 @@ static int trace_end(struct trace *trace)
 static int exec_trace(const struct command *command, int argc, char **argv)
 {
 	struct trace trace = {
-		.follow = { .began = name_process, .event = trace_add_event, .lost = add_lost },
+		.follow = { .began = name_process,
+			    .event = trace_add_event,
+			    .lost = add_lost,
+			    .mark = add_mark },
 	};
 	int ret = trace_options(&trace, command, argc, argv);
 
@@ -199,7 +238,8 @@ const struct command command_trace = {
 	.summary = "record collections as a trace for Perfetto or chrome://tracing",
 	.help =
 	    "Without PID: all processes, including those that become ready later. Ctrl-C stops.\n"
-	    "Each process and generation is a track, each collection a slice.\n"
+	    "Each process and generation is a track, each collection a slice; so are the marks of\n"
+	    "mode concurrent.\n"
 	    "\n"
 	    "  -o, --output FILE  write the trace to FILE; - is standard output\n" FOLLOW_HELP
 		RINGS_HELP,

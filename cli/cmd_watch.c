@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/follow.h"
 #include "cli/json.h"
+#include "cli/marks.h"
 #include "cli/options.h"
 #include "cli/text.h"
 
@@ -74,6 +75,29 @@ static void watch_tell_lost(void *arg, const struct gcpreload_header *h, uint64_
 	watch_note_error(watch);
 }
 
+static void tell_mark(void *arg, const struct gcpreload_header *h,
+		      const struct gcpreload_mark *mark)
+{
+	struct watch *watch = arg;
+	int64_t when = follow_realtime(&watch->follow, mark->start_ns);
+	struct json json;
+	char clock[64], line[512];
+
+	if (watch->json) {
+		json_start(&json, stdout, false);
+		json_open(&json, '{');
+		json_pair_double(&json, "time", (double)when / 1e9);
+		json_pair_int(&json, "pid", h->pid);
+		marks_json(mark, &json);
+		json_close(&json, '}');
+		json_finish(&json);
+	} else {
+		printf("%s  %d  %s\n", text_clock(clock, sizeof clock, when), h->pid,
+		       marks_line(line, sizeof line, mark));
+	}
+	watch_note_error(watch);
+}
+
 static int watch_options(struct watch *watch, const struct command *command, int argc, char **argv)
 {
 	static const struct option longs[] = { FOLLOW_OPTIONS, OPTION_JSON, OPTION_HELP, { 0 } };
@@ -101,7 +125,9 @@ static int watch_options(struct watch *watch, const struct command *command, int
 
 static int exec_watch(const struct command *command, int argc, char **argv)
 {
-	struct watch watch = { .follow = { .event = tell_event, .lost = watch_tell_lost } };
+	struct watch watch = {
+		.follow = { .event = tell_event, .lost = watch_tell_lost, .mark = tell_mark }
+	};
 	int ret = watch_options(&watch, command, argc, argv);
 
 	if (ret >= 0)
@@ -122,6 +148,7 @@ const struct command command_watch = {
 	.summary = "print each collection as it happens",
 	.help =
 	    "Without PID: all processes, including those that become ready later. Ctrl-C stops.\n"
+	    "A mark of mode concurrent is printed when it is over.\n"
 	    "\n" FOLLOW_HELP
 	    "  --json             print a JSON object per line; {\"pid\", \"events_lost\"} where\n"
 	    "                     events were overwritten before they were read\n" RINGS_HELP,

@@ -19,6 +19,7 @@ struct followed {
 	char *name; /* unique in the world: pid, start time, random */
 	struct gcpreload_reader reader;
 	uint64_t told_lost;
+	uint64_t told_mark; /* seq of the last one */
 	bool ended;
 	struct followed *next;
 };
@@ -59,6 +60,36 @@ static bool is_wanted(const struct follow *follow, int32_t pid)
 	return follow->n_pids == 0;
 }
 
+/* In the order of their numbers. One that goes on is told when it is over, when another has begun
+ * after it, or when the process has ended. */
+static void follow_tell_marks(struct follow *follow, struct followed *f, bool alive)
+{
+	struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT];
+	int i, n;
+
+	if (!f->reader.header.marks.begun)
+		return;
+	n = gcpreload_reader_marks(&f->reader, marks);
+	for (i = 0; i < n && !stopped && !follow->error; i++) {
+		if (marks[i].seq <= f->told_mark)
+			continue;
+		if (alive && i + 1 == n && !gcpreload_mark_is_over(&marks[i]))
+			break;
+		f->told_mark = marks[i].seq;
+		follow->mark(follow->arg, &f->reader.header, &marks[i]);
+	}
+}
+
+/* What was over before us is history: report has it. */
+static void follow_skip_marks(struct followed *f)
+{
+	struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT];
+	int i, n = gcpreload_reader_marks(&f->reader, marks);
+
+	for (i = 0; i < n && gcpreload_mark_is_over(&marks[i]); i++)
+		f->told_mark = marks[i].seq;
+}
+
 static void follow_begin(void *arg, struct ring *ring)
 {
 	struct follow *follow = arg;
@@ -74,8 +105,10 @@ static void follow_begin(void *arg, struct ring *ring)
 	f->reader = ring->reader;
 	ring->reader.fd = -1; /* ours now */
 	/* A new process's events are told from its beginning, an old one's from now on. */
-	if (!follow->begun)
+	if (!follow->begun) {
 		f->reader.next = f->reader.header.head;
+		follow_skip_marks(f);
+	}
 	f->next = follow->first;
 	follow->first = f;
 	if (follow->began)
@@ -114,6 +147,7 @@ static void look_at(struct follow *follow, struct followed *f)
 			follow->event(follow->arg, &f->reader.header, &slot);
 	}
 	follow_tell_lost(follow, f);
+	follow_tell_marks(follow, f, alive);
 	f->ended = !alive;
 }
 

@@ -26,6 +26,9 @@ struct follow {
 	void (*event)(void *arg, const struct gcpreload_header *header,
 		      const struct gcpreload_slot *slot);
 	void (*lost)(void *arg, const struct gcpreload_header *header, uint64_t n);
+	/* A mark that is over. */
+	void (*mark)(void *arg, const struct gcpreload_header *header,
+		     const struct gcpreload_mark *mark);
 	void *arg;
 
 	int error;		/* set it to end: an errno, which stays */

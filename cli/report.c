@@ -31,6 +31,7 @@ static void report_add_process(struct report_total *total, const struct snapshot
 		total->first = s;
 	for (p = 0; p < GCPRELOAD_PERIODS; p++)
 		snapshot_period_merge(&total->periods[p], &s->periods[p]);
+	marks_add(&total->marks, &s->header);
 }
 
 /* A parent that only forks serves nothing, and would thin the shares of its children. */
@@ -197,15 +198,23 @@ static double serving_share(const struct snapshot_period *period)
 	return snapshot_share(&serving);
 }
 
-static void print_summary(const struct snapshot_period *periods)
+/* Collections, and what mode concurrent does besides. */
+static double longest_tuned(const struct snapshot_period *tuned, const struct marks_sum *marks)
+{
+	uint64_t longest = tuned->in_requests.max_ns;
+
+	return (double)(marks->longest_ns > longest ? marks->longest_ns : longest) / 1e9;
+}
+
+static void print_summary(const struct snapshot_period *periods, const struct marks_sum *marks)
 {
 	const struct snapshot_period *stock = &periods[BASELINE], *tuned = &periods[TUNED];
-	char a[64], b[64], c[64], d[64];
+	char a[64], b[64], c[64], d[64], text[600];
 
 	text_share(a, sizeof a, serving_share(stock));
 	text_share(b, sizeof b, serving_share(tuned));
 	text_duration(c, sizeof c, (double)stock->in_requests.max_ns / 1e9);
-	text_duration(d, sizeof d, (double)tuned->in_requests.max_ns / 1e9);
+	text_duration(d, sizeof d, longest_tuned(tuned, marks));
 	if (report_present(stock) && report_present(tuned))
 		printf("Share of time in collections in requests: %s with the stock collector, %s "
 		       "tuned.\nLongest pause: %s with the stock collector, %s tuned.\n",
@@ -221,12 +230,16 @@ static void print_summary(const struct snapshot_period *periods)
 		       a, c);
 	else
 		printf("Nothing to compare: only the start-up was measured.\n");
+	marks_told(text, sizeof text, marks, tuned->length_ns);
+	if (*text)
+		printf("\n%s\n", text);
 }
 
 void report_print(const struct snapshot *s)
 {
 	const struct gcpreload_header *h = &s->header;
 	char command[1100], reason[600];
+	struct marks_sum marks = { 0 };
 
 	if (s->why) {
 		printf("%s/%s: cannot be read: %s\n\n", s->dir,
@@ -244,7 +257,8 @@ void report_print(const struct snapshot *s)
 	printf("\n\n");
 	print_periods(s->periods);
 	printf("\n");
-	print_summary(s->periods);
+	marks_add(&marks, h);
+	print_summary(s->periods, &marks);
 	printf("\n");
 }
 
@@ -260,7 +274,7 @@ void report_print_total(const struct report_total *total)
 		printf("All %zu children of %d\n\n", total->n, h->ppid);
 	print_periods(total->periods);
 	printf("\n");
-	print_summary(total->periods);
+	print_summary(total->periods, &total->marks);
 	printf("\n");
 }
 

@@ -3,6 +3,7 @@
 #ifndef GCPRELOAD_CLI_REPORT_H
 #define GCPRELOAD_CLI_REPORT_H
 
+#include "cli/marks.h"
 #include "cli/snapshot.h"
 
 /* Processes of one service, or children of one parent. */
@@ -10,6 +11,7 @@ struct report_total {
 	const struct snapshot *first;
 	size_t n;
 	struct snapshot_period periods[GCPRELOAD_PERIODS];
+	struct marks_sum marks;
 };
 
 /* The groups of two or more in all, in a new list to be freed. Returns how many. */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "cli/marks.h"
 #include "cli/text.h"
 #include "cli/top/render.h"
 #include "ring/histogram.h"
@@ -244,6 +245,18 @@ static void add_idle(struct lines *lines, const struct snapshot_period *period)
 		  text_duration(d, sizeof d, (double)period->idle.max_ns / 1e9));
 }
 
+/* Mode concurrent. */
+static void add_marks(struct lines *lines, const struct snapshot *s)
+{
+	struct marks_sum sum = { 0 };
+	char text[600], *line, *rest;
+
+	marks_add(&sum, &s->header);
+	marks_told(text, sizeof text, &sum, s->periods[GCPRELOAD_PERIOD_TUNED].length_ns);
+	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+		lines_add(lines, LINE_PLAIN, "%s", line);
+}
+
 static void add_events(struct lines *lines, const struct look *look)
 {
 	static const struct column columns[] = {
@@ -296,6 +309,7 @@ void render_process(struct lines *lines, const struct look *look, const struct r
 	add_identity(lines, s);
 	add_shares(lines, s, p);
 	add_idle(lines, period);
+	add_marks(lines, s);
 	lines_add(lines, LINE_PLAIN, "%s", "");
 	add_generations(lines, s, p);
 	lines_add(lines, LINE_DIM, "counts as in gc.get_stats(); durations of period %s",

@@ -17,6 +17,7 @@
 #include "cli/export/otlp_message.h"
 #include "cli/export/page.h"
 #include "cli/json_read.h"
+#include "cli/marks.h"
 #include "cli/top/render.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -126,6 +127,30 @@ static void push(bool per_process)
 	otlp_state_free(&state);
 }
 
+/* What watch and trace read. */
+static void say_marks(void)
+{
+	struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT];
+	struct gcpreload_reader reader;
+	const char *why;
+	struct json json;
+	char line[512];
+	int i, n;
+
+	if (gcpreload_reader_open(&reader, AT_FDCWD, path, &why) < 0)
+		return;
+	n = gcpreload_reader_marks(&reader, marks);
+	for (i = 0; i < n; i++) {
+		fputs(marks_line(line, sizeof line, &marks[i]), nowhere);
+		json_start(&json, nowhere, false);
+		json_open(&json, '{');
+		marks_json(&marks[i], &json);
+		json_close(&json, '}');
+		json_finish(&json);
+	}
+	gcpreload_reader_close(&reader);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	int fd;
@@ -140,6 +165,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	say(&command_ps, "--json");
 	say(&command_report, NULL);
 	say(&command_report, "--json");
+	say_marks();
 	export();
 	top();
 	push(false);

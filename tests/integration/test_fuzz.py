@@ -4,6 +4,7 @@ A crash leaves its input in the temporary directory, and its path in the output.
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
@@ -46,6 +47,15 @@ def test_settings(tmp_path: Path) -> None:
     fuzz("settings", Path(shutil.copytree(seeds, tmp_path / "settings")), 30000)
 
 
+def with_marks(ring: bytes) -> bytes:
+    """ring/layout.h: struct gcpreload_marks and the last 16 marks; any numbers."""
+    told = struct.pack("<20Q", *range(1, 21))
+    kept = b"".join(
+        struct.pack("<12Q2I3Q", n + 1, *range(11), n % 4, n % 5, 0, 0, 0) for n in range(16)
+    )
+    return ring[:1512] + told + ring[1672:2048] + kept + ring[4096:]
+
+
 def test_rings(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "rings"
     corpus.mkdir()
@@ -56,6 +66,7 @@ def test_rings(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> No
     (corpus / "whole").write_bytes(whole)
     (corpus / "cut").write_bytes(whole[:3000])
     (corpus / "header").write_bytes(whole[:100])
+    (corpus / "marks").write_bytes(with_marks(whole))
     fuzz("ring", corpus, 600)
 
 

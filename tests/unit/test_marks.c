@@ -72,24 +72,26 @@ static void a_child_begins_without(const char *there)
 	struct gcpreload_mark marks[KEPT];
 	const char *why = "";
 	char other[96];
-	int i, result;
+	int i, early, result;
 	pid_t pid;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < 4; i++) {
+		early = i % 2; /* one before the child has a file, or none */
 		write_marks(0, 5);
 		snprintf(other, sizeof other, "%s/child%d", there, i);
 		CHECK(mkdir(other, 0700) == 0);
 		pid = fork();
 		if (pid == 0) {
+			write_marks(0, early);
 			CHECK(publish(other, &why) == 0);
 			open_only_ring(other, &reader);
-			CHECK(gcpreload_reader_marks(&reader, marks) == 0);
-			write_marks(0, 1);
-			are_marks(&reader, 0, 1);
+			CHECK(gcpreload_reader_marks(&reader, marks) == early);
+			write_marks(0, 2);
+			are_marks(&reader, 0, 2);
 			_exit(0);
 		}
 		CHECK(waitpid(pid, &result, 0) == pid && result == 0);
-		CHECK(publish(there, &why) == 0);
+		CHECK(i < 1 || publish(there, &why) == 0);
 	}
 	open_only_ring(there, &reader);
 	are_marks(&reader, 0, 5);
@@ -130,10 +132,45 @@ static void not_marks(const char *there)
 	close(fd);
 }
 
+/* One that is written over as fast as can be is whole each time, or left out. */
+static void whole_or_not_at_all(const char *there)
+{
+	struct gcpreload_mark mark = { 0 }, marks[KEPT];
+	struct gcpreload_reader reader;
+	const char *why = "";
+	unsigned i, n = 0;
+	pid_t reading;
+	int status;
+
+	gcpreload_ring_mark(&mark, 5);
+	CHECK(publish(there, &why) == 0);
+	reading = fork();
+	if (reading == 0) {
+		open_only_ring(there, &reader);
+		for (i = 0; i < 60000; i++) {
+			if (gcpreload_reader_marks(&reader, marks) != 1)
+				continue;
+			n++;
+			CHECK(marks[0].start_ns == marks[0].live);
+			CHECK(marks[0].start_ns == marks[0].resident_after);
+		}
+		CHECK(n > 0);
+		_exit(0);
+	}
+	while (waitpid(reading, &status, WNOHANG) == 0)
+		for (i = 0; i < 10000; i++) {
+			mark.start_ns++;
+			mark.live = mark.resident_after = mark.start_ns;
+			gcpreload_ring_mark(&mark, 5);
+		}
+	CHECK(status == 0);
+}
+
 static void in_processes(void **state)
 {
 	static void (*const bodies[])(const char *) = { kept_and_read, many_before_the_file,
-							a_child_begins_without, not_marks };
+							a_child_begins_without, not_marks,
+							whole_or_not_at_all };
 	size_t i;
 
 	(void)state;

@@ -346,9 +346,10 @@ static void the_list(void **state)
 	lines_free(&lines);
 	render_list(&lines, &view, &pipe);
 	assert_int_equal(lines.n, 5);
-	is_line(2,
-		"   4711 ready         freeze       1.23   50.0    123   0.12      -    120     1.23M "
-		"[shop] gunicorn app:app");
+	is_line(
+	    2,
+	    "   4711 ready         freeze       1.23   50.0    123   0.12      -    120     1.23M "
+	    "[shop] gunicorn app:app");
 	assert_int_equal(lines.list[2].kind, LINE_WARM);
 	/* Fewer columns where there is little room. */
 	draw(50, 24, true);
@@ -474,6 +475,24 @@ static void counts_with_what_was_inherited(void **state)
 	assert_true(has_line("  1         -        -           16         173         -"));
 }
 
+static void marks_of_a_process(void **state)
+{
+	(void)state;
+	look.snapshot.dir = strdup("d");
+	look.snapshot.name = strdup("n");
+	look.snapshot.header.marks = (struct gcpreload_marks){ .begun = 6,
+							       .failed = 1,
+							       .mark_ns = 3000 * MS,
+							       .garbage = 2000,
+							       .fork_max_ns = 8 * MS };
+	look.snapshot.periods[GCPRELOAD_PERIOD_TUNED].length_ns = 30000 * MS;
+	view.opened = true;
+	draw(80, 24, true);
+	assert_true(has_line("Marks: 6 (1 failed, 0 discarded), running for 10.0 % of the time."));
+	assert_true(has_line("Longest fork for a mark: 8.00 ms;"));
+	assert_true(has_line("Garbage found by marks: 2000 objects;"));
+}
+
 /* ---- looks at real rings ---- */
 
 static void serve(const char *there)
@@ -569,6 +588,7 @@ int main(void)
 		TOP_TEST(an_empty_place),
 		TOP_TEST(histograms),
 		TOP_TEST(counts_with_what_was_inherited),
+		TOP_TEST(marks_of_a_process),
 		TOP_TEST(looking),
 		TOP_TEST(a_look_too_soon),
 	};

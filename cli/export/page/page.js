@@ -74,6 +74,15 @@ function guardTile(group) {
 	return tile("Memory guard", text || "inactive", trips, Boolean(text));
 }
 
+// Mode concurrent.
+function marksTile(group) {
+	const { begun, garbage, swept } = group.marks, { title, help } = state.data.metrics["marks.begun"];
+	const one = tile(title[0].toUpperCase() + title.slice(1), count(begun),
+		`${count(garbage)} objects of garbage found, ${count(swept)} swept`);
+	one.title = help;
+	return one;
+}
+
 function showTiles(group, samples) {
 	const most = ([, a], [, b]) => b - a;
 	const states = Object.entries(group.states).sort(most).map(([name, n]) => `${count(n)} ${name}`);
@@ -85,6 +94,7 @@ function showTiles(group, samples) {
 		longestTile(samples),
 		counterTile("frozen_objects", group, "skipped by the collector"),
 		guardTile(group),
+		...(group.marks.begun ? [marksTile(group)] : []),
 		counterTile("events_lost", group, "overwritten in the ring; totals are exact"));
 }
 
