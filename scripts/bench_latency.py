@@ -246,6 +246,8 @@ def show(run: Run, titles: list[str], markdown: bool) -> None:
 
 def finish(options: argparse.Namespace, run: Run) -> None:
     print(f"\n{run.about}\n{report.LEGEND}")
+    for why in run.left_out:
+        print(f"No row: {why}.")
     if options.picture:
         draw(options)
     common.say(f"it took {duration(run.took)}")

@@ -24,6 +24,7 @@ class Run:
     machine: dict[str, str]
     tables: dict[str, dict[str, list[Interval]]] = field(default_factory=dict)
     took: float = 0.0  # seconds so far
+    left_out: list[str] = field(default_factory=list)  # what has no row, and why
 
     def figures(self) -> dict[str, Figures]:
         return {
@@ -51,6 +52,7 @@ def save(run: Run, path: Path) -> None:
         "about": run.about,
         "machine": run.machine,
         "took_seconds": round(run.took, 1),
+        "left_out": run.left_out,
         "figures": run.figures(),
         "tables": {
             title: {mode: [_packed(one) for one in intervals] for mode, intervals in modes.items()}
@@ -82,6 +84,7 @@ def load(path: Path) -> Run:
                 for title, modes in whole["tables"].items()
             },
             whole["took_seconds"],
+            whole.get("left_out", []),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise Failed(f"{path}: not what --json writes: {error}") from None

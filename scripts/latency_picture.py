@@ -18,6 +18,7 @@ COLOURS = {
     "recipe": "#d95f02",
     "freeze": "#7570b3",
     "idle": "#1b9e77",
+    "concurrent": "#e7298a",
     "gc.disable()": "#1f78b4",
 }
 TICKS = [50, 90, 95, 99, 99.5, 99.9, 99.99]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,14 @@ NOTHING = "-"
 Figures = dict[str, dict[str, Any]]
 
 
+def sorted_out(events: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[float]]:
+    """Of what `gcpreload watch --json` told: each step of a collection that held the process up,
+    and each fork. How long a fork's child works holds nobody up."""
+    forks = [one["fork_seconds"] for one in events if "fork_seconds" in one]
+    steps = [one for one in events if "fork_seconds" not in one and "seconds" in one]
+    return steps, forks
+
+
 @dataclass
 class Interval:
     """One mode under one load in one round."""
@@ -37,9 +45,13 @@ class Interval:
     highest: int
     throttled: float
     collections: list[dict[str, Any]] = field(repr=False)
+    # Files of earlier versions have neither, and there was no mode that forks.
+    forks: list[float] = field(default_factory=list)  # seconds that each held the process up
+    together: int = 0  # the most that it and its descendants held, as sampled
 
     def __post_init__(self) -> None:
         self.latencies = sorted(self.latencies)
+        self.together = max(self.together, self.highest)
 
     def at(self, percent: float) -> float:
         """The value that so many percent are not above; nan where too few are."""
@@ -91,17 +103,23 @@ class Sample:
         return {"cpu": self.cpu(), **latency}
 
     def gc(self, out: bool) -> dict[str, float]:
-        """Share of the time, and the longest."""
-        every = [
+        """Share of the time, the longest, and what 99.9 % of them are not above: of all of them,
+        so that none is an estimate."""
+        every = sorted(
             one["seconds"]
             for interval in self.intervals
             for one in interval.collections
             if (one["cause"] in OUT_OF_REQUESTS) == out
-        ]
+        )
         return {
             "percent": 100 * sum(every) / self.seconds,
-            "longest_ms": 1e3 * max(every, default=0.0),
+            "longest_ms": 1e3 * every[-1] if every else 0.0,
+            "p999_ms": 1e3 * every[math.ceil(0.999 * len(every)) - 1] if every else 0.0,
         }
+
+    def forks(self) -> dict[str, float]:
+        every = [one for interval in self.intervals for one in interval.forks]
+        return {"count": len(every), "longest_ms": 1e3 * max(every, default=0.0)}
 
     def json(self) -> dict[str, Any]:
         measured = self.measured()
@@ -113,10 +131,12 @@ class Sample:
             "throughput": self.answered / self.seconds,
             "gc_in_requests": self.gc(False),
             "gc_out_of_requests": self.gc(True),
+            "forks": self.forks(),
             "collections": sum(len(one.collections) for one in self.intervals),
             "cpu_ms_per_request": 1e3 * sum(one.cpu for one in self.intervals) / self.answered,
             "rss_mb": max(one.rss for one in self.intervals) / 2**20,
             "highest_rss_mb": max(one.highest for one in self.intervals) / 2**20,
+            "highest_together_mb": max(one.together for one in self.intervals) / 2**20,
             "throttled_seconds": sum(one.throttled for one in self.intervals),
             "generator_late_ms": 1e3 * max(one.late for one in self.intervals),
             "of_rounds": {name: one.json() if one else None for name, one in measured.items()},
@@ -177,31 +197,62 @@ def _result(figure: dict[str, Any], what: str) -> str:
     return "{ratio:.2f} ({sure_from:.2f} to {sure_to:.2f})".format(**ratio)
 
 
+Cell = Callable[[dict[str, Any]], str]
+
+
+def _milliseconds(figure: dict[str, float], what: str) -> str:
+    return _number(figure[what]) if figure[what] else "0"
+
+
+def _gc(part: str) -> list[tuple[str, Cell]]:
+    share = "GC in requests" if part == "gc_in_requests" else "GC out of them"
+    return [
+        (share, lambda f: f"{f[part]['percent']:.3f} %" if f[part]["longest_ms"] else "0"),
+        ("longest ms", lambda f: _milliseconds(f[part], "longest_ms")),
+    ]
+
+
+# What matters first.
+COUNTED: list[tuple[str, Cell]] = [
+    *_gc("gc_in_requests"),
+    ("99.9 % ms", lambda f: _milliseconds(f["gc_in_requests"], "p999_ms")),
+    ("forks", lambda f: str(f["forks"]["count"])),
+    ("longest fork ms", lambda f: _milliseconds(f["forks"], "longest_ms")),
+    ("CPU ms/request", lambda f: _number(f["cpu_ms_per_request"])),
+    ("to {first}", lambda f: _result(f, "cpu")),
+    ("highest RSS MB", lambda f: f"{f['highest_rss_mb']:.0f}"),
+    ("with children", lambda f: f"{f['highest_together_mb']:.0f}"),
+    ("RSS MB", lambda f: f"{f['rss_mb']:.0f}"),
+    *_gc("gc_out_of_requests"),
+    ("requests/s", lambda f: _number(f["throughput"])),
+    ("failed", lambda f: str(f["failures"])),
+    ("throttled", lambda f: f"{100 * f['throttled_seconds'] / f['seconds']:.1f} %"),
+]
+# Left out where every row would have 0.
+ONLY_WHERE_ANY = {
+    "forks": lambda figure: figure["forks"]["count"],
+    "longest fork ms": lambda figure: figure["forks"]["count"],
+    "throttled": lambda figure: figure["throttled_seconds"],
+}
+
+
+def _shown(head: str, found: Figures) -> bool:
+    return head not in ONLY_WHERE_ANY or any(map(ONLY_WHERE_ANY[head], found.values()))
+
+
 def _counted(title: str, found: Figures) -> Table:
     first, again = list(found)[:2]
-    heads = [
-        *("mode", "GC in requests", "longest ms", "GC out of them", "longest ms"),
-        *("CPU ms/request", f"to {first}", "RSS MB", "highest", "requests/s", "failed"),
-        "throttled",
-    ]
-    rows = [["A/A band", *[""] * 5, _band(found[again], "cpu"), *[""] * 5]]
+    columns = [(head, cell) for head, cell in COUNTED if _shown(head, found)]
+    band = [_band(found[again], "cpu") if head == "to {first}" else "" for head, _ in columns]
+    rows = [["A/A band", *band]]
     for name, figure in found.items():
-        parts = [figure["gc_in_requests"], figure["gc_out_of_requests"]]
-        gc = [[f"{one['percent']:.3f} %", _number(one["longest_ms"])] for one in parts]
-        gc = [cells if one["longest_ms"] else ["0", "0"] for cells, one in zip(gc, parts)]
-        rows.append(
-            [
-                *(name, *gc[0], *gc[1]),
-                _number(figure["cpu_ms_per_request"]),
-                "" if name in (first, again) else _result(figure, "cpu"),
-                f"{figure['rss_mb']:.0f}",
-                f"{figure['highest_rss_mb']:.0f}",
-                _number(figure["throughput"]),
-                str(figure["failures"]),
-                f"{100 * figure['throttled_seconds'] / figure['seconds']:.1f} %",
-            ]
-        )
-    return Table(f"{title}: what was counted", heads, rows, found)
+        as_it_is = name in (first, again)
+        cells = [
+            "" if as_it_is and head == "to {first}" else cell(figure) for head, cell in columns
+        ]
+        rows.append([name, *cells])
+    heads = [head.replace("{first}", first) for head, _ in columns]
+    return Table(f"{title}: what was counted", ["mode", *heads], rows, found)
 
 
 def _seen(of_rounds: dict[str, float] | None) -> str:
@@ -247,11 +298,15 @@ def tables(title: str, found: Figures) -> list[Table]:
 
 LEGEND = f"""\
 GC in requests and out of them: share of the time, and the longest collection, of every collection
-that happened. CPU time and memory are the kernel's. The first mode is measured twice: the A/A
-band is the 95 % interval of its ratio to itself, and is the machine's own noise. A ratio whose
-distance from 1 is not beyond the band, or whose own 95 % interval holds 1, is no result, nor is
-its percentile: "{WITHIN_NOISE}". Intervals are of rounds, in pairs (signed ranks), from
-{LEAST_ROUNDS} rounds on; of fewer there is none, and no ratio. Latency counts from when a request
-was due. Of the first mode: the median of the rounds, with the lowest and the highest round; of
-the others the median, and the ratio with its interval. A percentile is shown where {BEYOND}
-requests are beyond it, and {BEYOND_IN_A_ROUND} in each round."""
+that happened; 99.9 % of those in requests took no longer than said. CPU time is that of all
+processes of the server, and of the children that they waited for. Memory is that of the process
+that serves: the highest since it began, the same together with what its children held besides
+(looked at every 0.1 s), and at the end. Forks and throttling have columns where there were any.
+The first mode is measured twice: the A/A band is the 95 % interval of its ratio to itself, and is
+the machine's own noise. A ratio whose distance from 1 is not beyond the band, or whose own 95 %
+interval holds 1, is no result, nor is its percentile: "{WITHIN_NOISE}". Intervals are of rounds,
+in pairs (signed ranks), from {LEAST_ROUNDS} rounds on; of fewer there is none, and no ratio.
+Latency counts from when a request was due. Of the first mode: the median of the rounds, with the
+lowest and the highest round; of the others the median, and the ratio with its interval. A
+percentile is shown where {BEYOND} requests are beyond it in all rounds, {BEYOND_IN_A_ROUND} in
+each."""

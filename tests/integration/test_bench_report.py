@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import subprocess
@@ -119,7 +120,33 @@ def test_what_is_exact_comes_first(capsys: pytest.CaptureFixture[str]) -> None:
     assert counted.startswith("what was counted")
     assert latency.startswith("latency in ms\n")
     words = row(counted, "stock")
-    assert words[1:6] == ["0.100 %", "10.0", "0", "0", "1.00"]
+    assert words[1:7] == ["0.100 %", "10.0", "10.0", "1.00", "1", "1"]
+    heads = row(counted, "mode")
+    assert "forks" not in heads
+    assert "throttled" not in heads
+
+
+def test_forks_and_what_children_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    samples = {name: sample([1.0] * 8) for name in ("stock", "stock again", "concurrent")}
+    one = samples["concurrent"].intervals[3]
+    one.forks += [0.002, 0.02]
+    one.together = 5 << 20
+    one.collections.append({"cause": "idle", "seconds": 0.3})
+    counted, _ = printed(samples, capsys)
+    heads = row(counted, "mode")
+    found = dict(zip(heads[1:], row(counted, "concurrent")[1:]))
+    assert (found["forks"], found["longest fork ms"]) == ("2", "20.0")
+    assert (found["highest RSS MB"], found["with children"]) == ("1", "5")
+    assert found["99.9 % ms"] == "10.0"
+    assert dict(zip(heads[1:], row(counted, "stock")[1:]))["forks"] == "0"
+
+
+def test_events_are_steps_or_forks() -> None:
+    """However long a fork's child has worked: that held nobody up."""
+    step = {"time": 1.0, "cause": "automatic", "seconds": 0.001}
+    mark = {"time": 2.0, "fork_seconds": 0.004, "seconds": 1.5}
+    events = [step, mark, {"time": 3.0, "events_lost": 3}]
+    assert latency_report.sorted_out(events) == ([step], [0.004])
 
 
 def test_no_percentile_of_few_samples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -165,6 +192,23 @@ def test_tables_can_be_made_again_of_a_file(
     lines = [one for one in render(path, "--markdown").stdout.splitlines() if one.startswith("|")]
     assert len(lines) == 2 * (2 + 4)
     assert len({one.count("|") for one in lines[:6]}) == 1
+
+
+def test_a_file_of_an_earlier_version_gives_the_same_tables(tmp_path: Path) -> None:
+    """It knows no forks, no children, and no mode without a row."""
+    path, run = tmp_path / "run.json", a_run()
+    run.left_out = ["app: idle is not in force"]
+    latency_file.save(run, path)
+    now = render(path).stdout
+    assert now.endswith("No row: app: idle is not in force.\n")
+    whole = json.loads(path.read_text())
+    del whole["left_out"]
+    for modes in whole["tables"].values():
+        for intervals in modes.values():
+            for one in intervals:
+                del one["forks"], one["together"]
+    path.write_text(json.dumps(whole))
+    assert render(path).stdout == now.rpartition("No row")[0]
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
