@@ -6,9 +6,9 @@ import contextlib
 import json
 import os
 import re
-import shlex
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -17,79 +17,18 @@ from pathlib import Path
 from typing import Any, Callable
 
 import bench_common as common
+import latency_processes as processes
 from bench_common import ROOT, Failed
 from kept import Kept
+from latency_apps import App, Mode
 
 COMMAND = ROOT / "build" / "gcpreload"
 LIBRARY = ROOT / "build" / "libgcpreload.so"
-SOURCES = ROOT / "tests" / "bench" / "latency"
 DEADLINE = 120.0
-TICKS = os.sysconf("SC_CLK_TCK")
 
 
-@dataclass(frozen=True)
-class Mode:
-    """The library's mode, and what the application itself does."""
-
-    name: str
-    mode: str
-    state: str
-    application: str = ""  # LATENCY_GC of tests/bench/latency/common.py
-
-
-# The library is there in every mode, as the same witness of every collection; "observe" costs 0.1
-# microseconds a collection.
-MODES = [
-    Mode("stock", "observe", "observing"),
-    Mode("stock again", "observe", "observing"),
-    Mode("recipe", "observe", "observing", "recipe"),
-    Mode("freeze", "freeze", "ready"),
-    Mode("idle", "idle", "ready"),
-    Mode("gc.disable()", "observe", "observing", "disable"),
-]
-
-
-@dataclass(frozen=True)
-class App:
-    """How a server is started: words of a command, with {port}."""
-
-    name: str
-    command: list[str]
-    cwd: Path = SOURCES
-    path: str = "/?n={n}"
-    may_tune: bool = True  # LATENCY_GC reaches it
-
-
-def gunicorn(kind: str, app: str, *options: str) -> list[str]:
-    words = ["-m", "gunicorn", "-b", "127.0.0.1:{port}", "-w", "1", "-k", kind, "-t", "0"]
-    return [*words, *options, app]
-
-
-def apps(python: str) -> list[App]:
-    uvicorn = ["-m", "uvicorn", "--port", "{port}", "--no-access-log", "--loop", "asyncio"]
-    commands = {
-        "django-sync": gunicorn("sync", "django_app:app"),
-        "django-gevent": gunicorn("gevent", "django_app:app"),
-        "fastapi": [*uvicorn, "fastapi_app:app"],
-        "flask-gthread": gunicorn("gthread", "flask_app:app", "--threads", "4"),
-    }
-    return [App(name, [python, *words]) for name, words in commands.items()]
-
-
-def own_app(command: str, path: str) -> App:
-    """Somebody's own: told on which port to listen, where it does not say {port} itself."""
-    words = shlex.split(command)
-    if not words:
-        raise Failed("--app: no command")
-    if "{port}" not in command:
-        name = next((w for w in words if "gunicorn" in w or "uvicorn" in w), "")
-        if "gunicorn" in name:
-            words += ["-b", "127.0.0.1:{port}"]
-        elif name:
-            words += ["--port", "{port}"]
-        else:
-            raise Failed("--app: say {port} where the command takes its port")
-    return App("app", words, Path.cwd(), path, may_tune=False)
+class LeftOut(Failed):
+    """A mode that did not come into force, or did not stay so: it gets no row."""
 
 
 # ---- the machine ----
@@ -147,18 +86,12 @@ class Server:
     group: Path | None
     log: Any
     events: Any
+    sizes: Any
     worker: int = 0  # the process that serves
     followers: list[Kept] = field(default_factory=list)
 
     def said(self) -> str:
         return os.pread(self.log.fileno(), 1 << 16, 0).decode(errors="replace")
-
-    def family(self) -> list[int]:
-        found = [self.process.pid]
-        for task in Path(f"/proc/{self.process.pid}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                found += [int(word) for word in task.read_text().split()]
-        return found
 
     def serves(self) -> bool:
         if self.process.poll() is not None:
@@ -177,42 +110,64 @@ class Server:
         done = subprocess.run(
             [COMMAND, "ps", "--json", "--dir", self.place], capture_output=True, check=False
         )
-        family = self.family()
+        family = processes.tree(self.process.pid)
         return [one for one in json.loads(done.stdout or "[]") if one["pid"] in family]
 
+    def _check_mode(self, shown: dict[str, Any]) -> None:
+        """A mode that the library refuses is replaced by another, which must not get its row."""
+        if shown["mode"] in (None, self.mode.mode) and shown["state"] != "standing-back":
+            return
+        has = f"mode {shown['mode']}, state {shown['state']}"
+        why = [shown["reason"]] if shown["reason"] else []
+        why += re.findall(r"^gcpreload\[\d+\]: (GCPRELOAD_MODE=.*?: .*)", self.said(), re.M)[:1]
+        raise LeftOut("; ".join([f"not in force: the process has {has}", *why]))
+
+    def check_still(self, collections: list[dict[str, Any]]) -> None:
+        """That these were measured in the mode that was asked for."""
+        shown = [one for one in self._shown() if one["pid"] == self.worker and one["alive"]]
+        if not shown:
+            raise Failed(f"{self.app.name}: its process ended:\n{self.said()}")
+        self._check_mode(shown[0])
+        if shown[0]["state"] != self.mode.state:
+            state = f"state {shown[0]['state']} instead of {self.mode.state}"
+            raise LeftOut(f"no longer in force: {state}")
+        if self.mode.never_collects and any(one["cause"] == "automatic" for one in collections):
+            raise LeftOut("not in force: the interpreter collects")
+
     def _settled(self, shown: dict[str, Any]) -> bool:
-        if shown["state"] == "standing-back":
-            raise Failed(f"{self.app.name}: the library stands back: {shown['reason']}")
+        self._check_mode(shown)
         if shown["state"] != self.mode.state or not shown["fired"]:
             return False
         self.worker = shown["pid"]
         return True
 
     def follow(self) -> None:
-        """Every collection, as it happens, into a file."""
-        self.followers.append(
-            Kept(
-                [COMMAND, "watch", "--json", "--dir", self.place, str(self.worker)],
-                os.environ,
-                stdout=self.events,
-            )
-        )
+        """Every collection, as it happens, into a file; and memory, often."""
+        for command, into in (
+            ([COMMAND, "watch", "--json", "--dir", self.place, str(self.worker)], self.events),
+            ([sys.executable, processes.__file__, str(self.worker)], self.sizes),
+        ):
+            self.followers.append(Kept(command, os.environ, stdout=into))
 
-    def collections(self) -> list[dict[str, Any]]:
+    def events_between(self, begin: float, end: float) -> list[dict[str, Any]]:
+        """What `gcpreload watch` told."""
         text = os.pread(self.events.fileno(), 1 << 28, 0).decode()
         lines = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
         if any("events_lost" in line for line in lines):
             common.say(f"{self.mode.name}: some collections were lost to `gcpreload watch`")
-        return [line for line in lines if "seconds" in line]
+        return [line for line in lines if begin <= line.get("time", 0) <= end]
 
     def cpu(self) -> float:
-        """Seconds, of all its processes."""
-        total = 0
-        for pid in self.family():
-            with contextlib.suppress(OSError):
-                words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-                total += int(words[11]) + int(words[12])
-        return total / TICKS
+        """Seconds, of all its processes, and of those that they have waited for."""
+        return processes.cpu(self.process.pid)
+
+    def together_between(self, begin: float, end: float) -> int:
+        """The most that the process that serves and its descendants held together, as sampled."""
+        if self.followers[1].poll() is not None:
+            raise Failed(f"{self.app.name}: the memory of its processes could not be followed")
+        text = os.pread(self.sizes.fileno(), 1 << 24, 0).decode()
+        lines = [line.split() for line in text.splitlines(keepends=True) if line.endswith("\n")]
+        return max((int(held) for at, held in lines if begin <= float(at) <= end), default=0)
 
     def memory(self) -> tuple[int, int]:
         """Of the process that serves, in bytes: now, and at the highest."""
@@ -254,20 +209,20 @@ def serving(app: App, mode: Mode, objects: int, cpus: float | None) -> Iterator[
     with contextlib.ExitStack() as stack:
         group = stack.enter_context(quota(cpus))
         place = stack.enter_context(common.memory_dir())
-        log, events = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(2))
+        log, events, sizes = (stack.enter_context(tempfile.TemporaryFile()) for _ in range(3))
         port = free_port()
-        env = common.environment(
-            LIBRARY,
-            GCPRELOAD_DIR=str(place),
-            GCPRELOAD_MODE=mode.mode,
-            LATENCY_DIR=str(place),
-            LATENCY_OBJECTS=str(objects),
-            LATENCY_GC=mode.application,
-        )
+        settings = {
+            "GCPRELOAD_DIR": str(place),
+            "GCPRELOAD_MODE": mode.mode,
+            "LATENCY_DIR": str(place),
+            "LATENCY_OBJECTS": str(objects),
+            "LATENCY_GC": mode.application,
+        }
+        env = common.environment(LIBRARY, **{**settings, **app.environment})
         words = [word.replace("{port}", str(port)) for word in app.command]
         command = pinned(words, group)
         process = Kept(command, env, cwd=app.cwd, stdout=log, stderr=log, removed=place)
-        server = Server(app, mode, port, process, place, group, log, events)
+        server = Server(app, mode, port, process, place, group, log, events, sizes)
         stack.callback(server.end)
         wait_for(server.serves, lambda: f"{app.name} in mode {mode.name}:\n{server.said()}")
         server.follow()

@@ -12,9 +12,9 @@ from pathlib import Path
 import bench_common
 import bench_latency
 import bench_sure
+import latency_apps
 import latency_file
 import latency_report
-import latency_server
 import pytest
 from latency_file import Run
 from latency_report import Interval, Sample
@@ -245,7 +245,7 @@ def settled(monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
     ("words", "modes"),
     [
         (["--quick"], ["stock", "stock again", "freeze", "idle"]),
-        ([], [mode.name for mode in latency_server.MODES]),
+        ([], [mode.name for mode in latency_apps.MODES]),
         (["--modes", "stock"], ["stock", "stock again"]),
         (["--modes", "stock,idle,stock again"], ["stock", "stock again", "idle"]),
         (["--modes", "freeze,idle"], ["freeze", "freeze again", "idle"]),
@@ -266,7 +266,7 @@ def test_as_many_rounds_as_an_interval_needs(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_no_mode_is_always_next_to_the_first() -> None:
-    modes = latency_server.MODES
+    modes = latency_apps.MODES
     turns = [bench_latency.in_turns(modes, number) for number in range(8)]
     assert all(sorted(one, key=modes.index) == modes for one in turns)
     behind = {one[(one.index(modes[0]) + 1) % len(modes)].name for one in turns}

@@ -29,6 +29,8 @@ def tracked():
 
 def heap():
     """Packages that services import, and the models of cloud services until it is large enough."""
+    if tracked() >= OBJECTS:
+        return
     import botocore.session
     import pandas
     import sympy
@@ -53,6 +55,25 @@ def tune():
         gc.set_threshold(50_000, *gc.get_threshold()[1:])
     elif GC == "disable":
         gc.disable()
+
+
+def served(work):
+    """A WSGI and an ASGI application that answer with what work() returns."""
+
+    def app(environ, start_response):
+        body = work().encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+
+    async def asgi(scope, receive, send):
+        if scope["type"] != "http":
+            return
+        body = work().encode()
+        length = (b"content-length", str(len(body)).encode())
+        await send({"type": "http.response.start", "status": 200, "headers": [length]})
+        await send({"type": "http.response.body", "body": body})
+
+    return app, asgi
 
 
 def database():

@@ -79,7 +79,7 @@ def session():
         yield opened
 
 
-app = FastAPI()
+app = asgi = FastAPI()
 
 
 @app.get("/")
