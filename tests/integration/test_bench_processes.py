@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import latency_processes as processes
@@ -56,6 +57,22 @@ def test_cpu_of_a_copy_counts_before_and_after_it_was_waited_for(
         assert processes.tree(puppet.pid) == [puppet.pid]
         reaped = processes.cpu(puppet.pid) - before
         assert 0.5 < alive <= reaped < alive + 0.5
+
+
+def test_a_copy_of_a_child_is_of_the_tree(system_python: Interpreter) -> None:
+    """As of a worker, whose master is what was started."""
+    with Puppet(system_python, None) as puppet:
+        puppet.do(COPY)
+        before = processes.cpu(puppet.pid)
+        child = puppet.do("copy(lambda: copy(lambda: burn(0.6)))")
+        try:
+            found = processes.tree(puppet.pid)
+            assert (found[:2], len(found)) == ([puppet.pid, child], 3)
+            assert processes.cpu(puppet.pid) - before > 0.5
+        finally:
+            for pid in processes.tree(puppet.pid)[2:]:
+                os.kill(pid, signal.SIGKILL)
+            puppet.do("reap()")
 
 
 def test_memory_of_a_copy_counts_where_it_is_its_own(system_python: Interpreter) -> None:
