@@ -270,11 +270,15 @@ uint64_t tiers_wait_slice(const struct tiers *tiers)
 	return (uint64_t)(WAIT_NS / 2 / tiers->sweep_ns);
 }
 
+/* Where next to nothing became old, it is not the old that has grown. */
 static bool has_grown(const struct tiers *tiers)
 {
 	double most = (double)tiers->resident * (1 + GROWN_SHARE * tiers->limits.growth);
 
-	return !(tiers->limits.growth > 0) || (double)tiers->seen > most + (double)GROWN_BYTES;
+	if (!(tiers->limits.growth > 0))
+		return true;
+	return (tiers->failures || tiers->promoted >= PROMOTED_LEAST) &&
+	       (double)tiers->seen > most + (double)GROWN_BYTES;
 }
 
 static bool promises_garbage(const struct tiers *tiers)
@@ -293,9 +297,7 @@ static bool may_mark(const struct tiers *tiers, uint64_t now)
 		return gcpreload_elapsed(tiers->mark_ns, now) >= tiers->pause_ns;
 	if (!(tiers->limits.growth > 0))
 		return true;
-	return tiers->promoted >= PROMOTED_LEAST &&
-	       (tiers_runs_ahead(tiers) ||
-		gcpreload_elapsed(tiers->mark_ns, now) >= tiers->pause_ns);
+	return tiers_runs_ahead(tiers) || gcpreload_elapsed(tiers->mark_ns, now) >= tiers->pause_ns;
 }
 
 bool tiers_memory(struct tiers *tiers, uint64_t now, uint64_t resident, bool files, uint32_t *why)
@@ -344,6 +346,7 @@ void tiers_mark_ends(struct tiers *tiers, uint64_t now, uint64_t live, uint64_t 
 void tiers_swept(struct tiers *tiers, uint64_t now, uint64_t resident)
 {
 	(void)now;
+	tiers->marking = 0;
 	tiers->left = 0;
 	tiers->out = false;
 	tiers->resident = tiers->seen = resident;
@@ -355,6 +358,7 @@ void tiers_mark_fails(struct tiers *tiers, uint64_t now)
 	uint64_t wait = FAILED_FIRST_NS << (tiers->failures < 6 ? tiers->failures : 6);
 
 	tiers->promoted += tiers->marking;
+	tiers->marking = 0;
 	tiers->left = 0;
 	tiers->out = false;
 	tiers->failures++;
@@ -366,14 +370,14 @@ void tiers_mark_fails(struct tiers *tiers, uint64_t now)
 void tiers_mark_waits(struct tiers *tiers, uint64_t now)
 {
 	tiers->mark_ns = now;
-	if (tiers->pause_ns < WAITS_NS)
-		tiers->pause_ns = WAITS_NS;
+	tiers->pause_ns = WAITS_NS;
 }
 
 void tiers_all_collected(struct tiers *tiers, uint64_t now, uint64_t resident)
 {
 	tiers->middle = 0;
 	tiers->promoted = 0;
+	tiers->marking = 0;
 	tiers->mark_ns = now;
 	tiers->resident = tiers->seen = resident;
 	tiers->left = 0;
