@@ -52,6 +52,7 @@ static bool confine_itself(void)
 		ALLOW(SYS_getppid),
 		ALLOW(SYS_clock_gettime), /* where it is no call of the vDSO */
 		ALLOW(SYS_nanosleep),
+		ALLOW(SYS_restart_syscall), /* how the kernel goes on with it after SIGCONT */
 		ALLOW(SYS_exit_group),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL),
 	};
