@@ -152,10 +152,11 @@ static void unwrap_allocator(void)
 	wrapper->used = false;
 }
 
-/* Twice what is there now: a program may grow much meanwhile. */
+/* Many times what is there now: a program may grow much meanwhile. Nothing of it is there before it
+ * is written to. */
 static int make_table(uint64_t resident)
 {
-	size_t regions = (size_t)(resident >> REGION_SHIFT) * 2 + 256, slots = 1;
+	size_t regions = (size_t)(resident >> REGION_SHIFT) * 8 + 4096, slots = 1;
 
 	while (slots < 2 * regions)
 		slots *= 2;

@@ -47,10 +47,15 @@
 #define GROWN_BYTES    (8ull << 20)
 #define PROMOTED_LEAST 5000
 /* What marks have found says what the next one will find. Not for little: a mark looks at all. */
-#define GARBAGE_LEAST 20000
-/* Memory runs ahead of the sweep, or of the marks. */
-#define AHEAD_FACTOR 1.5
-#define AHEAD_BYTES  (32ull << 20)
+#define GARBAGE_LEAST	 20000
+#define SWEEP_RATE	 2.
+#define SWEEP_RATE_AHEAD 4.
+/* Memory runs ahead of the sweep, or of the marks, by such a share of what lives, and so much for
+ * small programs; while a mark is out, the program is held back from so much on. */
+#define AHEAD_SHARE   .5
+#define HOLD_SHARE    .4
+#define AHEAD_BYTES   (32ull << 20)
+#define AHEAD_OBJECTS 150000.
 
 #define FAILED_FIRST_NS SECOND
 #define WAITS_NS	(SECOND / 10)
@@ -68,26 +73,41 @@ static void learn_cost(double *cost, double ns)
 	*cost = clamp_number(*cost, COST_LEAST, COST_MOST);
 }
 
+/* Garbage among what was promoted since the last mark began, if it is as before. Where memory has
+ * holes that are filled again, its size says nothing of that. */
+static double expected_garbage(const struct tiers *tiers)
+{
+	return tiers->yield * (double)tiers->promoted;
+}
+
+static bool exceeds(const struct tiers *tiers, double share, uint64_t resident)
+{
+	return expected_garbage(tiers) > share * (double)tiers->live + AHEAD_OBJECTS ||
+	       (resident &&
+		(double)tiers->seen > (1 + share) * (double)resident + (double)AHEAD_BYTES);
+}
+
 bool tiers_runs_ahead(const struct tiers *tiers)
 {
-	return tiers->resident &&
-	       (double)tiers->seen > AHEAD_FACTOR * (double)tiers->resident + (double)AHEAD_BYTES;
+	return exceeds(tiers, AHEAD_SHARE, tiers->resident);
 }
 
-/* Of the time of a pause, what goes to the sweep. */
-static double sweep_share(const struct tiers *tiers)
+/* Objects that are swept for each that is looked at, or the program makes garbage faster than it is
+ * freed. */
+static double sweep_rate(const struct tiers *tiers)
 {
-	return !tiers->left ? 0 : tiers_runs_ahead(tiers) ? .75 : .5;
+	return !tiers->left ? 0 : tiers_runs_ahead(tiers) ? SWEEP_RATE_AHEAD : SWEEP_RATE;
 }
 
-/* Objects that an automatic collection can look at in its part of the pause. */
+/* Objects that an automatic collection can look at in a pause, besides what it sweeps. */
 static double pause_objects(const struct tiers *tiers)
 {
-	double ns = PLANNED * (double)tiers->limits.pause_ns * (1 - sweep_share(tiers));
+	double each = tiers->look_ns + sweep_rate(tiers) * tiers->sweep_ns;
 
 	if (tiers_holds_back(tiers))
 		return YOUNG_LEAST;
-	return clamp_number(ns / tiers->look_ns, YOUNG_LEAST, YOUNG_MOST);
+	return clamp_number(PLANNED * (double)tiers->limits.pause_ns / each, YOUNG_LEAST,
+			    YOUNG_MOST);
 }
 
 static bool is_reached(const struct tiers *tiers, uint64_t now)
@@ -191,14 +211,12 @@ void tiers_overflows(struct tiers *tiers, uint64_t young)
 
 uint64_t tiers_slice(const struct tiers *tiers)
 {
-	double ns = PLANNED * (double)tiers->limits.pause_ns * sweep_share(tiers);
-
-	return (uint64_t)(ns / tiers->sweep_ns);
+	return (uint64_t)(sweep_rate(tiers) * pause_objects(tiers));
 }
 
 bool tiers_holds_back(const struct tiers *tiers)
 {
-	return tiers->out && !tiers->left && tiers_runs_ahead(tiers);
+	return tiers->out && !tiers->left && exceeds(tiers, HOLD_SHARE, tiers->at_mark);
 }
 
 bool tiers_oversize(const struct tiers *tiers, uint64_t now)
@@ -283,7 +301,7 @@ static bool has_grown(const struct tiers *tiers)
 
 static bool promises_garbage(const struct tiers *tiers)
 {
-	double garbage = tiers->yield * (double)tiers->promoted;
+	double garbage = expected_garbage(tiers);
 
 	return garbage > GARBAGE_LEAST && garbage > tiers->limits.growth * (double)tiers->live;
 }
@@ -324,6 +342,7 @@ void tiers_mark_begins(struct tiers *tiers)
 	tiers->marking = tiers->promoted + (uint64_t)tiers->middle;
 	tiers->promoted = 0;
 	tiers->middle = 0;
+	tiers->at_mark = tiers->seen;
 	tiers->out = true;
 	next_is_young(tiers);
 }

@@ -40,6 +40,7 @@ struct tiers {
 	uint64_t live;	    /* objects, by the last mark */
 	uint64_t resident;  /* bytes, when the garbage of the last mark was gone */
 	uint64_t seen;	    /* bytes, at the last look */
+	uint64_t at_mark;   /* bytes, when the mark that is out began */
 	bool out;	    /* a mark runs, or its garbage is being swept */
 	uint64_t left;	    /* garbage to be swept */
 	uint64_t mark_ns;   /* when the last one ended */
