@@ -24,13 +24,14 @@ def environment(ring_dir: Path | str | None = None, **settings: str) -> dict[str
     """A plain environment; with ring_dir also the library, its measurements below ring_dir.
 
     How long a collection takes is the machine's doing and must not decide what a test sees, so
-    threshold0 is not adapted unless a test asks for it.
+    threshold0 is not adapted and no collection is beyond the budget unless a test asks for it.
     """
     env = {**clean_environment(), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     env["GIT_CONFIG_GLOBAL"] = env["GIT_CONFIG_SYSTEM"] = os.devnull
     if ring_dir is not None:
         env.update(LD_PRELOAD=str(LIBRARY), GCPRELOAD_DIR=str(ring_dir), GCPRELOAD_CONF="")
         env["GCPRELOAD_YOUNG_MS"] = "0"
+        env["GCPRELOAD_BUDGET_MS"] = "60000"
     env.update(settings)
     return env
 
