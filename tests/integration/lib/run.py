@@ -27,6 +27,8 @@ def environment(ring_dir: Path | str | None = None, **settings: str) -> dict[str
     threshold0 is not adapted and no collection is beyond the budget unless a test asks for it.
     """
     env = {**clean_environment(), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    for name in ("COLUMNS", "LINES"):  # of the terminal that the tests are run in, if any
+        env.pop(name, None)
     env["GIT_CONFIG_GLOBAL"] = env["GIT_CONFIG_SYSTEM"] = os.devnull
     if ring_dir is not None:
         env.update(LD_PRELOAD=str(LIBRARY), GCPRELOAD_DIR=str(ring_dir), GCPRELOAD_CONF="")
