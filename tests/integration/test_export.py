@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 from lib.export import PROGRAM, SERVES, exporting, own, served
 from lib.paths import DEADLINE
+from lib.ports import reserved_port
 from lib.puppet import Puppet
 from lib.rings import by_pid, command, ring_files
 from lib.run import environment, wait_for
@@ -383,7 +384,11 @@ def test_prometheus_reads_it(system_python: Interpreter, ring_dir: Path, tmp_pat
     prometheus = shutil.which("prometheus")
     if not prometheus:
         pytest.skip("prometheus is missing")
-    with Puppet(system_python, ring_dir) as puppet, exporter(ring_dir) as url:
+    with (
+        Puppet(system_python, ring_dir) as puppet,
+        exporter(ring_dir) as url,
+        reserved_port() as port,
+    ):
         served(puppet)
         target = url.removeprefix("http://")
         config = tmp_path / "prometheus.yml"
@@ -391,9 +396,6 @@ def test_prometheus_reads_it(system_python: Interpreter, ring_dir: Path, tmp_pat
             "global: {scrape_interval: 1s}\n"
             f"scrape_configs: [{{job_name: gc, static_configs: [{{targets: ['{target}']}}]}}]\n"
         )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
         options = ["--config.file", config, "--storage.tsdb.path", tmp_path / "data"]
         process = subprocess.Popen(
             [prometheus, *options, f"--web.listen-address=127.0.0.1:{port}"],

@@ -31,6 +31,7 @@ from lib.collector import (
 )
 from lib.export import PROGRAM, exporting, own, served
 from lib.paths import COMMAND, DEADLINE
+from lib.ports import reserved_port
 from lib.puppet import Puppet
 from lib.rings import command
 from lib.run import environment, wait_for
@@ -43,13 +44,6 @@ pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="libcurl or libmicr
 def collector() -> Iterator[Collector]:
     with Collector() as one:
         yield one
-
-
-def refused_port() -> int:
-    """Nobody listens there."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 # ---- a collector that does not take it ----
@@ -125,8 +119,9 @@ def test_retry_after(
 
 def test_once_gives_up(system_python: Interpreter, ring_dir: Path) -> None:
     dead_ring(system_python, ring_dir)
-    url = f"http://127.0.0.1:{refused_port()}"
-    done = once(ring_dir, url, OTEL_METRIC_EXPORT_TIMEOUT="1500")
+    with reserved_port() as port:
+        url = f"http://127.0.0.1:{port}"
+        done = once(ring_dir, url, OTEL_METRIC_EXPORT_TIMEOUT="1500")
     assert done.returncode == 1
     first, second = done.stderr.decode().splitlines()
     assert f"OTLP: {url}/v1/metrics: " in first
@@ -315,8 +310,9 @@ def test_bad_headers_are_left_out(
 
 def test_passwords_are_not_said(ring_dir: Path, system_python: Interpreter) -> None:
     dead_ring(system_python, ring_dir)
-    url = f"http://me:secret@127.0.0.1:{refused_port()}/?token=secret"
-    done = once(ring_dir, url, OTEL_METRIC_EXPORT_TIMEOUT="100")
+    with reserved_port() as port:
+        url = f"http://me:secret@127.0.0.1:{port}/?token=secret"
+        done = once(ring_dir, url, OTEL_METRIC_EXPORT_TIMEOUT="100")
     assert b"OTLP: http://127.0.0.1:" in done.stderr
     assert b"secret" not in done.stderr
 

@@ -7,7 +7,6 @@ import fcntl
 import json
 import re
 import shutil
-import socket
 import struct
 import urllib.error
 import urllib.request
@@ -19,6 +18,7 @@ import pytest
 from browser import CHROMIUM, DRIVER, browser, look_like
 from lib.export import PROGRAM, served
 from lib.paths import COMMAND, DEADLINE
+from lib.ports import reserved_port
 from lib.puppet import Puppet
 from lib.rings import Process, command, ring_files
 from lib.run import environment, run, wait_for
@@ -135,12 +135,6 @@ def requests(driver: webdriver.Chrome) -> list[str]:
     )
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
-
-
 def report(ring_dir: Path, pid: int) -> dict[str, Any]:
     done = command("report", "--json", "--dir", ring_dir, str(pid))
     (process,) = json.loads(done.stdout)["processes"]
@@ -193,12 +187,11 @@ def test_it_follows(system_python: Interpreter, page: webdriver.Chrome, ring_dir
 def test_it_survives_the_exporter(
     system_python: Interpreter, page: webdriver.Chrome, ring_dir: Path
 ) -> None:
-    words = ("--listen", f"127.0.0.1:{free_port()}")
-
     def status(begins: str) -> None:
         wait_for(f"the status {begins}", lambda: text(page, "#status").startswith(begins))
 
-    with Puppet(system_python, ring_dir) as puppet:
+    with Puppet(system_python, ring_dir) as puppet, reserved_port() as port:
+        words = ("--listen", f"127.0.0.1:{port}")
         served(puppet)
         with exporter(ring_dir, *words) as url:
             opened(page, url, puppet.pid)

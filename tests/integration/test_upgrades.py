@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lib.ports import reserved_port
 from lib.puppet import collections_of
 from lib.rings import by_pid
 from lib.run import environment, wait_for
@@ -146,8 +146,6 @@ def test_uwsgi_after_sighup(
         server.env = {**server.env, "LD_PRELOAD": "", **settings}
         return server
 
-    with socket.socket() as number:
-        number.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        number.bind(("127.0.0.1", 0))  # nobody else is given it meanwhile
-        address = f"127.0.0.1:{number.getsockname()[1]}"
+    with reserved_port() as port:
+        address = f"127.0.0.1:{port}"
         compare(start, after_sighup, ring_dir)

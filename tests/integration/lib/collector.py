@@ -24,6 +24,7 @@ from venvs import Interpreter
 
 from lib.export import served
 from lib.paths import COMMAND
+from lib.ports import reserve
 from lib.puppet import Puppet
 from lib.rings import ring_files
 from lib.run import Completed, environment, run, wait_for
@@ -71,11 +72,12 @@ class Collector:
         self.requests: list[Request] = []
         self.connections = 0
         self._tls = tls
-        self.port = 0
+        self._place = reserve()
+        self.port = self._place.getsockname()[1]
         self.up()
 
     def up(self) -> None:
-        """On the port that it had before."""
+        """On the same port each time."""
         collector = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -110,7 +112,6 @@ class Collector:
         self._server = Server(("127.0.0.1", self.port), Handler)
         if self._tls:
             self._server.socket = self._tls.wrap_socket(self._server.socket, server_side=True)
-        self.port = self._server.server_address[1]
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
         self._thread.start()
 
@@ -129,6 +130,7 @@ class Collector:
 
     def __exit__(self, *_: object) -> None:
         self.down()
+        self._place.close()
 
     @property
     def url(self) -> str:
