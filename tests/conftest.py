@@ -34,7 +34,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--all", action="store_true", help="servers on every interpreter found, not on three"
+        "--all",
+        action="store_true",
+        help="every test on every interpreter found, not on two or three of them",
     )
 
 
@@ -52,9 +54,10 @@ def _parametrize(
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     supported = venvs.supported_interpreters()
     old = [p for p in venvs.every_interpreter() if p.minor < (3, 7)]
-    servers = supported if metafunc.config.getoption("--all") else venvs.server_interpreters()
+    every = metafunc.config.getoption("--all")
+    servers = supported if every else venvs.server_interpreters()
     _parametrize(metafunc, "python", supported, "no Python 3.7 or later was found")
-    few = [p for p in supported if p.is_system or p.minor == (3, 8)]
+    few = [p for p in supported if every or p.is_system or p.minor == (3, 8)]
     _parametrize(metafunc, "one_of_two_pythons", few, "no Python 3.8 was found")
     _parametrize(metafunc, "old_python", old, "no Python 2.7 or 3.6 was found")
     _parametrize(metafunc, "server_python", servers, "no Python 3.7 or later was found")

@@ -13,7 +13,7 @@ import pytest
 from lib.paths import APPS, LIBRARY
 from lib.puppet import Puppet
 from lib.rings import ring_files
-from lib.run import Completed, environment, files_below, run
+from lib.run import Completed, environment, files_below, run, side_by_side
 from venvs import Interpreter
 
 READY_ONCE = APPS / "ready_once.py"
@@ -244,10 +244,8 @@ def test_other_libraries(python: Interpreter, order: str, ring_dir: Path, tmp_pa
 SUITES = ["test_gc", "test_fork1", "test_atexit"]
 
 
-def outcome(python: Interpreter, name: str, ring_dir: Path | None, cwd: Path) -> tuple[int, str]:
+def outcome(done: Completed[bytes]) -> tuple[int, str]:
     """Exit status and the count of tests, in words without times."""
-    env = environment(ring_dir)
-    done = run([python.path, "-m", "test", "-v", name], env, cwd=cwd)
     text = (done.stdout + done.stderr).decode(errors="replace")
     found = re.findall(r"^(test\w+ \(.*?\).* \.\.\. .*|Ran \d+ tests?|OK.*|FAILED.*)$", text, re.M)
     return done.returncode, "\n".join(re.sub(r" in [\d.]+m?s", "", line) for line in found)
@@ -266,7 +264,7 @@ def test_own_tests_of_an_interpreter(
     looked = run([python.path, "-c", f"import test.{name}"], environment())
     if looked.returncode:
         pytest.skip("it does not ship its tests")
-    stock = outcome(python, name, None, tmp_path)
-    ours = outcome(python, name, ring_dir, tmp_path)
-    assert ours == stock
-    assert " ... ok" in stock[1]
+    command = [python.path, "-m", "test", "-v", name]
+    stock, ours = side_by_side(command, environment(), environment(ring_dir), cwd=tmp_path)
+    assert outcome(ours) == outcome(stock)
+    assert " ... ok" in outcome(stock)[1]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lib.run import environment, run
+from lib.run import environment, run, side_by_side
 from venvs import Interpreter
 
 LISTEN = """
@@ -101,8 +101,8 @@ print("done")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_it_does_as_without(python: Interpreter, name: str, ring_dir: Path) -> None:
     command = [python.path, "-c", LISTEN + PROGRAMS[name]]
-    stock = run(command, environment())
-    ours = run(command, environment(ring_dir, GCPRELOAD_FORCE="1"))
+    under = environment(ring_dir, GCPRELOAD_FORCE="1")
+    stock, ours = side_by_side(command, environment(), under)
     assert (ours.stdout, ours.stderr, ours.returncode) == (
         stock.stdout,
         stock.stderr,

@@ -60,15 +60,32 @@ def test_who_collects_on_purpose_finds_all(python: Interpreter, ring_dir: Path) 
         assert puppet.do("seen() is not None")
 
 
-@pytest.mark.parametrize("call", ["disable", "freeze"])
-def test_the_applications_own_word(python: Interpreter, call: str, ring_dir: Path) -> None:
+def stands_back(puppet: Puppet, frozen: int) -> None:
+    """And leaves frozen what the application froze."""
+    puppet.do("one = listen()")
+    puppet.wait_for("standing-back", "arm(one)")
+    assert puppet.collector()["frozen_objects"] >= frozen
+
+
+def test_the_application_freezes(python: Interpreter, ring_dir: Path) -> None:
     with Puppet(python, ring_dir, **OFF) as puppet:
-        puppet.do(WATCH, f"gc.{call}()")
+        puppet.do(WATCH, "gc.freeze()")
         frozen = puppet.collector()["frozen_objects"]
-        assert frozen > 200000 if call == "freeze" else frozen <= own_frozen(python)
-        puppet.do("one = listen()")
-        puppet.wait_for("standing-back", "arm(one)")  # gc may be off for a moment only
-        assert puppet.collector()["frozen_objects"] >= frozen
+        assert frozen > 200000
+        stands_back(puppet, frozen)
+
+
+def test_the_application_disables_gc(python: Interpreter, ring_dir: Path) -> None:
+    with Puppet(python, ring_dir, **OFF) as puppet:
+        puppet.do(WATCH, "gc.disable()")
+        assert puppet.collector()["frozen_objects"] <= own_frozen(python)
+
+
+def test_it_stays_disabled(one_of_two_pythons: Interpreter, ring_dir: Path) -> None:
+    """Five seconds: gc may be off for a moment only."""
+    with Puppet(one_of_two_pythons, ring_dir, **OFF) as puppet:
+        puppet.do(WATCH, "gc.disable()")
+        stands_back(puppet, puppet.collector()["frozen_objects"])
 
 
 @pytest.mark.parametrize("how", ["observe", "off"])
