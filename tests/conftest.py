@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,8 +80,9 @@ def ring_dir() -> Iterator[Path]:
 @pytest.fixture
 def disk_dir() -> Iterator[Path]:
     """A fresh directory that is not on tmpfs, at least where the checkout is not."""
-    path = BUILD / "test" / "disk"
-    path.mkdir(parents=True, exist_ok=True)
+    place = BUILD / "test"
+    place.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix="disk-", dir=place))
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

@@ -32,7 +32,7 @@ FLAGS = "-O2 -fkeep-static-functions"
 
 @pytest.fixture(scope="module")
 def directory() -> Path:
-    words = ["make", "-C", ROOT, "CC=gcc", f"B={BUILD / 'arrows'}", f"CFLAGS={FLAGS}"]
+    words = ["make", "-j2", "-C", ROOT, "CC=gcc", f"B={BUILD / 'arrows'}", f"CFLAGS={FLAGS}"]
     done = subprocess.run(words, env=environment(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return BUILD / "arrows"

@@ -80,7 +80,7 @@ def test_listen_allocates_nothing(
 
 @pytest.fixture(scope="session")
 def tsan() -> Path:
-    made = run(["make", "-C", ROOT, "tsan"], environment(), deadline=SET_UP_DEADLINE)
+    made = run(["make", "-j2", "-C", ROOT, "tsan"], environment(), deadline=SET_UP_DEADLINE)
     assert made.returncode == 0, made.stderr.decode()
     return BUILD / "tsan"
 

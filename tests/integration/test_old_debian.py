@@ -29,7 +29,7 @@ def inside(*command: str | Path, deadline: float = DEADLINE) -> Completed[bytes]
 @pytest.fixture(scope="module")
 def made() -> Completed[bytes]:
     # Its compiler warns of what is none.
-    done = inside("make", "-C", ROOT, f"B={MADE}", "WERROR=", deadline=SET_UP_DEADLINE)
+    done = inside("make", "-j2", "-C", ROOT, f"B={MADE}", "WERROR=", deadline=SET_UP_DEADLINE)
     assert done.returncode == 0, done.stderr.decode()
     return done
 
