@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -15,15 +16,31 @@ from lib.hosts import Hosts
 from lib.mounts import summary, why_not
 from lib.paths import BUILD, COMMAND, LIBRARY, ROOT
 from lib.run import memory_dir
+from lib.server import children
 
 
-def pytest_configure() -> None:
-    """Ended by a signal, the tests still end the servers that they started."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Ended by a signal, the tests still end the servers that they started.
+
+    Where processes of pytest-xdist run them, these are ended by the one that started them, which
+    otherwise kills them after ten seconds; Ctrl-C reaches all of them.
+    """
+    is_worker = hasattr(config, "workerinput")
+    has_workers = not is_worker and bool(config.getoption("numprocesses", None))
+
+    def ignore(*_: object) -> None:
+        """Unlike SIG_IGN, programs do not inherit it."""
 
     def stop(number: int, _: object) -> None:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, ignore)  # once is enough, and nothing interrupts what it ends
+        for pid in children(os.getpid()) if has_workers else []:
+            os.kill(pid, signal.SIGTERM)
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     signal.signal(signal.SIGTERM, stop)
+    if is_worker or has_workers:
+        signal.signal(signal.SIGINT, stop)
     why_not()  # it may move this process into a mount namespace of its own
 
 
