@@ -19,10 +19,10 @@ struct region {
 	uint8_t *bits;
 };
 
-/* A wrapper that lies below another tool's is called for ever, with the allocator below it. */
+/* Another tool may have one below its own, or put it back at any time: what is below it never
+ * changes, or it might come to lie below itself. One is used again above the same allocator. */
 static struct wrapper {
 	struct PyMemAllocatorEx below;
-	bool used;
 } wrappers[WRAPPERS];
 
 static struct {
@@ -122,23 +122,35 @@ static struct wrapper *wrapper_on_top(struct PyMemAllocatorEx *top)
 	return top->free == freed_free ? top->ctx : NULL;
 }
 
+static struct wrapper *wrapper_above(const struct PyMemAllocatorEx *top)
+{
+	int i;
+
+	for (i = 0; i < WRAPPERS; i++) {
+		struct wrapper *wrapper = &wrappers[i];
+
+		if (!wrapper->below.free)
+			wrapper->below = *top;
+		if (memcmp(&wrapper->below, top, sizeof *top) == 0)
+			return wrapper;
+	}
+	return NULL;
+}
+
 static int wrap_allocator(void)
 {
 	struct PyMemAllocatorEx top,
 	    ours = { NULL, freed_malloc, freed_calloc, freed_realloc, freed_free };
-	int i;
 
 	freed.wrapper = wrapper_on_top(&top);
-	for (i = 0; i < WRAPPERS && !freed.wrapper; i++) {
-		if (wrappers[i].used)
-			continue;
-		freed.wrapper = &wrappers[i];
-		freed.wrapper->used = true;
-		freed.wrapper->below = top;
-		ours.ctx = freed.wrapper;
-		py.PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &ours);
-	}
-	return freed.wrapper ? 0 : -EBUSY;
+	if (freed.wrapper)
+		return 0;
+	freed.wrapper = wrapper_above(&top);
+	if (!freed.wrapper)
+		return -EBUSY;
+	ours.ctx = freed.wrapper;
+	py.PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &ours);
+	return 0;
 }
 
 static void unwrap_allocator(void)
@@ -146,10 +158,8 @@ static void unwrap_allocator(void)
 	struct PyMemAllocatorEx top;
 	struct wrapper *wrapper = wrapper_on_top(&top);
 
-	if (!wrapper)
-		return;
-	py.PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &wrapper->below);
-	wrapper->used = false;
+	if (wrapper)
+		py.PyMem_SetAllocator(PYMEM_DOMAIN_OBJ, &wrapper->below);
 }
 
 /* Many times what is there now: a program may grow much meanwhile. Nothing of it is there before it
