@@ -91,7 +91,7 @@ static int compute_garbage(struct marker_task *task)
 	shared->failed = "memory for its tables";
 	ret = graph_find_garbage(&task->layout, task->permanent, task->after, &shared->garbage,
 				 marker_stopped, task);
-	if (ret == 0)
+	if (ret != -ENOMEM)
 		shared->failed = NULL;
 	return ret;
 }
