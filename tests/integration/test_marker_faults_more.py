@@ -374,6 +374,21 @@ def ended_inside(server: Server, latch: Latch) -> Iterator[None]:
 # ---- other tools in the allocator ----
 
 
+def test_tracemalloc_stops_during_many_marks(marked: Marked) -> None:
+    """Each takes a wrapper of ours away, and we cannot know whether for good."""
+    marked.do("import tracemalloc")
+    for _ in range(10):
+        marked.marks_go_on(1)
+        marked.do("tracemalloc.start()")
+        marked.marks_go_on(1)
+        marker = marked.hold()
+        marked.do("tracemalloc.stop()")
+        marked.release(marker)
+    old_garbage(marked)
+    old_garbage_goes(marked)
+    assert not marked.log("a mark cannot begin")
+
+
 def test_a_mark_under_another_allocator_is_not_trusted(marked: Marked) -> None:
     """What was freed meanwhile is not known."""
     old_garbage(marked)
