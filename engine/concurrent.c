@@ -187,7 +187,7 @@ static void collect_all(PyObject *gc)
 
 void concurrent_act(PyObject *gc)
 {
-	if (concurrent.on && concurrent.full_due && !is_over() && tuner_still_ours(gc))
+	if (concurrent.on && !is_over() && concurrent.full_due && tuner_still_ours(gc))
 		collect_all(gc);
 }
 
@@ -270,13 +270,14 @@ static void young_has_ended(PyObject *gc, const struct gcpreload_event *event)
 		gcpreload_engine_soon();
 }
 
-static void full_has_ended(PyObject *gc, uint64_t now)
+/* Also of the application's own, while it keeps the collector off: a mark that is out would stay
+ * so until it comes back, or for good. */
+static void full_has_ended(uint64_t now)
 {
 	marking_over();
 	machine_growth(&concurrent.now);
 	concurrent.base = concurrent.now;
 	tiers_all_collected(&concurrent.tiers, now, concurrent.now.resident);
-	apply_thresholds(gc);
 }
 
 static bool is_of_the_tiers(const struct gcpreload_event *event)
@@ -288,16 +289,21 @@ static bool is_of_the_tiers(const struct gcpreload_event *event)
 
 void concurrent_at_stop(const struct gcpreload_event *event)
 {
+	bool full = event->generation == GCPRELOAD_GENERATIONS - 1;
 	PyObject *gc;
 
 	if (is_over())
 		return;
+	if (full)
+		full_has_ended(event->start_ns + event->duration_ns);
 	gc = module_gc();
 	if (gc && tuner_still_ours(gc)) {
-		if (is_of_the_tiers(event))
+		if (full)
+			apply_thresholds(gc);
+		else if (is_of_the_tiers(event))
 			young_has_ended(gc, event);
-		else if (event->generation == GCPRELOAD_GENERATIONS - 1)
-			full_has_ended(gc, event->start_ns + event->duration_ns);
+	} else {
+		is_over();
 	}
 	py_drop(gc);
 }

@@ -374,6 +374,23 @@ def ended_inside(server: Server, latch: Latch) -> Iterator[None]:
 # ---- other tools in the allocator ----
 
 
+def test_tracemalloc_starts_and_stops_during_marks(marked: Marked) -> None:
+    """And nothing of ours is left in the allocator."""
+    marked.do("import tracemalloc")
+    marked.marks_go_on()
+    for verb in ("start", "stop") * 2:
+        marker = marked.hold()
+        assert marked.do("allocator() != before_marks")
+        marked.do(f"tracemalloc.{verb}()", "garbage(10)")
+        marked.release(marker)
+        marked.do("one_collection()", "one_collection()")
+    assert not marked.do("tracemalloc.is_tracing()")
+    old_garbage(marked)
+    old_garbage_goes(marked)
+    marked.do("gc.disable()", "gc.collect()")  # which makes a mark needless
+    assert marked.do("allocator() == before_marks")
+
+
 def test_tracemalloc_stops_during_many_marks(marked: Marked) -> None:
     """Each takes a wrapper of ours away, and we cannot know whether for good."""
     marked.do("import tracemalloc")
