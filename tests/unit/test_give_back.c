@@ -175,7 +175,7 @@ static int setup(void **state)
 	add_component(3, 10);
 	add_component(13, 1);
 	add_component(14, 20);
-	sweep_begin(&sweep, &garbage);
+	sweep_take(&sweep, &garbage);
 	assert_int_equal(freed_begin(0), 0);
 	return 0;
 }
