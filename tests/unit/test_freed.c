@@ -260,14 +260,14 @@ static void more_than_there_is_room_for(void **state)
 	(void)state;
 	assert_int_equal(freed_begin(10 * MB), 0);
 	ignores = true;
-	/* 256, and two for each megabyte; what the lists are in has some. */
-	for (i = 0; i < 270; i++)
+	/* 4096, and eight for each megabyte; what the lists are in has some. */
+	for (i = 0; i < 4170; i++)
 		note((i + 5) * 64 * MB);
 	assert_true(freed_is_sure());
-	for (i = 0; i < 280; i++)
+	for (i = 0; i < 4180; i++)
 		note((i + 5) * 64 * MB);
 	assert_false(freed_is_sure());
-	for (i = 0; i < 270; i++)
+	for (i = 0; i < 4170; i++)
 		assert_true(freed_contains((i + 5) * 64 * MB));
 	freed_end();
 	ignores = false;
