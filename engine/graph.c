@@ -372,6 +372,9 @@ int graph_find_garbage(const struct graph_layout *layout, const struct graph_hea
 		err = graph_number(&state);
 	if (!err)
 		err = graph_subtract(&state);
+	/* A heap of few objects, or one that takes its time, is asked about, too. */
+	if (!err && stopped && stopped(arg))
+		err = -ECANCELED;
 	if (!err)
 		err = graph_reach(&state);
 	if (!err)
