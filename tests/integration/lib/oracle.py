@@ -20,7 +20,6 @@ class Mode:
     name: str
     settings: dict[str, str] = field(default_factory=dict)
     drains: tuple[str, ...] = ("both",)
-    exists: bool = True
 
     def environment(self, ring_dir: Path | str) -> dict[str, str]:
         if self.name == "stock":
@@ -36,6 +35,6 @@ MODES = (
     Mode("freeze", SMALL, ONE_OR_THE_OTHER),
     Mode("idle", SMALL, ONE_OR_THE_OTHER),
     # A mark follows the other, so that steps always meet one.
-    Mode("concurrent", {"GCPRELOAD_GROWTH": "0"}, exists=False),
+    Mode("concurrent", {"GCPRELOAD_GROWTH": "0"}),
 )
-LIBRARY_MODES = tuple(mode for mode in MODES if mode.exists and mode.name != "stock")
+LIBRARY_MODES = tuple(mode for mode in MODES if mode.name != "stock")
