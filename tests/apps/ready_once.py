@@ -43,6 +43,21 @@ def hold():
     return stats
 
 
+def churn():
+    """Afterwards objects in cycles that grow old, and are dropped."""
+
+    def make():
+        kept = []
+        for number in range(200):
+            cycle = [[number] for _ in range(2000)]
+            cycle.append(cycle)
+            kept.append(cycle)
+            del kept[:-20]
+        return len(kept)
+
+    return make
+
+
 def embedder():
     """A host of Python's that leaves SIGXFSZ as it is: it ends the process."""
     signal.signal(signal.SIGXFSZ, signal.SIG_DFL)

@@ -26,7 +26,7 @@ def calls(python: Interpreter, ring_dir: Path, **settings: str) -> set[str]:
         command += ["-E", f"LD_PRELOAD={LIBRARY}"]
     env = environment(ring_dir, **settings)
     del env["LD_PRELOAD"]
-    done = run([*command, python.path, APPS / "ready_once.py"], env)
+    done = run([*command, python.path, APPS / "ready_once.py", "churn"], env)
     if done.returncode != 0:
         pytest.skip(f"strace cannot trace here: {done.stderr.decode()}")
     tuned = settings.get("GCPRELOAD_MODE", "off") != "off"
@@ -35,16 +35,17 @@ def calls(python: Interpreter, ring_dir: Path, **settings: str) -> set[str]:
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
-@pytest.mark.parametrize("mode", ["freeze", "idle"])
+@pytest.mark.parametrize("mode", ["freeze", "idle", "concurrent"])
 @pytest.mark.parametrize("ring", ["auto", "off"])
 def test_all_are_named(
     mode: str, ring: str, one_of_two_pythons: Interpreter, ring_dir: Path
 ) -> None:
-    settings = {"GCPRELOAD_MODE": mode, "GCPRELOAD_RING": ring}
+    settings = {"GCPRELOAD_MODE": mode, "GCPRELOAD_RING": ring, "GCPRELOAD_GROWTH": "0"}
     plain = calls(one_of_two_pythons, ring_dir)
     more = calls(one_of_two_pythons, ring_dir, **settings) - plain
     assert more <= DOCUMENTED | LEFT_OUT
     assert ("flock" in more) == (ring == "auto")
+    assert ("clone" in more) == (mode == "concurrent")
 
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="strace is not installed")
