@@ -30,7 +30,7 @@ PyObject *PyType_FromSpec(struct spec *);
 #define TRAVERSE     71
 #define HAVE_GC_TYPE (1u << 14 | 1u << 18)
 
-enum { GO_ON, WAIT, SPIN, CRASH, WRITE, CLOSE, OPEN, SIGNAL, FORK };
+enum { GO_ON, WAIT, WAIT_TOO, SPIN, CRASH, WRITE, CLOSE, OPEN, SIGNAL, FORK };
 
 static struct page {
 	int does;
@@ -52,10 +52,10 @@ static int load(int *word)
 /* The call that a marker may make; libc's own nanosleep is another one. */
 static void stay(int does)
 {
-	struct timespec moment = { 0, 1000000 };
+	struct timespec moment = { 0, 10000000 };
 
 	while (load(&page->does) == does) {
-		if (does == WAIT)
+		if (does != SPIN)
 			syscall(SYS_nanosleep, &moment, NULL);
 	}
 }
@@ -64,6 +64,7 @@ static void act(int does)
 {
 	switch (does) {
 	case WAIT:
+	case WAIT_TOO:
 	case SPIN:
 		stay(does);
 		break;

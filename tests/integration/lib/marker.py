@@ -22,7 +22,7 @@ from lib.run import shared_library, wait_for
 from lib.server import children
 
 # What a marker does in the traverse of marker_latch.c.
-GO_ON, WAIT, SPIN, CRASH, WRITE, CLOSE, OPEN, SIGNAL, FORK = range(9)
+GO_ON, WAIT, WAIT_TOO, SPIN, CRASH, WRITE, CLOSE, OPEN, SIGNAL, FORK = range(10)
 # Which call of it: the marker subtracts references, and then looks what is reached.
 PHASES = (1, 2)
 
@@ -73,8 +73,7 @@ class Latch:
         }
 
     def set(self, does: int, at: int = 1, fd: int = -1) -> None:
-        """The number of those that came begins anew."""
-        self.go_on()
+        """The number of those that came begins anew. Whoever waits for something else goes on."""
         struct.pack_into("3i", self._page, 4, at, fd, 0)
         struct.pack_into("i", self._page, 0, does)
 
@@ -159,6 +158,15 @@ class Marked(Puppet):
         self.latch.set(does, at)
         self.until("a marker in the latch", self.latch.came)
         (marker,) = markers(self.pid)
+        return marker
+
+    def hold_after(self, *sources: str) -> int:
+        """One whose mark began after these: whoever waits now has not seen them."""
+        before = self.hold()
+        self.do(*sources)
+        self.latch.set(WAIT_TOO)
+        self.until("the next marker in the latch", self.latch.came)
+        (marker,) = [pid for pid in markers(self.pid) if pid != before]
         return marker
 
     def release(self, marker: int) -> None:
