@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/freezer.h"
 #include "engine/growth.h"
+#include "engine/marker.h"
 #include "engine/marking.h"
 #include "engine/process.h"
 #include "engine/tiers.h"
@@ -94,13 +95,15 @@ void concurrent_forget(void)
 	}
 }
 
-/* What we did is not in force any more: thawed, another mode, standing back, or the end. */
+/* What we did is not in force any more: thawed, another mode, standing back, or the end. A marker
+ * takes a while to end, and nobody else would reap it. */
 static bool is_over(void)
 {
 	if (process.tuned && process.mode == GCPRELOAD_MODE_CONCURRENT)
 		return false;
-	leave_mode();
 	marking_over();
+	if (marker_gone())
+		leave_mode();
 	return true;
 }
 

@@ -16,6 +16,7 @@ from lib.marker import (
     markers,
     old_garbage,
     old_garbage_goes,
+    side_by_side,
     stat_of,
 )
 from lib.puppet import Puppet
@@ -217,6 +218,52 @@ def test_collects_while_disabled(marked: Marked) -> None:
     assert marked.do("allocator() == before_marks")
     marked.do("gc.enable()")
     marked.marks_go_on()
+
+
+def nothing_of_ours(puppet: Marked) -> None:
+    before = puppet.swept()
+    puppet.do("gc.enable()", "garbage(30000)")
+    assert puppet.swept() == before
+    assert children(puppet.pid) == []
+    assert puppet.do("allocator() == before_marks")
+
+
+OWN = {"set_threshold(321, 5, 5)": [321, 5, 5], "freeze()": None}
+
+
+@pytest.mark.parametrize("does", OWN)
+def test_it_tunes_its_own(does: str, marked: Marked) -> None:
+    """During a mark: then we leave it alone."""
+    old_garbage(marked)
+    marker = marked.hold()
+    marked.do(f"gc.{does}")
+    marked.until("standing back", lambda: marked.log("standing back"))
+    marked.until("the end of the marker", lambda: stat_of(marker) == [])
+    marked.latch.go_on()
+    assert marked.do("gc.get_threshold()") == (OWN[does] or marked.do("own"))
+    assert marked.frozen() == (does == "freeze()")
+    nothing_of_ours(marked)
+    assert marked.do("OLD = None", "gc.unfreeze()", "gc.collect()") >= 3000
+
+
+def test_it_is_off_or_under_debugging_for_good(system_python: Interpreter, ring_dir: Path) -> None:
+    """Some seconds, or a debugging session."""
+    ways = ("disable()", "set_debug(gc.DEBUG_UNCOLLECTABLE)")
+    with side_by_side(system_python, ring_dir, len(ways)) as puppets:
+        for puppet, way in zip(puppets, ways):
+            puppet.release(puppet.hold())
+            puppet.do(f"gc.{way}")
+        tick = "select.select([one], [], [], 0.01); gc.collect(0)"
+        for puppet in puppets:
+            puppet.do(tick)
+        for puppet, way in zip(puppets, ways):
+            puppet.until("standing back", lambda p=puppet: p.log("standing back"), tick)
+            puppet.until("no child", lambda p=puppet: children(p.pid) == [], "gc.collect(0)")
+            assert puppet.do("gc.isenabled()") == (way != "disable()")
+            assert not puppet.frozen(), way
+            before = puppet.swept()
+            puppet.do("garbage(30000)")
+            assert puppet.swept() == before, way
 
 
 def test_it_unfreezes(marked: Marked) -> None:
