@@ -26,6 +26,11 @@
 #define NEAR_FACTOR 1.1
 #define NEAR_BYTES  (16ull << 20)
 
+/* Of what there was when no garbage was: a marker that hangs, is stopped or gets no processor must
+ * not cost the program its memory. */
+#define MARK_FACTOR 2
+#define MARK_BYTES  (64ull << 20)
+
 static const char near_limit[] = "near the memory limit: no marks, and the interpreter's own "
 				 "thresholds";
 
@@ -158,6 +163,18 @@ static void begin_mark(PyObject *gc, uint64_t now_ns, uint32_t why)
 		concurrent.full_due = true;
 }
 
+static bool mark_costs_too_much(void)
+{
+	return concurrent.tiers.out && !concurrent.tiers.left &&
+	       concurrent.now.resident > MARK_FACTOR * concurrent.base.resident + MARK_BYTES;
+}
+
+static void give_mark_up(uint64_t now_ns)
+{
+	marking_give_up(&concurrent.tiers, now_ns, "memory grows faster than it gets on");
+	concurrent.full_due = true;
+}
+
 /* Whether a mark should begin; *why says for what. */
 static bool look_at_memory(uint64_t now_ns, uint32_t *why)
 {
@@ -170,6 +187,8 @@ static bool look_at_memory(uint64_t now_ns, uint32_t *why)
 	concurrent.looked_ns = now_ns;
 	machine_growth(&concurrent.now);
 	note_base();
+	if (mark_costs_too_much())
+		give_mark_up(now_ns);
 	if (full_is_due())
 		concurrent.full_due = true;
 	files = growth_files_are_due(&concurrent.base, &concurrent.now);

@@ -226,6 +226,11 @@ static void mark_fails(struct tiers *tiers, uint64_t now_ns, enum gcpreload_mark
 	tiers_mark_fails(tiers, now_ns);
 }
 
+void marking_give_up(struct tiers *tiers, uint64_t now_ns, const char *why)
+{
+	mark_fails(tiers, now_ns, GCPRELOAD_MARK_HOW_FAILED, why);
+}
+
 static void take_result(struct tiers *tiers, uint64_t now_ns)
 {
 	const struct graph_garbage *garbage = marker_result();

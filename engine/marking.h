@@ -29,6 +29,9 @@ void marking_begin(PyObject *gc, struct tiers *tiers, uint64_t now_ns, const str
 /* Whether the marker has ended; and the end of a sweep. */
 void marking_look(struct tiers *tiers, uint64_t now_ns);
 
+/* A marker runs that takes too long for this program: why says for what. */
+void marking_give_up(struct tiers *tiers, uint64_t now_ns, const char *why);
+
 /* A cgroup whose CPU quota is used up needs it for the program: the marker waits. Some twenty
  * system calls, ten times a second at most, while a marker runs. */
 void marking_mind_quota(const struct tiers *tiers, uint64_t now_ns);

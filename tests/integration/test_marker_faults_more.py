@@ -320,6 +320,20 @@ def test_memory_while_every_marker_fails(marked_once: Marked) -> None:
     churned(puppet)
 
 
+def test_memory_while_a_marker_hangs(marked_once: Marked) -> None:
+    """It is given up long before its time is over."""
+    puppet = marked_once
+    puppet.do(LIMITED)
+    puppet.marks_go_on()
+    marker = puppet.hold()
+    churned(puppet)
+    assert puppet.log("a mark came to nothing: memory grows")
+    wait_for("its end", lambda: not is_there(marker))
+    puppet.latch.go_on()
+    before = puppet.swept()
+    puppet.until("a mark later", lambda: puppet.swept() > before, "churn(20000, 100)")
+
+
 # ---- PID 1 ----
 
 
