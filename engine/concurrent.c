@@ -124,7 +124,8 @@ void concurrent_exec(void)
 	if (!concurrent.on || !load_relaxed(&gcpreload_self->inject))
 		return;
 	marking_end();
-	tiers_mark_fails(&concurrent.tiers, gcpreload_now_ns());
+	if (concurrent.tiers.out)
+		tiers_mark_fails(&concurrent.tiers, gcpreload_now_ns());
 }
 
 /* ---- memory ---- */
