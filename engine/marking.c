@@ -296,6 +296,7 @@ static void tell_slice(uint64_t given, uint64_t most)
 	all->swept += given;
 	all->oversize += given > most;
 	all->pending = sweep_left(&marking.sweep);
+	process_update();
 }
 
 uint64_t marking_slice(struct tiers *tiers, uint64_t most, bool oversize)

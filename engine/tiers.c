@@ -80,7 +80,7 @@ static double expected_garbage(const struct tiers *tiers)
 	return tiers->yield * (double)tiers->promoted;
 }
 
-static bool exceeds(const struct tiers *tiers, double share, uint64_t resident)
+static bool is_beyond(const struct tiers *tiers, double share, uint64_t resident)
 {
 	return expected_garbage(tiers) > share * (double)tiers->live + AHEAD_OBJECTS ||
 	       (resident &&
@@ -89,7 +89,7 @@ static bool exceeds(const struct tiers *tiers, double share, uint64_t resident)
 
 bool tiers_runs_ahead(const struct tiers *tiers)
 {
-	return exceeds(tiers, AHEAD_SHARE, tiers->resident);
+	return is_beyond(tiers, AHEAD_SHARE, tiers->resident);
 }
 
 /* Objects that are swept for each that is looked at, or the program makes garbage faster than it is
@@ -216,7 +216,7 @@ uint64_t tiers_slice(const struct tiers *tiers)
 
 bool tiers_holds_back(const struct tiers *tiers)
 {
-	return tiers->out && !tiers->left && exceeds(tiers, HOLD_SHARE, tiers->at_mark);
+	return tiers->out && !tiers->left && is_beyond(tiers, HOLD_SHARE, tiers->at_mark);
 }
 
 bool tiers_oversize(const struct tiers *tiers, uint64_t now)

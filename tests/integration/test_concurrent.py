@@ -69,7 +69,7 @@ def test_old_garbage_is_freed(python: Interpreter, ring_dir: Path) -> None:
     assert after_readiness(shown, 2) == collections_of(shown, "guard") == 0
     marks = shown.marks
     assert marks["finished"] >= 2
-    assert marks["swept"] > 100000
+    assert marks["swept"] > 50000
     assert marks["garbage"] >= marks["swept"] + marks["skipped"]
     assert marks["slices"] > 10
     assert marks["failed"] == 0

@@ -15,7 +15,6 @@ from lib.marker import (
     CLOSE,
     CRASH,
     FORK,
-    LIVING,
     OPEN,
     PHASES,
     SIGNAL,
