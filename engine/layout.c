@@ -9,7 +9,7 @@
 #define MANAGED_WEAKREF (1ul << 3) /* 3.12 and later */
 #define MANAGED_DICT	(1ul << 4) /* 3.11 and later */
 
-static const char unknown[] = "mode concurrent: objects of this Python are not laid out as known";
+static const char unknown[] = "not concurrent: objects of this Python are not laid out as known";
 
 static uint64_t word_at(const void *object, size_t offset)
 {

@@ -46,9 +46,9 @@ const char *marking_find(PyObject *gc)
 	const char *why = recipe_no_marks(&python_version);
 
 	if (!why && has_subinterpreters())
-		why = "mode concurrent: not with sub-interpreters";
+		why = "not concurrent: there are sub-interpreters";
 	if (!why && getenv("PYTHON_PYMALLOC_HUGEPAGES"))
-		why = "mode concurrent: not with PYTHON_PYMALLOC_HUGEPAGES";
+		why = "not concurrent: PYTHON_PYMALLOC_HUGEPAGES is set";
 	if (!why)
 		why = layout_find(gc, &marking.layout);
 	marking.layout.boundary = NULL;

@@ -19,10 +19,12 @@ enum recipe recipe_for(const struct pyversion *version)
 const char *recipe_no_marks(const struct pyversion *version)
 {
 	if (version->free_threaded)
-		return "mode concurrent: a free-threaded Python has no lists of objects";
+		return "not concurrent: it needs the lists of objects that a free-threaded Python "
+		       "has not";
 	if (version->minor < 8)
-		return "mode concurrent: needs Python 3.8 or later";
+		return "not concurrent: it needs Python 3.8 or later";
 	if (recipe_for(version) != RECIPE_FREEZE)
-		return "mode concurrent: the incremental collector of 3.14.0 to 3.14.4";
+		return "not concurrent: it needs another collector than the incremental one of "
+		       "3.14.0 to 3.14.4";
 	return NULL;
 }

@@ -101,7 +101,22 @@ static void say_version(const struct probe *probe, const char *python, struct fi
 	}
 }
 
-static void check_interpreter(const char *python, struct findings *findings)
+/* Mode concurrent is not for all of them. */
+static void check_marks(const struct probe *probe, const struct decision *decision,
+			struct findings *findings)
+{
+	const char *why = recipe_no_marks(&probe->version);
+	char *mode;
+
+	if (decision->settings.mode != GCPRELOAD_MODE_CONCURRENT || !why)
+		return;
+	mode = decision_setting(decision, SETTINGS_MODE);
+	findings_add(findings, FINDING_NOTE, "%s: mode idle will be used; %s", mode, why);
+	free(mode);
+}
+
+static void check_interpreter(const char *python, const struct decision *decision,
+			      struct findings *findings)
 {
 	struct probe probe;
 
@@ -113,6 +128,7 @@ static void check_interpreter(const char *python, struct findings *findings)
 	say_version(&probe, python, findings);
 	if (strcmp(probe.name, "cpython") != 0 || !pyversion_supported(&probe.version))
 		return;
+	check_marks(&probe, decision, findings);
 	if (!probe.loaded)
 		findings_add(
 		    findings, FINDING_BAD,
@@ -238,7 +254,7 @@ static void examine_command(struct doctor *doctor, char *const *argv)
 	if (*chain.python && decision->settings.triggers.n)
 		serves_check(&chain.words, decision, findings);
 	if (*chain.python)
-		check_interpreter(chain.python, findings);
+		check_interpreter(chain.python, decision, findings);
 	if (*chain.program && !decision->disabled)
 		check_place(decision, findings);
 	doctor_check_filter(0, findings);

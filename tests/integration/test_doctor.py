@@ -47,6 +47,14 @@ def test_a_python(python: Interpreter, ring_dir: Path) -> None:
     assert list(ring_dir.iterdir()) == [], "it leaves nothing"
 
 
+def test_a_python_without_marks(python: Interpreter, ring_dir: Path) -> None:
+    mode = {"GCPRELOAD_MODE": "concurrent"}
+    tuned, said = doctor("--", python.path, *SERVER, ring_dir=ring_dir, **mode)
+    assert tuned, said
+    other = "GCPRELOAD_MODE=concurrent: mode idle will be used; not concurrent: " in said
+    assert other == (python.version < (3, 8))
+
+
 def test_an_old_python(old_python: Interpreter, ring_dir: Path) -> None:
     tuned, said = doctor("--", old_python.path, *SERVER, ring_dir=ring_dir)
     assert not tuned
