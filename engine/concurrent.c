@@ -170,9 +170,9 @@ static bool mark_costs_too_much(void)
 	       concurrent.now.resident > MARK_FACTOR * concurrent.base.resident + MARK_BYTES;
 }
 
-static void give_mark_up(uint64_t now_ns)
+static void give_mark_up(uint64_t now_ns, const char *why)
 {
-	marking_give_up(&concurrent.tiers, now_ns, "memory grows faster than it gets on");
+	marking_give_up(&concurrent.tiers, now_ns, why);
 	concurrent.full_due = true;
 }
 
@@ -189,13 +189,14 @@ static bool look_at_memory(uint64_t now_ns, uint32_t *why)
 	machine_growth(&concurrent.now);
 	note_base();
 	if (mark_costs_too_much())
-		give_mark_up(now_ns);
+		give_mark_up(now_ns, "memory grows faster than it gets on");
 	if (full_is_due())
 		concurrent.full_due = true;
 	files = growth_files_are_due(&concurrent.base, &concurrent.now);
 	if (tiers_memory(tiers, now_ns, concurrent.now.resident, files, why))
 		return true;
-	marking_mind_quota(tiers, now_ns);
+	if (!marking_mind_limits(tiers, now_ns))
+		give_mark_up(now_ns, "the memory limit is near");
 	return false;
 }
 

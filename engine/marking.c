@@ -137,13 +137,18 @@ static void tell_end(enum gcpreload_mark_how how)
 /* ---- beginning ---- */
 
 /* A copy that does not fit takes the container with it. */
-static bool has_room(uint64_t resident)
+static bool has_room(const struct machine *machine, double needs)
+{
+	return !machine->limit ||
+	       (double)machine->used + needs < LIMIT_SHARE * (double)machine->limit;
+}
+
+static bool has_room_for_mark(uint64_t resident)
 {
 	struct machine machine;
 
 	machine_look(&machine);
-	return !machine.limit || (double)machine.used + NEEDS_SHARE * (double)resident <
-				     LIMIT_SHARE * (double)machine.limit;
+	return has_room(&machine, NEEDS_SHARE * (double)resident);
 }
 
 static int begin_marker(uint64_t resident)
@@ -163,7 +168,7 @@ static int begin_marker(uint64_t resident)
 static bool may_begin(struct tiers *tiers, uint64_t now_ns, uint64_t resident)
 {
 	struct gcpreload_marks *all = &process.status.marks;
-	bool room = has_room(resident);
+	bool room = has_room_for_mark(resident);
 
 	tiers_near_limit(tiers, !room);
 	if (!room) {
@@ -273,19 +278,20 @@ void marking_look(struct tiers *tiers, uint64_t now_ns)
 		end_sweep(tiers, now_ns);
 }
 
-void marking_mind_quota(const struct tiers *tiers, uint64_t now_ns)
+bool marking_mind_limits(const struct tiers *tiers, uint64_t now_ns)
 {
 	struct machine machine;
 	bool used_up;
 
 	if (!tiers->out || tiers->left ||
 	    gcpreload_elapsed(marking.quota_ns, now_ns) < QUOTA_EVERY_NS)
-		return;
+		return true;
 	machine_look(&machine);
 	used_up = marking.quota_ns && machine.throttled_ns > marking.throttled_ns;
 	marking.quota_ns = now_ns;
 	marking.throttled_ns = machine.throttled_ns;
 	marker_pause(used_up && !tiers_runs_ahead(tiers));
+	return has_room(&machine, 0);
 }
 
 static void tell_slice(uint64_t given, uint64_t most)

@@ -32,9 +32,10 @@ void marking_look(struct tiers *tiers, uint64_t now_ns);
 /* A marker runs that takes too long for this program: why says for what. */
 void marking_give_up(struct tiers *tiers, uint64_t now_ns, const char *why);
 
-/* A cgroup whose CPU quota is used up needs it for the program: the marker waits. Some twenty
- * system calls, ten times a second at most, while a marker runs. */
-void marking_mind_quota(const struct tiers *tiers, uint64_t now_ns);
+/* A cgroup whose CPU quota is used up needs it for the program: the marker waits. False: its memory
+ * is used up nearly, and the marker's copies of pages are a part of that. Some twenty system calls,
+ * ten times a second at most, while a marker runs. */
+bool marking_mind_limits(const struct tiers *tiers, uint64_t now_ns);
 
 /* Gives whole components of what was found back to the young generation: at most so many objects
  * together, or one larger component where oversize. Returns how many objects. */

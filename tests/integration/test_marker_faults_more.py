@@ -30,6 +30,7 @@ from lib.marker import (
 from lib.paths import APPS, DEADLINE
 from lib.run import environment, wait_for
 from lib.server import Server, children
+from test_idle_hazards import cgroup, inside
 from venvs import Interpreter, venv
 
 NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
@@ -332,6 +333,32 @@ def test_memory_while_a_marker_hangs(marked_once: Marked) -> None:
     puppet.latch.go_on()
     before = puppet.swept()
     puppet.until("a mark later", lambda: puppet.swept() > before, "churn(20000, 100)")
+
+
+USED = ("memory.current", "memory.usage_in_bytes")
+
+
+def test_a_memory_limit_comes_near_during_a_mark(
+    system_python: Interpreter, ring_dir: Path
+) -> None:
+    """The copies of pages that a marker costs are given back before the kernel ends somebody."""
+    limit = 192 << 20
+    files = {"v1": f"memory.limit_in_bytes={limit}", "v2": f"memory.max={limit}"}
+    with (
+        cgroup("memory", **files) as group,
+        Marked(system_python, ring_dir, program=inside(group, system_python)) as puppet,
+    ):
+        puppet.do("blocks = [bytearray(b'x') * (90 << 20)]")
+        puppet.becomes_ready().marks_go_on()
+        marker = puppet.hold()
+        (used,) = [p for p in map(group.joinpath, USED) if p.exists()]
+        while int(used.read_text()) < 0.96 * limit:
+            puppet.do("blocks.append(bytearray(b'x') * (1 << 20))")
+        puppet.until("an end", lambda: puppet.log("came to nothing: the memory limit is near"))
+        wait_for("its end", lambda: not is_there(marker))
+        puppet.latch.go_on()
+        puppet.do("del blocks")
+        puppet.marks_go_on()
 
 
 # ---- PID 1 ----
