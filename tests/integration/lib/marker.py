@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from venvs import Interpreter
 
 from lib.puppet import Puppet
@@ -96,6 +97,8 @@ class Marked(Puppet):
         extra: dict[str, str] | None = None,
         **settings: str,
     ) -> None:
+        if python.minor < (3, 8) or not python.with_gil:
+            pytest.skip("no marks on this Python")
         self.latch = Latch(ring_dir)
         modes = {"GCPRELOAD_MODE": "concurrent", "GCPRELOAD_GROWTH": "0"}
         modes["GCPRELOAD_LOG"] = "debug"
