@@ -153,15 +153,15 @@ def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
-def test_exec_that_fails_during_a_mark(marked: Marked) -> None:
+def test_exec_that_fails_during_a_mark(marked_once: Marked) -> None:
     """Only the mark is lost."""
-    old_garbage(marked)
-    marker = marked.hold()
+    old_garbage(marked_once)
+    marker = marked_once.hold()
     said = "def fails():\n try: os.execv('/no/such', ['a'])\n except OSError as e: return e.errno"
-    assert marked.do(said, "fails()") == 2
+    assert marked_once.do(said, "fails()") == 2
     assert stat_of(marker) == []
-    marked.latch.go_on()
-    old_garbage_goes(marked)
+    marked_once.latch.go_on()
+    old_garbage_goes(marked_once)
 
 
 # ---- the end of the program ----
@@ -424,33 +424,33 @@ def test_tracemalloc_starts_and_stops_during_marks(marked: Marked) -> None:
     assert marked.do("allocator() == before_marks")
 
 
-def test_tracemalloc_stops_during_many_marks(marked: Marked) -> None:
+def test_tracemalloc_stops_during_many_marks(marked_once: Marked) -> None:
     """Each takes a wrapper of ours away, and we cannot know whether for good."""
-    marked.do("import tracemalloc")
+    marked_once.do("import tracemalloc")
     for _ in range(10):
-        marked.marks_go_on(1)
-        marked.do("tracemalloc.start()")
-        marked.marks_go_on(1)
-        marker = marked.hold()
-        marked.do("tracemalloc.stop()")
-        marked.release(marker)
-    old_garbage(marked)
-    old_garbage_goes(marked)
-    assert not marked.log("a mark cannot begin")
+        marked_once.marks_go_on(1)
+        marked_once.do("tracemalloc.start()")
+        marked_once.marks_go_on(1)
+        marker = marked_once.hold()
+        marked_once.do("tracemalloc.stop()")
+        marked_once.release(marker)
+    old_garbage(marked_once)
+    old_garbage_goes(marked_once)
+    assert not marked_once.log("a mark cannot begin")
 
 
-def test_a_mark_under_another_allocator_is_not_trusted(marked: Marked) -> None:
+def test_a_mark_under_another_allocator_is_not_trusted(marked_once: Marked) -> None:
     """What was freed meanwhile is not known."""
-    old_garbage(marked)
-    marked.do("import tracemalloc")
-    marker = marked.hold_after("OLD = None")
-    marked.do("tracemalloc.start()")
-    marked.release(marker)
-    marked.until("a discarded mark", lambda: marked.log("the allocator was replaced"))
-    assert marked.do(LIVING) == 3000
-    marked.until("the next one", lambda: marked.do(LIVING) == 0)
-    marked.do("tracemalloc.stop()")
-    marked.marks_go_on()
+    old_garbage(marked_once)
+    marked_once.do("import tracemalloc")
+    marker = marked_once.hold_after("OLD = None")
+    marked_once.do("tracemalloc.start()")
+    marked_once.release(marker)
+    marked_once.until("a discarded mark", lambda: marked_once.log("the allocator was replaced"))
+    assert marked_once.do(LIVING) == 3000
+    marked_once.until("the next one", lambda: marked_once.do(LIVING) == 0)
+    marked_once.do("tracemalloc.stop()")
+    marked_once.marks_go_on()
 
 
 @pytest.mark.parametrize("name", ["debug", "malloc"])
