@@ -133,7 +133,7 @@ void concurrent_exec(void)
 /* A mark that was just swept says what is no garbage. */
 static void note_base(void)
 {
-	if (concurrent.tiers.resident != concurrent.base.resident) {
+	if (!concurrent.tiers.out && concurrent.tiers.resident != concurrent.base.resident) {
 		concurrent.base = concurrent.now;
 		concurrent.base.resident = concurrent.tiers.resident;
 	}
