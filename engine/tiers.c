@@ -18,6 +18,7 @@
 #define PLANNED .8
 /* An automatic collection for fewer costs more for itself than for the objects. */
 #define YOUNG_LEAST 700
+#define SWEPT_LEAST 100 /* what is swept besides is what counts then */
 #define YOUNG_MOST  20000
 /* gc.get_count() subtracts each object that dies, old ones, too: an application that replaces old
  * objects by new ones has many more young ones than it tells. */
@@ -48,14 +49,14 @@
 #define PROMOTED_LEAST 5000
 /* What marks have found says what the next one will find. Not for little: a mark looks at all. */
 #define GARBAGE_LEAST	 20000
-#define SWEEP_RATE	 2.
-#define SWEEP_RATE_AHEAD 4.
+#define SWEEP_RATE	 3.
+#define SWEEP_RATE_AHEAD 6.
 /* Memory runs ahead of the sweep, or of the marks, by such a share of what lives, and so much for
  * small programs; while a mark is out, the program is held back from so much on. */
 #define AHEAD_SHARE   .5
-#define HOLD_SHARE    .4
+#define HOLD_SHARE    .25
 #define AHEAD_BYTES   (32ull << 20)
-#define AHEAD_OBJECTS 150000.
+#define AHEAD_OBJECTS 100000.
 
 #define FAILED_FIRST_NS SECOND
 #define WAITS_NS	(SECOND / 10)
@@ -106,8 +107,8 @@ static double pause_objects(const struct tiers *tiers)
 
 	if (tiers_holds_back(tiers))
 		return YOUNG_LEAST;
-	return clamp_number(PLANNED * (double)tiers->limits.pause_ns / each, YOUNG_LEAST,
-			    YOUNG_MOST);
+	return clamp_number(PLANNED * (double)tiers->limits.pause_ns / each,
+			    tiers->left ? SWEPT_LEAST : YOUNG_LEAST, YOUNG_MOST);
 }
 
 static bool is_reached(const struct tiers *tiers, uint64_t now)
