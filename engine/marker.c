@@ -16,7 +16,7 @@
 #include "base/shared.h"
 #include "engine/marker_child.h"
 
-#define STACK_SIZE (256u << 10)
+#define STACK_SIZE (1u << 20)
 /* An object of the collector has 48 bytes at the least, and a word of the result for its address.
  */
 #define BYTES_A_WORD 6

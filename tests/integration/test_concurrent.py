@@ -13,7 +13,7 @@ from lib.puppet import Puppet, collections_of
 from lib.rings import Process, by_pid, command, ps, wait_for_state
 from lib.run import environment, wait_for
 from lib.server import gunicorn
-from lib.servers import own_thresholds
+from lib.servers import KINDS, Kind, own_thresholds
 from venvs import Interpreter
 
 MODE = {"GCPRELOAD_MODE": "concurrent"}
@@ -142,6 +142,26 @@ def test_on_and_off(server_python: Interpreter, ring_dir: Path) -> None:
         assert server.ask(process.pid, "/state")["thresholds"] == own
         assert command("set", "--dir", ring_dir, pid, "mode=concurrent").returncode == 0
         wait_for("a mark", lambda: marks(begun))
+        assert "hello" in server.get("/")
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k.name != "http.server"], ids=str)
+def test_each_server(kind: Kind, system_python: Interpreter, ring_dir: Path) -> None:
+    why_not = kind.possible(system_python)
+    if why_not:
+        pytest.skip(why_not)
+    server = kind.start(system_python, ring_dir)
+    server.env.update(ALWAYS)
+    with server:
+
+        def look() -> Process | None:
+            server.get("/cycles?n=25000")
+            found = [p for p in ps(ring_dir) if p.state == "ready" and p.marks["finished"] > 1]
+            return found[0] if found else None
+
+        process = wait_for("two marks", look)
+        assert process.mode == "concurrent"
+        assert process.marks["failed"] == 0
         assert "hello" in server.get("/")
 
 
