@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/freezer.h"
+#include "inject/module.h"
 
 /* Include/object.h: bits of tp_flags. Objects of such a type have two words before the header. */
 #define MANAGED_WEAKREF (1ul << 3) /* 3.12 and later */
@@ -37,17 +38,26 @@ static bool type_is_as_expected(PyObject *type)
 		   (uint64_t)(uintptr_t)py.PyType_GetSlot(type, Py_tp_traverse);
 }
 
-/* PyType_GetSlot knows all types from 3.10 on; before, those made at run time. */
+/* PyType_GetSlot knows all types from 3.10 on; before, those made at run time. Every interpreter
+ * has made one: one of ours would be seen in object.__subclasses__(), and frozen there. */
+static PyObject *type_made_at_run_time(void)
+{
+	PyObject *sys = module_loaded("sys");
+	PyObject *spec = sys ? py_attribute(sys, "__spec__") : NULL;
+	PyObject *type = spec ? py.PyObject_Type(spec) : NULL;
+
+	py_drop(spec);
+	return type;
+}
+
 static bool types_are_as_expected(PyObject *object)
 {
-	PyObject *type = py.PyObject_Type(object), *meta = py.PyObject_Type(type);
-	PyObject *made = py.PyObject_CallFunction(meta, "s(){}", "gcpreload");
+	PyObject *type = py.PyObject_Type(object), *made = type_made_at_run_time();
 	bool ok = made && word_at(object, GRAPH_TYPE) == (uint64_t)(uintptr_t)type &&
 		  type_is_as_expected(made) &&
 		  (python_version.minor < 10 || type_is_as_expected(type));
 
 	py_drop(made);
-	py_drop(meta);
 	py_drop(type);
 	return ok;
 }

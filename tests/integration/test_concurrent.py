@@ -100,6 +100,16 @@ def test_at_waits(one_of_two_pythons: Interpreter, ring_dir: Path) -> None:
     assert collections_of(shown, "idle") + collections_of(shown, "idle_busy") >= 10
 
 
+def test_no_class_of_ours(python: Interpreter, ring_dir: Path) -> None:
+    """A program that walks all classes, as plug-in systems do, finds its own."""
+    with Puppet(python, ring_dir, **MODE) as puppet:
+        puppet.do(*ARMED)
+        puppet.wait_for("ready")
+        assert (
+            puppet.do("[one for one in map(str, object.__subclasses__()) if 'gcp' in one]") == []
+        )
+
+
 def test_what_cannot_mark_is_idle(python: Interpreter, ring_dir: Path) -> None:
     if marks_here(python):
         pytest.skip("it can")
