@@ -79,8 +79,9 @@ void py_note_main_interpreter(void)
 
 bool py_in_main_interpreter(void)
 {
+	/* When it ends, it is the main one, and has no dictionary any more: asking would abort. */
 	if (!py.PyThreadState_GetInterpreter)
-		return py.PyImport_GetModuleDict() == main_modules;
+		return py.Py_IsFinalizing() || py.PyImport_GetModuleDict() == main_modules;
 	return py.PyThreadState_GetInterpreter(py.PyThreadState_GetUnchecked()) ==
 	       py.PyInterpreterState_Main();
 }

@@ -315,3 +315,17 @@ def test_what_a_program_that_looks_sees(python: Interpreter, ring_dir: Path) -> 
         ring.with_name(ring.name + ".ctl").write_text("gcpreload-control 1 5 thaw\n")
         puppet.wait_for("observing", "arm(one)")
         assert [puppet.do(one) for one in see] == [[True, True], [False, False], 1]
+
+
+def test_the_last_finalizers(python: Interpreter, ring_dir: Path) -> None:
+    """When the interpreter's modules are gone, there are some that still run."""
+    last = (
+        "class Last:\n"
+        "    def __call__(self, error): pass\n"
+        "    def __del__(self, freeze=gc.freeze): freeze()"
+    )
+    with Puppet(python, ring_dir) as puppet:
+        puppet.do("import codecs", last, "codecs.register_error('last', Last())")
+        puppet.do("one = listen()", "arm(one)")
+        puppet.wait_for("ready")
+        assert puppet.end() == 0
