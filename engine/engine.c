@@ -6,6 +6,7 @@
 #include "engine/concurrent.h"
 #include "engine/freezer.h"
 #include "engine/process.h"
+#include "engine/referrers.h"
 #include "engine/soon.h"
 #include "engine/startup.h"
 #include "engine/tuner.h"
@@ -17,6 +18,7 @@ static void runtime_begins(void)
 	concurrent_forget();
 	freezer_forget();
 	tuner_forget();
+	referrers_forget();
 }
 
 static enum gcpreload_cause collection_starts(unsigned generation, enum gcpreload_cause cause)

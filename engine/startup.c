@@ -7,6 +7,7 @@
 #include "engine/freezer.h"
 #include "engine/pacer.h"
 #include "engine/process.h"
+#include "engine/referrers.h"
 #include "engine/tuner.h"
 #include "inject/module.h"
 #include "inject/observer.h"
@@ -99,6 +100,7 @@ void startup_at_start(enum gcpreload_cause cause)
 		return;
 	if (cause == GCPRELOAD_CAUSE_AUTOMATIC) {
 		freezer_freeze(gc);
+		referrers_show(gc);
 		holding = true;
 	} else {
 		give_back(gc);

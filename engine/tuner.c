@@ -11,6 +11,7 @@
 #include "engine/freezer.h"
 #include "engine/marker.h"
 #include "engine/process.h"
+#include "engine/referrers.h"
 #include "inject/module.h"
 #include "inject/observer.h"
 #include "rules/recipe.h"
@@ -259,6 +260,7 @@ static bool freeze_heap(PyObject *gc)
 	if (!freezer_freeze(gc))
 		return false;
 	intercepted = freezer_intercept(gc);
+	referrers_show(gc);
 	frozen_by_us = process.froze = true;
 	freezer_open_for_full(true);
 	fulls_at_freeze = full_collections();

@@ -86,7 +86,9 @@ struct PyMemAllocatorEx {
 	F(Py_ssize_t, PyList_Size, (PyObject *))                                                   \
 	F(PyObject *, PyList_GetItem, (PyObject *, Py_ssize_t)) /* borrowed */                     \
 	F(int, PyList_Append, (PyObject *, PyObject *))                                            \
-	F(PyObject *, PyLong_FromLong, (long)) /* new */                                           \
+	F(Py_ssize_t, PyTuple_Size, (PyObject *))                                                  \
+	F(PyObject *, PyTuple_GetItem, (PyObject *, Py_ssize_t)) /* borrowed */                    \
+	F(PyObject *, PyLong_FromLong, (long))			 /* new */                         \
 	F(long, PyLong_AsLong, (PyObject *))                                                       \
 	F(PyObject *, PyUnicode_InternFromString, (const char *)) /* new */                        \
 	F(int, PyUnicode_CompareWithASCIIString, (PyObject *, const char *))                       \
