@@ -12,6 +12,7 @@
 #include "engine/kin.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
+#include "engine/referrers.h"
 #include "engine/tuner.h"
 #include "inject/observer.h"
 #include "inject/waiting.h"
@@ -67,7 +68,7 @@ static bool chances_due(PyObject *gc)
 		pacer_grown(pacer, now);
 	what = pacer_due(pacer, now, counts, &chances.generation);
 	if (what == PACER_BUDGET && chances.generation == 2 && pacer_recount_due(pacer, now)) {
-		pacer_recounted(pacer, now, (uint64_t)collector_old_objects(gc));
+		pacer_recounted(pacer, now, (uint64_t)referrers_count_unfrozen(gc, 2));
 		what = pacer_due(pacer, now, counts, &chances.generation);
 	}
 	pacing_set_thresholds(gc);

@@ -21,19 +21,6 @@ int64_t collector_ask(PyObject *gc, const char *method)
 	return as_number(py_call(gc, method, NULL));
 }
 
-int64_t collector_old_objects(PyObject *gc)
-{
-	PyObject *objects;
-	int64_t n;
-
-	if (python_version.minor < 8) /* has no argument */
-		return INT64_MAX;
-	objects = py_call(gc, "get_objects", "i", 2);
-	n = objects ? py.PyList_Size(objects) : INT64_MAX;
-	py_drop(objects);
-	return n;
-}
-
 bool collector_counts(PyObject *gc, int64_t counts[GCPRELOAD_GENERATIONS])
 {
 	PyObject *tuple = py_call(gc, "get_count", NULL);

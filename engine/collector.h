@@ -15,10 +15,6 @@
 /* Calls gc.METHOD(); returns its result as a number (bool: 0 or 1, None: 0), or -1. */
 int64_t collector_ask(PyObject *gc, const char *method);
 
-/* len(gc.get_objects(generation=2)), without what is frozen; INT64_MAX where that is not known.
- * Makes a list of them: some ns for each. */
-int64_t collector_old_objects(PyObject *gc);
-
 /* About how many objects were allocated since the last freeze or full collection, and not freed by
  * then: from gc.get_count(), which walks nothing. -1 on failure. */
 int64_t collector_allocated(PyObject *gc);

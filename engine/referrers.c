@@ -10,7 +10,7 @@ typedef int (*referrers_traverse)(PyObject *, int (*visit)(PyObject *, void *), 
 
 static struct layout layout;
 static bool looked, known;
-static PyCFunction real_referrers;
+static PyCFunction real_referrers, real_objects;
 
 /* What the application froze itself is hidden from it without us, too. The table is of all
  * interpreters. */
@@ -51,11 +51,10 @@ static bool refers_to_any(PyObject *object, struct sought *sought)
 	referrers_traverse traverse = *(const referrers_traverse *)(type + GRAPH_TYPE_TRAVERSE);
 
 	/* A tuple that the caller has unpacked is the tuple of the arguments. */
-	return object != sought->tuple && !is_immortal(object) && traverse &&
-	       traverse(object, is_sought, sought);
+	return object != sought->tuple && traverse && traverse(object, is_sought, sought);
 }
 
-/* As the interpreter does for its other lists: nothing but the result is written. */
+/* As the interpreter does for its other lists, and where nothing is sought, all of them. */
 static PyObject *add_frozen(PyObject *result, struct sought *sought)
 {
 	const struct graph_head *head = layout_next(layout.permanent);
@@ -63,7 +62,8 @@ static PyObject *add_frozen(PyObject *result, struct sought *sought)
 	for (; head != layout.permanent; head = layout_next(head)) {
 		PyObject *object = (PyObject *)(head + 1);
 
-		if (refers_to_any(object, sought) && py.PyList_Append(result, object) < 0) {
+		if (!is_immortal(object) && (!sought || refers_to_any(object, sought)) &&
+		    py.PyList_Append(result, object) < 0) {
 			py.Py_DecRef(result);
 			return NULL;
 		}
@@ -91,6 +91,41 @@ static PyObject *find_referrers_fast(PyObject *self, PyObject *const *array, Py_
 	return result && shows_frozen() ? add_frozen(result, &sought) : result;
 }
 
+static PyObject *call_real_objects(PyObject *self, PyObject *const *array, Py_ssize_t n,
+				   PyObject *names)
+{
+	return ((PyCFunctionFastWithKeywords)(void (*)(void))real_objects)(self, array, n, names);
+}
+
+/* What was frozen would be in the oldest generation; None and -1 ask for all. */
+static bool has_frozen(PyObject *generation)
+{
+	long number;
+
+	if (!generation || generation == py._Py_NoneStruct)
+		return true;
+	number = py.PyLong_AsLong(generation);
+	if (number == -1)
+		py.PyErr_Clear(); /* of an object that is a number only the first time */
+	return number == 2 || number == -1;
+}
+
+static PyObject *find_objects(PyObject *self, PyObject *const *array, Py_ssize_t n, PyObject *names)
+{
+	PyObject *result = call_real_objects(self, array, n, names);
+
+	/* The only argument has the same place with its name and without. */
+	if (!result || !shows_frozen() || !has_frozen(n || names ? array[0] : NULL))
+		return result;
+	return add_frozen(result, NULL);
+}
+
+static bool intercept_objects(PyObject *gc)
+{
+	return module_replace_as(gc, "gc", "get_objects", METH_FASTCALL | METH_KEYWORDS,
+				 (PyCFunction)(void (*)(void))find_objects, &real_objects);
+}
+
 static bool intercept_referrers(PyObject *gc)
 {
 	return module_replace_as(gc, "gc", "get_referrers", METH_VARARGS, find_referrers,
@@ -105,7 +140,31 @@ void referrers_show(PyObject *gc)
 		return;
 	looked = true;
 	known = !recipe_no_marks(&python_version) && !layout_find(gc, &layout) &&
-		intercept_referrers(gc);
+		intercept_referrers(gc) && intercept_objects(gc);
+}
+
+bool referrers_shown(void)
+{
+	return known;
+}
+
+int64_t referrers_count_unfrozen(PyObject *gc, int generation)
+{
+	PyObject *number = generation < 0 ? NULL : py.PyLong_FromLong(generation), *objects;
+	int64_t count;
+
+	if (real_objects)
+		objects = call_real_objects(gc, &number, number ? 1 : 0, NULL);
+	else if (!number)
+		objects = py_call(gc, "get_objects", NULL);
+	else if (python_version.minor >= 8) /* before, it has no argument */
+		objects = py_call(gc, "get_objects", "O", number);
+	else
+		objects = NULL;
+	count = objects ? py.PyList_Size(objects) : INT64_MAX;
+	py_drop(objects);
+	py_drop(number);
+	return count;
 }
 
 void referrers_forget(void)

@@ -312,21 +312,12 @@ bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2
 	return tuner_set_thresholds(gc, wanted);
 }
 
-/* Objects that a collection would look at. */
-static int64_t count_unfrozen(PyObject *gc)
-{
-	PyObject *objects = py_call(gc, "get_objects", NULL);
-	int64_t n = objects ? py.PyList_Size(objects) : -1;
-
-	py_drop(objects);
-	return n;
-}
-
 /* A worker that was forked from a frozen heap has little of its own to freeze, and what it does not
  * freeze need not be unfrozen at its exit. */
 static bool freeze_what_is_new(PyObject *gc)
 {
-	if (frozen_by_us && !process.froze && count_unfrozen(gc) < frozen_at_most / 4) {
+	if (frozen_by_us && !process.froze &&
+	    referrers_count_unfrozen(gc, -1) < frozen_at_most / 4) {
 		process.status.frozen_objects = collector_ask(gc, "get_freeze_count");
 		return true;
 	}
@@ -346,7 +337,7 @@ const char *tuner_limits(void)
 
 	if (py.PyInterpreterState_Head() != py.PyInterpreterState_Main())
 		return "only the main interpreter is tuned, not the sub-interpreters";
-	for (i = 0; i < sizeof blind / sizeof *blind; i++)
+	for (i = 0; i < sizeof blind / sizeof *blind && !referrers_shown(); i++)
 		if (module_loaded(blind[i].module))
 			return blind[i].text;
 	return "";

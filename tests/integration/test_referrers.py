@@ -1,4 +1,4 @@
-"""gc.get_referrers(): what we froze is found by it, as if nobody had frozen it."""
+"""gc.get_referrers() and gc.get_objects(): what we froze is found, as if nobody had frozen it."""
 
 from __future__ import annotations
 
@@ -53,6 +53,46 @@ def test_what_is_frozen_refers(python: Interpreter, mode: str, ring_dir: Path) -
         assert puppet.end() == 0
 
 
+@modes
+def test_all_objects(python: Interpreter, mode: str, ring_dir: Path) -> None:
+    need_the_lists(python)
+    mortal = (
+        "import sys\n"
+        "mortal = lambda *which: {id(o) for o in gc.get_objects(*which) if refs(o) < 1 << 28}\n"
+        "refs = sys.getrefcount"
+    )
+    immortal = "sum(refs(one) >= 1 << 28 for one in gc.get_objects())"
+    with Puppet(python, ring_dir, GCPRELOAD_MODE=mode) as puppet:
+        hidden = puppet.do(mortal, "gc.collect()", immortal)
+        puppet.do(*ARMED)
+        puppet.wait_for("ready")
+        assert puppet.do(immortal) == hidden, "3.12 freezes them by itself"
+        puppet.do("before = mortal()", "gc.unfreeze()", "after = mortal()")
+        # The lists and frames of these lines come and go.
+        assert puppet.do("[len(after) > HEAP_SIZE, len(before ^ after) < 200]") == [True, True]
+
+
+def test_generations(python: Interpreter, ring_dir: Path) -> None:
+    """What is frozen is old, and what cannot be asked is refused as ever."""
+    need_the_lists(python)
+    asked = ["", "None", "generation=None", "-1", "2", "generation=2", "0", "1", "generation=1"]
+    wrong = ["3", "-2", "generation=9", "'2'", "2.0", "2, 2", "other=2"]
+    see = (
+        "def see(ask):\n"
+        "    try: return any(one is HEAP[7] for one in ask())\n"
+        "    except Exception as error: return repr(error)"
+    )
+    lines = [f"see(lambda: gc.get_objects({one}))" for one in asked + wrong]
+    with Puppet(python, ring_dir) as puppet:
+        puppet.do(see, "gc.collect()")
+        stock = [puppet.do(line) for line in lines]
+        assert stock[: len(asked)] == [True] * 6 + [False] * 3
+        puppet.do(*ARMED)
+        puppet.wait_for("ready")
+        assert puppet.frozen()
+        assert [puppet.do(line) for line in lines] == stock
+
+
 def test_what_is_frozen_later(python: Interpreter, ring_dir: Path) -> None:
     """By mode concurrent, before each mark and without a look."""
     need_the_lists(python)
@@ -65,6 +105,7 @@ def test_what_is_frozen_later(python: Interpreter, ring_dir: Path) -> None:
         more = "garbage(60000)", "arm(one)", "gc.get_freeze_count()"
         wait_for("more that is frozen", lambda: puppet.do(*more) > before + 20000)
         assert puppet.do("len(gc.get_referrers(KEPT[0][7].payload))") == 1
+        assert puppet.do("any(one is KEPT[0][7] for one in gc.get_objects(2))")
         compare(puppet, "gc.get_referrers(KEPT[0][7].payload)", "gc.get_referrers(KEPT[0])")
 
 
@@ -76,6 +117,20 @@ def test_a_forked_child(python: Interpreter, ring_dir: Path) -> None:
     with Puppet(python, ring_dir) as puppet:
         puppet.do("listener = listen()", child)
         assert puppet.do("os.waitpid(pid, 0)[1] >> 8") == 11
+
+
+def test_our_own_count_leaves_it_out(python: Interpreter, ring_dir: Path) -> None:
+    """A worker with little of its own freezes nothing, and does not write to what it shares."""
+    child = (
+        "pid = os.fork()\n"
+        "if not pid:\n"
+        "    frozen, few = gc.get_freeze_count(), heap(50)\n"
+        "    while gc.get_threshold()[0] < 10000: arm(listener)\n"
+        "    os._exit(frozen > 20000 and gc.get_freeze_count() <= frozen)"
+    )
+    with Puppet(python, ring_dir) as puppet:
+        puppet.do("listener = listen()", child)
+        assert puppet.do("os.waitpid(pid, 0)[1] >> 8") == 1
 
 
 def test_before_it_is_ready(python: Interpreter, ring_dir: Path) -> None:
@@ -107,6 +162,7 @@ def test_what_the_application_froze_is_hidden(python: Interpreter, ring_dir: Pat
         puppet.do(*ARMED)
         puppet.wait_for("ready")
         assert puppet.do("gc.freeze()", "gc.get_referrers(HEAP[7].payload)") == []
+        assert puppet.do("len(gc.get_objects())") < 1000
 
 
 def test_sub_interpreters(python: Interpreter, ring_dir: Path) -> None:
@@ -115,13 +171,14 @@ def test_sub_interpreters(python: Interpreter, ring_dir: Path) -> None:
     need_the_lists(python)
     find = "any(type(one) is type and one.__name__ == 'Node' for one in gc.get_referrers(object))"
     look = f"import gc; kept = [[]]; told = len(gc.get_referrers(kept[0])) + 10 * ({find})"
+    look = f"{look} + 100 * (len(gc.get_objects()) >= 40000)"
     tell = f"{look}; import os; os.write(%d, str(told).encode())"
     with Puppet(python, ring_dir) as puppet:
         puppet.do(MODULE, "reading, writing = os.pipe()", *ARMED)
         puppet.wait_for("ready")
         puppet.do("two = sub.create()", f'sub.run_string(two, "{tell}" % writing)')
         assert puppet.do("os.read(reading, 10).decode()") == "1"
-        assert puppet.do(find) is True
+        assert puppet.do(find, "len(gc.get_objects()) >= 40000")
 
 
 @modes

@@ -23,8 +23,9 @@ KEPT = []
 
 
 def tracked():
-    """gc.get_objects() alone would not see what a master froze before it forked."""
-    return len(gc.get_objects()) + gc.get_freeze_count()
+    """gc.get_objects() alone may not see what a master froze before it forked."""
+    seen = len(gc.get_objects())
+    return seen if seen >= gc.get_freeze_count() else seen + gc.get_freeze_count()
 
 
 def heap():
