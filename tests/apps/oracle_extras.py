@@ -20,10 +20,6 @@ pydantic = optional("pydantic")
 def extra_kinds():
     kinds = []
     if greenlet:
-        # When a thread ends, greenlet gives up a reference that is not its own to the thread's
-        # main greenlet where gc.get_referrers() shows nobody who holds one, and that does not show
-        # frozen objects. So the next look at it is at freed memory, with gc.freeze() alone, too.
-        greenlet._greenlet.enable_optional_cleanup(False)
         kinds += [Greenlet(), NewGreenlet()]
     if numpy:
         kinds.append(Array())
