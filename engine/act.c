@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "engine/chances.h"
-#include "engine/concurrent.h"
 #include "engine/engine.h"
 #include "engine/entrance.h"
 #include "engine/pacing.h"
@@ -24,19 +23,13 @@ static enum gcpreload_acted act_observe(void)
 /* Where mode concurrent cannot be, mode idle is. */
 static void act_pace(PyObject *gc, uint64_t ready_ns)
 {
-	const char *why = NULL;
-
-	if (process.mode == GCPRELOAD_MODE_CONCURRENT) {
-		why = concurrent_begin(gc, ready_ns);
-		if (!why)
-			return;
-		process.mode = GCPRELOAD_MODE_IDLE;
-		gcpreload_log(GCPRELOAD_LOG_INFO, "using mode idle: %s", why);
-	}
-	process.fallback = why;
+	process.fallback = NULL;
+	process.fallback = pacing_begin(gc, ready_ns);
+	if (!process.fallback)
+		return;
+	process.mode = GCPRELOAD_MODE_IDLE;
+	gcpreload_log(GCPRELOAD_LOG_INFO, "using mode idle: %s", process.fallback);
 	pacing_begin(gc, ready_ns);
-	if (why)
-		process_text(reason, why);
 }
 
 static enum gcpreload_acted act_tune(PyObject *gc)

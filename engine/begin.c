@@ -5,7 +5,7 @@
 
 #include "base/machine.h"
 #include "base/self.h"
-#include "engine/concurrent.h"
+#include "engine/pacing.h"
 #include "engine/process.h"
 #include "engine/sample.h"
 #include "engine/soon.h"
@@ -21,7 +21,7 @@ static void begin_new_process(void)
 	static bool begun; /* in an ancestor */
 	struct growth inherited;
 
-	concurrent_forget();
+	pacing_forget();
 	memset(&process, 0, sizeof process);
 	process.mode = settings->mode;
 	process.thresholds_due = true;
@@ -84,7 +84,7 @@ void begin_attached(bool late)
 void begin_subinterpreter(void)
 {
 	begin_if_new();
-	concurrent_subinterpreter();
+	pacing_subinterpreter();
 	process.status.flags |= GCPRELOAD_FLAG_SUBINTERPRETERS;
 	process_update();
 }

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "engine/collector.h"
-#include "engine/concurrent.h"
 #include "engine/engine.h"
 #include "engine/entrance.h"
 #include "engine/guard.h"
@@ -25,7 +24,6 @@
 
 static struct {
 	bool deferred;	    /* given to the event loop, which has not come to it */
-	int generation;	    /* that is due */
 	uint64_t took_ns;   /* by the last collection at a chance; shared */
 	uint64_t busy_ns;   /* when BUSY was last said */
 	uint64_t others_ns; /* CPU of the other threads at the last look; any thread that serves */
@@ -39,7 +37,7 @@ bool gcpreload_engine_wants_chances(void)
 uint64_t gcpreload_engine_looks_every(void)
 {
 	return load_relaxed(&process.wants_chances) ? CHANCES_EVERY_NS
-	       : load_relaxed(&process.tuned)	    ? PACING_GROWTH_EVERY_NS
+	       : load_relaxed(&process.tuned)	    ? GUARD_EVERY_NS
 						    : COMMANDS_EVERY_NS;
 }
 
@@ -50,34 +48,15 @@ void chances_begin(void)
 	store_relaxed(&chances.others_ns, machine_cpu_of_others());
 }
 
+bool gcpreload_engine_grown(void)
+{
+	return load_relaxed(&process.tuned) && !load_relaxed(&pacing.marks) &&
+	       guard_has_grown(gcpreload_now_ns());
+}
+
 static bool chances_due(PyObject *gc)
 {
-	struct gcpreload_idle *told = &process.status.idle;
-	struct pacer *pacer = &pacing.pacer;
-	int64_t counts[GCPRELOAD_GENERATIONS];
-	uint64_t now = gcpreload_now_ns();
-	enum pacer_due what;
-	uint32_t before = told->due;
-
-	if (chances.deferred || !tuner_still_ours(gc) || !collector_counts(gc, counts))
-		return false;
-	if (concurrent_is_on())
-		return concurrent_is_due(gc, now);
-	pacing_look_at_machine(now);
-	if (pacing_has_grown(now))
-		pacer_grown(pacer, now);
-	what = pacer_due(pacer, now, counts, &chances.generation);
-	if (what == PACER_BUDGET && chances.generation == 2 && pacer_recount_due(pacer, now)) {
-		pacer_recounted(pacer, now, (uint64_t)referrers_count_unfrozen(gc, 2));
-		what = pacer_due(pacer, now, counts, &chances.generation);
-	}
-	pacing_set_thresholds(gc);
-	told->due = what == PACER_NOTHING ? 0 : (uint32_t)chances.generation + 1;
-	told->refused_budget += what == PACER_BUDGET;
-	told->refused_throttled += what == PACER_PAUSED;
-	if (what != PACER_DUE && told->due != before)
-		process_update();
-	return what == PACER_DUE;
+	return !chances.deferred && tuner_still_ours(gc) && pacing_is_due(gc, gcpreload_now_ns());
 }
 
 /* A server's thread hands requests to others and waits for new ones: when those are done, nobody
@@ -85,20 +64,20 @@ static bool chances_due(PyObject *gc)
  * a counter is a refusal, and of a moment a look. */
 static enum gcpreload_chance chances_busy(bool again)
 {
-	struct pacer *pacer = &pacing.pacer;
+	struct reach *reach = &pacing.reach;
 	uint64_t now = gcpreload_now_ns();
 
 	/* Its collections in requests are short. */
-	if (concurrent_is_on())
+	if (load_relaxed(&pacing.marks))
 		return GCPRELOAD_CHANCE_NONE;
 	if (again)
 		return GCPRELOAD_CHANCE_BUSY;
-	if (!pacer_expects(pacer, now))
+	if (!reach_expects(reach, now))
 		return GCPRELOAD_CHANCE_NONE;
 	add_relaxed(&process.at_waits.refused_busy, 1);
-	if (pacer_out_of_reach(pacer, now) && !load_relaxed(&process.guard_asked))
+	if (reach_is_overdue(reach, now) && !load_relaxed(&process.guard_asked))
 		store_relaxed(&process.guard_asked, gcpreload_engine_soon());
-	if (pacer->fallen_back &&
+	if (load_relaxed(&reach->lost) &&
 	    gcpreload_elapsed(load_relaxed(&chances.busy_ns), now) < BUSY_EVERY_NS)
 		return GCPRELOAD_CHANCE_NONE;
 	store_relaxed(&chances.busy_ns, now);
@@ -125,41 +104,31 @@ enum gcpreload_chance gcpreload_engine_chance(bool again)
 	return yes ? GCPRELOAD_CHANCE_DUE : GCPRELOAD_CHANCE_NONE;
 }
 
-static void collect_what_is_due(PyObject *gc)
+/* The marker has the family's lock for itself. */
+static void collect_alone(PyObject *gc)
 {
-	int64_t counts[GCPRELOAD_GENERATIONS], collected;
-	uint64_t before, after;
-	int family = kin_lock();
+	int family = pacing.marks ? -ENOENT : kin_lock();
+	uint64_t before = gcpreload_now_ns();
 
 	if (family == -EWOULDBLOCK) {
 		process.status.idle.refused_family++;
 		return;
 	}
-	if (collector_counts(gc, counts)) {
-		before = gcpreload_now_ns();
-		observer_idle_from(machine_cpu_of_others());
-		collected = collector_collect(gc, chances.generation, GCPRELOAD_CAUSE_IDLE);
-		after = gcpreload_now_ns();
-		store_relaxed(&chances.took_ns, after - before);
-		pacer_collected(&pacing.pacer, after, chances.generation, counts[0],
-				collected > 0 ? (uint64_t)collected : 0, after - before);
-	}
+	pacing_collect(gc);
+	store_relaxed(&chances.took_ns, gcpreload_elapsed(before, gcpreload_now_ns()));
 	if (family >= 0)
 		kin_unlock(family);
 }
 
 static void collect_at_chance(PyObject *gc)
 {
-	if (pacing.pacer.guard_full)
-		guard_collect(gc);
-	else if (concurrent_is_on())
-		concurrent_collect(gc);
+	if (guard_state.full)
+		pacing_guard(gc);
 	else if (process.wants_chances)
-		collect_what_is_due(gc);
+		collect_alone(gc);
 	store_relaxed(&chances.others_ns, machine_cpu_of_others());
 	process.status.idle.due = 0;
-	if (!concurrent_is_on())
-		pacing_settle(gc);
+	pacing_settle(gc);
 }
 
 static PyObject *collect_in_loop(PyObject *self, PyObject *unused)
@@ -206,7 +175,8 @@ enum gcpreload_acted gcpreload_engine_collect(bool endless)
 		return GCPRELOAD_ACTED_NOT;
 	store_relaxed(&chances.took_ns, 0);
 	if (!process.wants_chances && process.tuned)
-		pacer_grown(&pacing.pacer, gcpreload_now_ns()); /* else nobody would have come */
+		/* else nobody would have come */
+		guard_ask(GCPRELOAD_GUARD_GROWTH, gcpreload_now_ns());
 	acted = collect_or_defer(gc, endless);
 	entrance_close(&guard, gc);
 	return acted;

@@ -3,8 +3,8 @@
 #include "engine/engine.h"
 
 #include "engine/begin.h"
-#include "engine/concurrent.h"
 #include "engine/freezer.h"
+#include "engine/pacing.h"
 #include "engine/process.h"
 #include "engine/referrers.h"
 #include "engine/soon.h"
@@ -15,7 +15,7 @@
 
 static void runtime_begins(void)
 {
-	concurrent_forget();
+	pacing_forget();
 	freezer_forget();
 	tuner_forget();
 	referrers_forget();
@@ -29,8 +29,7 @@ static enum gcpreload_cause collection_starts(unsigned generation, enum gcpreloa
 	}
 	begin_if_new();
 	cause = freezer_at_start(generation, cause);
-	if (concurrent_is_on())
-		concurrent_at_start(generation, cause);
+	pacing_at_start(generation, cause);
 	return cause;
 }
 
@@ -38,8 +37,7 @@ static bool collection_stops(const struct gcpreload_event *event)
 {
 	bool tick = freezer_at_stop();
 
-	if (concurrent_is_on())
-		concurrent_at_stop(event);
+	pacing_at_stop(event);
 	return tick;
 }
 
@@ -53,7 +51,7 @@ void gcpreload_engine_use(const struct gcpreload_settings *the_settings,
 		.subinterpreter = begin_subinterpreter,
 		.before_fork = turn_before_fork,
 		.after_fork = begin_if_new,
-		.before_exec = concurrent_exec,
+		.before_exec = pacing_exec,
 		.at_start = collection_starts,
 		.at_stop = collection_stops,
 		.tick = turn_tick,

@@ -32,7 +32,7 @@ bool freezer_application_unfroze(void);
 void freezer_on_application(void (*told)(void));
 
 /* Who asks the observer for a call at "start". */
-enum { ENGINE_FREEZER = 1, ENGINE_STARTUP = 2, ENGINE_CONCURRENT = 4 };
+enum { ENGINE_FREEZER = 1, ENGINE_STARTUP = 2, ENGINE_PACING = 4 };
 
 /* Whether full collections that the application asks for must find what we froze. */
 void freezer_open_for_full(bool yes);

@@ -3,56 +3,95 @@
 
 #include "base/clock.h"
 #include "engine/collector.h"
-#include "engine/concurrent.h"
-#include "engine/engine.h"
 #include "engine/growth.h"
-#include "engine/pacing.h"
 #include "engine/process.h"
 #include "engine/tuner.h"
 
-#define UNREACHED_NS 1000000000ull /* so long it waits for a server's wait */
+/* A full collection waits so long for a place to run in. */
+#define UNGUARDED_NS 2000000000ull
 
-bool gcpreload_engine_grown(void)
+struct guard guard_state;
+
+void guard_begin(void)
 {
-	return load_relaxed(&process.tuned) && !concurrent_is_on() &&
-	       pacing_has_grown(gcpreload_now_ns());
+	guard_state = (struct guard){ .why = GCPRELOAD_GUARD_NONE };
+	guard_begin_growth(NULL);
 }
 
-void guard_collect(PyObject *gc)
+void guard_begin_growth(const struct growth *now)
 {
-	uint64_t before = gcpreload_now_ns(), after;
-	int64_t collected = collector_collect(gc, 2, GCPRELOAD_CAUSE_GUARD);
-	struct machine machine;
-	struct growth growth;
+	struct growth looked;
 
-	after = gcpreload_now_ns();
-	machine_look(&machine);
-	pacer_guarded(&pacing.pacer, after, machine.resident,
-		      collected > 0 ? (uint64_t)collected : 0, after - before);
-	machine_growth(&growth);
-	if (!pacing_is_due(&growth))
-		return;
-	/* What holds it may be frozen. */
-	if (tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD))
-		pacer_all_frozen(&pacing.pacer, gcpreload_now_ns());
-	pacing_begin_growth();
+	if (!now)
+		machine_growth(&looked);
+	now = now ? now : &looked;
+	store_relaxed(&guard_state.base.resident, now->resident);
+	store_relaxed(&guard_state.base.files, now->files);
+	store_relaxed(&guard_state.base.files_limit, now->files_limit);
 }
 
-void guard_act(PyObject *gc)
+struct growth guard_base(void)
 {
-	struct pacer *pacer = &pacing.pacer;
-	uint64_t now = gcpreload_now_ns();
+	return (struct growth){ .resident = load_relaxed(&guard_state.base.resident),
+				.files = load_relaxed(&guard_state.base.files),
+				.files_limit = load_relaxed(&guard_state.base.files_limit) };
+}
 
-	if (!load_relaxed(&process.guard_asked))
-		return;
-	store_relaxed(&process.guard_asked, false);
-	if (!process.tuned || !tuner_still_ours(gc))
-		return;
-	if (!pacer_unreached(pacer, now) && pacer->guard_full &&
-	    (pacer->fallen_back || gcpreload_elapsed(pacer->guard_ns, now) > UNREACHED_NS)) {
-		process.status.idle.guard_trips++;
-		process.status.idle.guard = pacer->guard;
-		guard_collect(gc);
+static bool is_grown_now(void)
+{
+	struct growth base = guard_base(), now;
+
+	machine_growth(&now);
+	return growth_is_due(&base, &now);
+}
+
+bool guard_has_grown(uint64_t now_ns)
+{
+	if (gcpreload_elapsed(load_relaxed(&guard_state.looked_ns), now_ns) < GUARD_EVERY_NS)
+		return false;
+	store_relaxed(&guard_state.looked_ns, now_ns);
+	return is_grown_now();
+}
+
+void guard_ask(enum gcpreload_guard why, uint64_t now_ns)
+{
+	if (!guard_state.full)
+		guard_state.since_ns = now_ns;
+	guard_state.full = true;
+	if (guard_state.why == GCPRELOAD_GUARD_NONE)
+		guard_state.why = why;
+}
+
+void guard_near_limit(bool near, uint64_t now_ns)
+{
+	if (near && guard_state.why != GCPRELOAD_GUARD_LIMIT) {
+		guard_ask(GCPRELOAD_GUARD_LIMIT, now_ns);
+		guard_state.why = GCPRELOAD_GUARD_LIMIT;
+	} else if (!near && guard_state.why == GCPRELOAD_GUARD_LIMIT) {
+		guard_state.why = GCPRELOAD_GUARD_NONE;
 	}
-	pacing_settle(gc);
+}
+
+void guard_automatic(uint64_t now_ns)
+{
+	if (guard_state.full && gcpreload_elapsed(guard_state.since_ns, now_ns) >= UNGUARDED_NS)
+		guard_state.unguarded = true;
+}
+
+bool guard_collect(PyObject *gc, bool all_is_frozen)
+{
+	bool frozen = all_is_frozen && tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD);
+
+	process.status.idle.guard_trips++;
+	if (!frozen)
+		collector_collect(gc, GCPRELOAD_GENERATIONS - 1, GCPRELOAD_CAUSE_GUARD);
+	guard_state.full = guard_state.unguarded = false;
+	if (guard_state.why == GCPRELOAD_GUARD_GROWTH)
+		guard_state.why = GCPRELOAD_GUARD_NONE;
+	if (all_is_frozen || !is_grown_now())
+		return frozen;
+	/* What holds it may be frozen. */
+	frozen = tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD);
+	guard_begin_growth(NULL);
+	return frozen;
 }

@@ -57,6 +57,12 @@ const char *marking_find(PyObject *gc)
 	return why;
 }
 
+bool marking_can_count(PyObject *gc)
+{
+	return process.froze && !recipe_no_marks(&python_version) &&
+	       !layout_find(gc, &marking.layout);
+}
+
 uint64_t marking_count_young(uint64_t most)
 {
 	return layout_count_young(&marking.layout, most);

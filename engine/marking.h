@@ -18,6 +18,9 @@
  * Returns NULL, or why marks are not possible here: a text that stays. */
 const char *marking_find(PyObject *gc);
 
+/* The same for nothing but to count young objects. */
+bool marking_can_count(PyObject *gc);
+
 /* Objects in the young generation, at most so many. */
 uint64_t marking_count_young(uint64_t most);
 

@@ -34,6 +34,10 @@
  * do not see its collections any more, whatever the reason, its own rules come back. */
 #define LEASE 100
 
+/* The same for generation 2, which at waits is ours to collect: moved on by each wait, and each
+ * collection that we see. */
+#define LEASE2 20
+
 /* At a wait nobody is delayed but by what comes in the middle of it. */
 #define WAIT_NS	       5000000.
 #define WAIT_DUE_LEAST 2000
@@ -57,6 +61,15 @@
 #define HOLD_SHARE    .25
 #define AHEAD_BYTES   (32ull << 20)
 #define AHEAD_OBJECTS 100000.
+
+/* Pauses that looking at generation 1 would take, where waits do not come: the interpreter would
+ * have looked by then. */
+#define PILE 4.
+/* Full collections may take a hundredth of the time. */
+#define FULL_SHARE    100
+#define FULL_LEAST_NS SECOND
+#define FULL_MOST_NS  (64 * SECOND)
+#define FULL_MEASURED 500
 
 #define FAILED_FIRST_NS SECOND
 #define WAITS_NS	(SECOND / 10)
@@ -130,34 +143,54 @@ static void learn_ratio(struct tiers *tiers, double young)
 	tiers->ratio = clamp_number(tiers->ratio, RATIO_LEAST, RATIO_MOST);
 }
 
-static void next_is_own(struct tiers *tiers)
+bool tiers_are_own(const struct tiers *tiers)
 {
-	tiers->threshold0 = tiers->limits.own[0];
-	tiers->threshold1 = tiers->limits.own[1];
+	return tiers->near || tiers->unreached || tiers->too_long || tiers->unguarded;
+}
+
+static void set_thresholds(struct tiers *tiers, int32_t first, int32_t second, int32_t third)
+{
+	const int32_t *given = tiers->limits.given;
+
+	tiers->threshold0 = given[0] ? given[0] : first;
+	tiers->threshold1 = given[1] ? given[1] : second;
+	tiers->threshold2 = given[2] ? given[2] : third;
+}
+
+static int32_t lease_of_full(const struct tiers *tiers)
+{
+	int64_t most = tiers->count2 + LEASE2;
+
+	if (tiers->threshold2 >= most - LEASE2 / 2 && tiers->threshold2 <= most)
+		return tiers->threshold2;
+	return most < INT32_MAX / 2 ? (int32_t)most : INT32_MAX / 2;
 }
 
 static void next_is_young(struct tiers *tiers)
 {
-	if (tiers->near) {
-		next_is_own(tiers);
-		return;
-	}
-	tiers->threshold0 = threshold_for(tiers, pause_objects(tiers));
-	tiers->threshold1 = LEASE;
+	const int32_t *own = tiers->limits.own;
+
+	if (tiers_are_own(tiers))
+		set_thresholds(tiers, own[0], own[1], own[2]);
+	else
+		set_thresholds(tiers, threshold_for(tiers, pause_objects(tiers)),
+			       tiers->limits.marks ? LEASE : LEASE2, lease_of_full(tiers));
 }
 
 static void next_is_middle(struct tiers *tiers)
 {
 	double objects = pause_objects(tiers) - tiers->middle;
 
-	tiers->threshold0 = threshold_for(tiers, objects > YOUNG_LEAST ? objects : YOUNG_LEAST);
-	tiers->threshold1 = 0;
+	set_thresholds(tiers, threshold_for(tiers, objects > YOUNG_LEAST ? objects : YOUNG_LEAST),
+		       0, lease_of_full(tiers));
 }
 
 static bool promote_middle(struct tiers *tiers)
 {
 	tiers->promoted += (uint64_t)tiers->middle;
 	tiers->middle = 0;
+	if (tiers->limits.marks)
+		tiers->count2 = 0; /* gc.freeze() follows, and forgets it */
 	next_is_young(tiers);
 	return true;
 }
@@ -168,7 +201,7 @@ static bool decide_middle(struct tiers *tiers, uint64_t now, double came)
 	double room = pause_objects(tiers) * MIDDLE_SHARE;
 
 	next_is_young(tiers);
-	if (tiers->near)
+	if (tiers->near || !tiers->limits.marks)
 		return false;
 	if (is_reached(tiers, now))
 		return tiers->middle * tiers->look_ns > .75 * WAIT_NS ? promote_middle(tiers)
@@ -190,8 +223,9 @@ void tiers_begin(struct tiers *tiers, const struct tiers_limits *limits, uint64_
 		.look_ns = clamp_number(cost, LOOK_AT_FIRST / 2, LOOK_AT_FIRST * 4),
 		.sweep_ns = SWEEP_AT_FIRST,
 		.wait_due = WAIT_DUE_LEAST,
+		.full_ns = clamp_number(cost, COST_LEAST, COST_MOST),
 		.ratio = 1,
-		.live = frozen,
+		.live = limits->marks ? frozen : 0,
 	};
 	next_is_young(tiers);
 }
@@ -200,7 +234,9 @@ uint64_t tiers_most(const struct tiers *tiers, int generation)
 {
 	double most = OVERFLOW_FACTOR * pause_objects(tiers) - (generation ? tiers->middle : 0);
 
-	return tiers->near ? UINT64_MAX : (uint64_t)(most > YOUNG_LEAST ? most : YOUNG_LEAST);
+	return tiers->near || !tiers->limits.marks
+		   ? UINT64_MAX
+		   : (uint64_t)(most > YOUNG_LEAST ? most : YOUNG_LEAST);
 }
 
 void tiers_overflows(struct tiers *tiers, uint64_t young)
@@ -242,12 +278,13 @@ bool tiers_collected(struct tiers *tiers, uint64_t now, int generation, uint64_t
 	double all = looked + (double)swept;
 	double survived = all > (double)collected ? all - (double)collected : 0;
 
+	tiers->count2 += generation > 0;
 	learn_costs(tiers, looked, (double)swept, (double)cpu_ns);
 	if (young)
 		learn_ratio(tiers, (double)young);
 	if (generation) {
 		tiers->middle = survived;
-		return promote_middle(tiers) && !tiers->near;
+		return promote_middle(tiers) && !tiers->near && tiers->limits.marks;
 	}
 	tiers->middle += survived;
 	return decide_middle(tiers, now, survived);
@@ -265,16 +302,40 @@ void tiers_waited(struct tiers *tiers, uint64_t looked, uint64_t collected)
 	tiers->wait_due = (int64_t)clamp_number(due, WAIT_DUE_LEAST, WAIT_DUE_MOST);
 }
 
+/* What takes too long there is the interpreter's: by its own rules, until it fits again. */
+static enum tiers_wait fits_budget(struct tiers *tiers, double there, bool middle_due)
+{
+	double budget = (double)tiers->limits.budget_ns, young = there * tiers->look_ns;
+	double old = (double)(tiers->live + tiers->promoted) * tiers->full_ns;
+	bool full = tiers->full_due && young + old <= budget;
+
+	tiers->too_long = (tiers->full_due && !full) || (middle_due && young > budget);
+	next_is_young(tiers);
+	if (full)
+		return TIERS_FULL;
+	if (middle_due && young <= budget)
+		return TIERS_MIDDLE;
+	return tiers->too_long ? TIERS_REFUSED : TIERS_NOTHING;
+}
+
+void tiers_note_count2(struct tiers *tiers, int64_t count2)
+{
+	tiers->count2 = count2;
+	if (!tiers_are_own(tiers))
+		set_thresholds(tiers, tiers->threshold0, tiers->threshold1, lease_of_full(tiers));
+}
+
 enum tiers_wait tiers_at_wait(struct tiers *tiers, uint64_t now, int64_t count0)
 {
 	double there = (double)count0 * tiers->ratio + tiers->middle;
+	bool due = there >= (double)tiers->wait_due;
 
 	tiers->chance_ns = now;
 	if (tiers->left)
 		return TIERS_SWEEP;
-	return there >= (double)tiers->wait_due && there * tiers->look_ns <= 1.25 * WAIT_NS
-		   ? TIERS_MIDDLE
-		   : TIERS_NOTHING;
+	if (!tiers->limits.marks)
+		return fits_budget(tiers, there, due);
+	return due && there * tiers->look_ns <= 1.25 * WAIT_NS ? TIERS_MIDDLE : TIERS_NOTHING;
 }
 
 uint64_t tiers_wait_most(const struct tiers *tiers)
@@ -327,7 +388,23 @@ bool tiers_memory(struct tiers *tiers, uint64_t now, uint64_t resident, bool fil
 	*why = files		  ? GCPRELOAD_MARK_WHY_FILES
 	       : has_grown(tiers) ? GCPRELOAD_MARK_WHY_GROWTH
 				  : GCPRELOAD_MARK_WHY_GARBAGE;
-	return may_mark(tiers, now) && (files || has_grown(tiers) || promises_garbage(tiers));
+	tiers->full_due =
+	    may_mark(tiers, now) && (files || has_grown(tiers) || promises_garbage(tiers));
+	return tiers->full_due;
+}
+
+bool tiers_piles_up(const struct tiers *tiers)
+{
+	return tiers->middle * tiers->look_ns > PILE * (double)tiers->limits.pause_ns;
+}
+
+void tiers_out_of_reach(struct tiers *tiers, bool unreached, bool unguarded)
+{
+	if (tiers->unreached == unreached && tiers->unguarded == unguarded)
+		return;
+	tiers->unreached = unreached;
+	tiers->unguarded = unguarded;
+	next_is_young(tiers);
 }
 
 void tiers_near_limit(struct tiers *tiers, bool near)
@@ -343,6 +420,7 @@ void tiers_mark_begins(struct tiers *tiers)
 	tiers->marking = tiers->promoted + (uint64_t)tiers->middle;
 	tiers->promoted = 0;
 	tiers->middle = 0;
+	tiers->count2 = 0;
 	tiers->at_mark = tiers->seen;
 	tiers->out = true;
 	next_is_young(tiers);
@@ -402,5 +480,33 @@ void tiers_all_collected(struct tiers *tiers, uint64_t now, uint64_t resident)
 	tiers->resident = tiers->seen = resident;
 	tiers->left = 0;
 	tiers->out = false;
+	tiers->count2 = 0;
+	tiers->full_due = tiers->too_long = false;
+	if (!tiers->limits.marks)
+		tiers->live = 0;
 	next_is_young(tiers);
+}
+
+void tiers_full(struct tiers *tiers, uint64_t now, uint64_t resident, uint64_t young,
+		uint64_t collected, uint64_t cpu_ns)
+{
+	double old = (double)(tiers->live + tiers->promoted);
+	double rest = (double)young + tiers->middle, wait = FULL_SHARE * (double)cpu_ns;
+	double left = old + rest - (double)collected;
+
+	if (old >= FULL_MEASURED)
+		tiers->full_ns +=
+		    (((double)cpu_ns - rest * tiers->look_ns * .5) / old - tiers->full_ns) * .5;
+	tiers->full_ns = clamp_number(tiers->full_ns, COST_LEAST, COST_MOST);
+	tiers_all_collected(tiers, now, resident);
+	tiers->live = left > 0 ? (uint64_t)left : 0;
+	tiers->pause_ns = (uint64_t)clamp_number(wait, FULL_LEAST_NS, FULL_MOST_NS);
+}
+
+void tiers_recounted(struct tiers *tiers, uint64_t old)
+{
+	if (old < tiers->live)
+		tiers->live = old;
+	if (old < tiers->live + tiers->promoted)
+		tiers->promoted = old - tiers->live;
 }

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Mode concurrent's decisions, and nothing else: no clock, no Python, no system call, so that the
- * tests run it with a clock, costs and a memory of their own. Times are ns, counts are objects.
+ * What modes concurrent and idle decide, and nothing else: no clock, no Python, no system call, so
+ * that the tests run it with a clock, costs and a memory of their own. Times are ns, counts are
+ * objects.
  *
- *	young	  the interpreter's generation 0: looked at by its own automatic collections, so
- *		  few that one takes no longer than a pause
- *	middle	  what has survived once, its generation 1: looked at again at waits, or when it
- *fits a pause together with the young; else frozen without a look ("promoted") old	  the
- *permanent generation: a mark looks for garbage in it when memory has grown, or when so much was
- *promoted that earlier marks promise garbage
+ *	young	the interpreter's generation 0: looked at by its own automatic collections, so few
+ *		that one takes no longer than a pause
+ *	middle	what has survived once, its generation 1: looked at again at waits
+ *	old	with marks, the permanent generation: a mark looks for garbage in it when memory has
+ *		grown, or when so much was promoted that earlier marks promise garbage.
+ *		Without, generation 2: a full collection at a wait looks at it when memory has grown
+ *
+ * What does not fit a pause, or has no wait, is promoted unlooked-at with marks. Without them the
+ * interpreter's own thresholds are in force then, until waits come that it fits.
  */
 #ifndef GCPRELOAD_ENGINE_TIERS_H
 #define GCPRELOAD_ENGINE_TIERS_H
@@ -19,15 +23,19 @@
 #include "ring/layout.h"
 
 struct tiers_limits {
-	uint64_t pause_ns;		    /* GCPRELOAD_PAUSE_MS */
-	double growth;			    /* GCPRELOAD_GROWTH; 0: marks without pause */
-	int32_t own[GCPRELOAD_GENERATIONS]; /* the interpreter's thresholds */
+	uint64_t pause_ns;  /* GCPRELOAD_PAUSE_MS */
+	uint64_t budget_ns; /* GCPRELOAD_BUDGET_MS: without marks, at a wait */
+	double growth;	    /* GCPRELOAD_GROWTH; 0: marks without pause */
+	bool marks;
+	int32_t own[GCPRELOAD_GENERATIONS];   /* the interpreter's thresholds */
+	int32_t given[GCPRELOAD_GENERATIONS]; /* those of the settings, which stay; 0: none */
 };
 
 struct tiers {
 	struct tiers_limits limits;
-	int32_t threshold0, threshold1; /* what they should be now */
-	double look_ns;	 /* to look at an object in an automatic collection: near the worst */
+	int32_t threshold0, threshold1, threshold2; /* what they should be now */
+	int64_t count2; /* collections of generation 1 since the last full one, by gc.get_count() */
+	double look_ns; /* to look at an object in an automatic collection: near the worst */
 	double sweep_ns; /* to give one back and free it: near the worst */
 	double
 	    ratio; /* objects that are young, for each that gc.get_count() tells: near the worst */
@@ -37,7 +45,7 @@ struct tiers {
 	uint64_t promoted;  /* objects that became old since the last mark began */
 	uint64_t marking;   /* those that the mark looks at which is out */
 	double yield;	    /* share of garbage in what was promoted, by marks lately */
-	uint64_t live;	    /* objects, by the last mark */
+	uint64_t live;	    /* objects, by the last mark; without marks: old and not frozen ones */
 	uint64_t resident;  /* bytes, when the garbage of the last mark was gone */
 	uint64_t seen;	    /* bytes, at the last look */
 	uint64_t at_mark;   /* bytes, when the mark that is out began */
@@ -46,7 +54,11 @@ struct tiers {
 	uint64_t mark_ns;   /* when the last one ended */
 	uint64_t pause_ns;  /* not before so much later */
 	unsigned failures;  /* marks that failed, one after the other */
-	bool near;	    /* the memory limit: the interpreter's own way */
+	double full_ns;	    /* without marks: to look at an old object */
+	bool full_due;	    /* memory has grown */
+	/* The interpreter's own way: near the memory limit; no waits come; what is due takes too
+	 * long there; or the guard's collection has no place. */
+	bool near, unreached, too_long, unguarded;
 };
 
 /* At readiness. frozen: objects; ready_ns: what looking at all of them took. */
@@ -79,6 +91,8 @@ enum tiers_wait {
 	TIERS_NOTHING,
 	TIERS_MIDDLE, /* collect generation 1 */
 	TIERS_SWEEP,  /* give tiers_wait_slice() back and collect generation 0 */
+	TIERS_FULL,
+	TIERS_REFUSED, /* something is due and takes too long */
 };
 
 /* One at a wait has ended that looked at so many: whether fewer are worth the next one. */
@@ -101,6 +115,22 @@ bool tiers_runs_ahead(const struct tiers *tiers);
 /* A mark is due, and another process of the family has one: in a moment. */
 void tiers_mark_waits(struct tiers *tiers, uint64_t now);
 
+/* Without marks. A full collection of what is not frozen has ended. A full one was refused: how
+ * many old objects there are, since those that survived may be gone by now without a collection. */
+void tiers_full(struct tiers *tiers, uint64_t now, uint64_t resident, uint64_t young,
+		uint64_t collected, uint64_t cpu_ns);
+void tiers_recounted(struct tiers *tiers, uint64_t old);
+
+/* gc.get_count()[2] is known: it is not all of our collections that we see. */
+void tiers_note_count2(struct tiers *tiers, int64_t count2);
+
+/* Whether so much has survived without a look at it that the next one would take long. */
+bool tiers_piles_up(const struct tiers *tiers);
+
+/* Whether the interpreter's own thresholds are in force; and two reasons for it. */
+bool tiers_are_own(const struct tiers *tiers);
+void tiers_out_of_reach(struct tiers *tiers, bool unreached, bool unguarded);
+
 /* Whether the memory limit is near: everything is as the interpreter would have it. */
 void tiers_near_limit(struct tiers *tiers, bool near);
 
@@ -111,7 +141,7 @@ void tiers_mark_ends(struct tiers *tiers, uint64_t now, uint64_t live, uint64_t 
 void tiers_swept(struct tiers *tiers, uint64_t now, uint64_t resident);
 void tiers_mark_fails(struct tiers *tiers, uint64_t now);
 
-/* All there is was collected by somebody else. */
+/* All there is was collected by somebody else, and what is left is frozen. */
 void tiers_all_collected(struct tiers *tiers, uint64_t now, uint64_t resident);
 
 #endif

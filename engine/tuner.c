@@ -301,17 +301,6 @@ bool tuner_set_thresholds(PyObject *gc, const int32_t wanted[GCPRELOAD_GENERATIO
 	return true;
 }
 
-bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2)
-{
-	int32_t wanted[GCPRELOAD_GENERATIONS];
-
-	memcpy(wanted, set_by_us, sizeof wanted);
-	wanted[0] = threshold0;
-	if (settings->thresholds[2] == GCPRELOAD_KEEP)
-		wanted[2] = threshold2;
-	return tuner_set_thresholds(gc, wanted);
-}
-
 /* A worker that was forked from a frozen heap has little of its own to freeze, and what it does not
  * freeze need not be unfrozen at its exit. */
 static bool freeze_what_is_new(PyObject *gc)

@@ -58,10 +58,7 @@ struct tuner_done {
 /* collect, freeze, thresholds: the whole recipe. */
 struct tuner_done tuner_tune(PyObject *gc);
 
-/* Other thresholds, after tuner_tune; where GCPRELOAD_THRESHOLDS names a third one, that stays. */
-bool tuner_adapt_thresholds(PyObject *gc, int32_t threshold0, int32_t threshold2);
-
-/* The same, all three as they are given. */
+/* Other thresholds, after tuner_tune. */
 bool tuner_set_thresholds(PyObject *gc, const int32_t wanted[GCPRELOAD_GENERATIONS]);
 
 /* A full collection of all there is, of what we froze, too; what is left is frozen again. False

@@ -2,8 +2,6 @@
 #include "engine/turn.h"
 
 #include "engine/begin.h"
-#include "engine/concurrent.h"
-#include "engine/guard.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
 #include "engine/startup.h"
@@ -62,8 +60,7 @@ static void act_here(PyObject *gc)
 		tuner_still_ours(gc);
 		process_update();
 	}
-	guard_act(gc);
-	concurrent_act(gc);
+	pacing_act(gc);
 	if (process.observed_enough && process.status.state == GCPRELOAD_STATE_STARTING)
 		observe_now();
 }

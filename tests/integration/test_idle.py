@@ -16,7 +16,7 @@ from venvs import Interpreter, venv
 
 def start(kind: Kind, python: Interpreter, ring_dir: Path) -> Server:
     server = kind.start(python, ring_dir)
-    server.env["GCPRELOAD_MODE"] = "idle"
+    server.env.update(environment(ring_dir, GCPRELOAD_MODE="idle"))
     return server
 
 

@@ -163,8 +163,8 @@ def test_who_never_waits_falls_back(python: Interpreter, ring_dir: Path) -> None
             return shown if shown.reason else None
 
         shown = wait_for("the reason", look)
-        assert shown.reason == "its waits are not known: collecting as in mode freeze"
-        assert shown.thresholds[0] <= 50000
+        assert shown.reason == "its waits are not known: using the interpreter's own thresholds"
+        assert shown.thresholds == own_thresholds(python)
         puppet.do("import time")
         assert wait_for("an idle collection", lambda: _collected(puppet)).reason is None
 
@@ -209,6 +209,21 @@ def test_children_of_a_server_that_preloads(server_python: Interpreter, ring_dir
         wait_for("idle collections in both", look)
         (parent,) = wait_for_state(ring_dir, "parent")
         assert collections_of(parent, "idle") == 0
+
+
+def test_a_full_collection_where_memory_has_grown(python: Interpreter, ring_dir: Path) -> None:
+    """At a wait: what holds the memory may be old, and be garbage."""
+    with Puppet(python, ring_dir, **IDLE) as puppet:
+        puppet.do(*READY, "import time", "kept = []")
+
+        def look() -> bool:
+            puppet.do("kept.append((heap(6000), bytearray(b'x') * (4 << 20)))")
+            puppet.do("time.sleep(0.01)", "serve()")
+            parts = puppet.shown().gc
+            return any(part["generation"] == 2 and part["cause"] == "idle" for part in parts)
+
+        wait_for("a full collection", look)
+        assert collections_of(puppet.shown(), "guard") == 0
 
 
 # ---- real cgroups ----

@@ -21,6 +21,7 @@ static const struct tiers_limits limits_of_mode = {
 	.pause_ns = MS,
 	.growth = .3,
 	.own = { 700, 10, 10 },
+	.marks = true,
 };
 
 /* 80 ns an object at readiness, 240 while the caches are cold: 3333 in four fifths of a pause. */

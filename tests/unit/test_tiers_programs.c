@@ -17,6 +17,7 @@ static const struct tiers_limits limits_of_mode = {
 	.pause_ns = MS,
 	.growth = .3,
 	.own = { 700, 10, 10 },
+	.marks = true,
 };
 
 /* Objects are numbered as they are made, and die in that order. Each holds 100 bytes. */

@@ -25,7 +25,8 @@ def environment(ring_dir: Path | str | None = None, **settings: str) -> dict[str
     """A plain environment; with ring_dir also the library, its measurements below ring_dir.
 
     How long a collection takes is the machine's doing and must not decide what a test sees, so
-    threshold0 is not adapted and no collection is beyond the budget unless a test asks for it.
+    threshold0 is not adapted (in mode idle: at its highest) and no collection is beyond the budget
+    unless a test asks for it.
     """
     env = {**clean_environment(), "LC_ALL": "C.UTF-8", "TZ": "UTC"}
     for name in ("COLUMNS", "LINES"):  # of the terminal that the tests are run in, if any
@@ -35,6 +36,8 @@ def environment(ring_dir: Path | str | None = None, **settings: str) -> dict[str
         env.update(LD_PRELOAD=str(LIBRARY), GCPRELOAD_DIR=str(ring_dir), GCPRELOAD_CONF="")
         env["GCPRELOAD_YOUNG_MS"] = "0"
         env["GCPRELOAD_BUDGET_MS"] = "60000"
+        if settings.get("GCPRELOAD_MODE") == "idle":
+            env["GCPRELOAD_PAUSE_MS"] = "60000"
     env.update(settings)
     return env
 
