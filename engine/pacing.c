@@ -264,7 +264,7 @@ void pacing_at_start(unsigned generation, enum gcpreload_cause cause)
 	    !freeze_overflow(gc, tiers_most(tiers, (int)generation), (uint64_t)tiers->threshold0) &&
 	    pacing.marks)
 		pacing.swept = marking_slice(tiers, tiers_slice(tiers),
-					     tiers_oversize(tiers, gcpreload_now_ns()));
+					     !tiers_waits_come(tiers, gcpreload_now_ns()));
 	py_drop(gc);
 }
 
@@ -320,6 +320,17 @@ static void mind_waits(const struct gcpreload_event *event, uint64_t now_ns)
 	expect_next(now_ns, 0);
 }
 
+/* The copy is the longest step there is: where waits come, one of these is the place. */
+static void begin_or_wait(PyObject *gc, const struct gcpreload_event *event, uint64_t now_ns,
+			  uint32_t why)
+{
+	pacing.mark_due =
+	    event->cause == GCPRELOAD_CAUSE_AUTOMATIC && tiers_waits_come(&pacing.tiers, now_ns);
+	pacing.mark_why = why;
+	if (!pacing.mark_due)
+		memory_mark(gc, &pacing.tiers, now_ns, why);
+}
+
 static void has_ended(PyObject *gc, const struct gcpreload_event *event)
 {
 	uint64_t now = event->start_ns + event->duration_ns;
@@ -332,7 +343,7 @@ static void has_ended(PyObject *gc, const struct gcpreload_event *event)
 	if (pacing.marks)
 		marking_look(&pacing.tiers, now);
 	if (memory_look(&pacing.tiers, now, &why))
-		memory_mark(gc, &pacing.tiers, now, why);
+		begin_or_wait(gc, event, now, why);
 	settle_changes(gc);
 	if (event->cause == GCPRELOAD_CAUSE_AUTOMATIC)
 		hold_back();

@@ -113,9 +113,10 @@ static bool has_frozen(PyObject *generation)
 static PyObject *find_objects(PyObject *self, PyObject *const *array, Py_ssize_t n, PyObject *names)
 {
 	PyObject *result = call_real_objects(self, array, n, names);
+	bool named = names && py.PyTuple_Size(names) > 0;
 
 	/* The only argument has the same place with its name and without. */
-	if (!result || !shows_frozen() || !has_frozen(n || names ? array[0] : NULL))
+	if (!result || !shows_frozen() || !has_frozen(n || named ? array[0] : NULL))
 		return result;
 	return add_frozen(result, NULL);
 }

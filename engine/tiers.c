@@ -256,9 +256,9 @@ bool tiers_holds_back(const struct tiers *tiers)
 	return tiers->out && !tiers->left && is_beyond(tiers, HOLD_SHARE, tiers->at_mark);
 }
 
-bool tiers_oversize(const struct tiers *tiers, uint64_t now)
+bool tiers_waits_come(const struct tiers *tiers, uint64_t now)
 {
-	return tiers_runs_ahead(tiers) || !is_reached(tiers, now);
+	return is_reached(tiers, now) && !tiers_runs_ahead(tiers);
 }
 
 static void learn_costs(struct tiers *tiers, double looked, double swept, double cpu_ns)

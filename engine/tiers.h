@@ -78,9 +78,9 @@ uint64_t tiers_slice(const struct tiers *tiers);
  * each collection. */
 bool tiers_holds_back(const struct tiers *tiers);
 
-/* Whether it may be given a component that is larger, alone: where waits come, one of these is the
- * place, unless memory runs ahead. */
-bool tiers_oversize(const struct tiers *tiers, uint64_t now);
+/* Whether long steps can wait for a server's wait, components that are larger than a slice and the
+ * copy for a mark: waits come, and memory does not run ahead. */
+bool tiers_waits_come(const struct tiers *tiers, uint64_t now);
 
 /* A collection has ended that looked at young objects and swept ones besides, in cpu_ns of its
  * thread. True: what is left of generations 0 to 2 is to be frozen. */

@@ -218,19 +218,19 @@ static void slices_follow_the_cost(void **state)
 	assert_in_range(tiers_slice(&t), 2840, 2860);
 }
 
-static void oversize_has_its_places(void **state)
+static void long_steps_have_their_place(void **state)
 {
 	struct tiers t;
 	uint64_t now = begin(&t);
 
 	(void)state;
-	assert_true(tiers_oversize(&t, now));
+	assert_false(tiers_waits_come(&t, now));
 	tiers_at_wait(&t, now, 0);
-	assert_false(tiers_oversize(&t, now + SECOND - 1));
-	assert_true(tiers_oversize(&t, now + SECOND));
+	assert_true(tiers_waits_come(&t, now + SECOND - 1));
+	assert_false(tiers_waits_come(&t, now + SECOND));
 	is_due(&t, now, 100 * MB);
 	is_due(&t, now, 200 * MB);
-	assert_true(tiers_oversize(&t, now));
+	assert_false(tiers_waits_come(&t, now));
 }
 
 /* ---- waits ---- */
@@ -324,7 +324,7 @@ int main(void)
 		cmocka_unit_test(slices_outrun_what_comes),
 		cmocka_unit_test(garbage_is_expected_as_before),
 		cmocka_unit_test(slices_follow_the_cost),
-		cmocka_unit_test(oversize_has_its_places),
+		cmocka_unit_test(long_steps_have_their_place),
 		cmocka_unit_test(due_at_a_wait),
 		cmocka_unit_test(due_at_a_wait_adapts),
 		cmocka_unit_test(threshold_follows_what_is_young),
