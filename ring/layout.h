@@ -77,7 +77,7 @@ enum gcpreload_state {
 enum gcpreload_guard {
 	GCPRELOAD_GUARD_NONE,
 	GCPRELOAD_GUARD_LIMIT,	/* near the memory limit of the cgroup */
-	GCPRELOAD_GUARD_GROWTH, /* resident memory has outgrown what it was at readiness */
+	GCPRELOAD_GUARD_GROWTH, /* memory or descriptors have grown */
 	GCPRELOAD_GUARDS
 };
 
