@@ -48,8 +48,10 @@
 
 /* Memory has grown: RSS says what objects hold besides themselves, and forgets those that died by
  * reference count. A quarter of GCPRELOAD_GROWTH, and a few megabytes for small processes. */
-#define GROWN_SHARE    .25
-#define GROWN_BYTES    (8ull << 20)
+#define GROWN_SHARE .25
+#define GROWN_BYTES (8ull << 20)
+/* Of that, what a full collection at a wait is worth where it fits. */
+#define WORTH_PART     .4
 #define PROMOTED_LEAST 5000
 /* What marks have found says what the next one will find. Not for little: a mark looks at all. */
 #define GARBAGE_LEAST	 20000
@@ -307,7 +309,7 @@ static enum tiers_wait fits_budget(struct tiers *tiers, double there, bool middl
 {
 	double budget = (double)tiers->limits.budget_ns, young = there * tiers->look_ns;
 	double old = (double)(tiers->live + tiers->promoted) * tiers->full_ns;
-	bool full = tiers->full_due && young + old <= budget;
+	bool full = (tiers->full_due || tiers->full_worth) && young + old <= budget;
 
 	tiers->too_long = (tiers->full_due && !full) || (middle_due && young > budget);
 	next_is_young(tiers);
@@ -351,14 +353,14 @@ uint64_t tiers_wait_slice(const struct tiers *tiers)
 }
 
 /* Where next to nothing became old, it is not the old that has grown. */
-static bool has_grown(const struct tiers *tiers)
+static bool has_grown(const struct tiers *tiers, double part)
 {
-	double most = (double)tiers->resident * (1 + GROWN_SHARE * tiers->limits.growth);
+	double most = (double)tiers->resident * (1 + part * GROWN_SHARE * tiers->limits.growth);
 
 	if (!(tiers->limits.growth > 0))
 		return true;
 	return (tiers->failures || tiers->promoted >= PROMOTED_LEAST) &&
-	       (double)tiers->seen > most + (double)GROWN_BYTES;
+	       (double)tiers->seen > most + part * (double)GROWN_BYTES;
 }
 
 static bool promises_garbage(const struct tiers *tiers)
@@ -385,11 +387,13 @@ bool tiers_memory(struct tiers *tiers, uint64_t now, uint64_t resident, bool fil
 	tiers->seen = resident;
 	if (!tiers->resident)
 		tiers->resident = resident;
-	*why = files		  ? GCPRELOAD_MARK_WHY_FILES
-	       : has_grown(tiers) ? GCPRELOAD_MARK_WHY_GROWTH
-				  : GCPRELOAD_MARK_WHY_GARBAGE;
+	*why = files		     ? GCPRELOAD_MARK_WHY_FILES
+	       : has_grown(tiers, 1) ? GCPRELOAD_MARK_WHY_GROWTH
+				     : GCPRELOAD_MARK_WHY_GARBAGE;
 	tiers->full_due =
-	    may_mark(tiers, now) && (files || has_grown(tiers) || promises_garbage(tiers));
+	    may_mark(tiers, now) && (files || has_grown(tiers, 1) || promises_garbage(tiers));
+	tiers->full_worth =
+	    !tiers->limits.marks && may_mark(tiers, now) && has_grown(tiers, WORTH_PART);
 	return tiers->full_due;
 }
 
@@ -481,7 +485,7 @@ void tiers_all_collected(struct tiers *tiers, uint64_t now, uint64_t resident)
 	tiers->left = 0;
 	tiers->out = false;
 	tiers->count2 = 0;
-	tiers->full_due = tiers->too_long = false;
+	tiers->full_due = tiers->full_worth = tiers->too_long = false;
 	if (!tiers->limits.marks)
 		tiers->live = 0;
 	next_is_young(tiers);

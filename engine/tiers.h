@@ -56,6 +56,7 @@ struct tiers {
 	unsigned failures;  /* marks that failed, one after the other */
 	double full_ns;	    /* without marks: to look at an old object */
 	bool full_due;	    /* memory has grown */
+	bool full_worth;    /* and a little, for which it must be cheap */
 	/* The interpreter's own way: near the memory limit; no waits come; what is due takes too
 	 * long there; or the guard's collection has no place. */
 	bool near, unreached, too_long, unguarded;

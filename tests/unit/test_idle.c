@@ -131,8 +131,10 @@ static void full_where_memory_has_grown(void **state)
 	(void)state;
 	begin(&t, &idle_limits);
 	get_old(&t, 50000);
-	assert_false(grows(&t, BEGUN + SECOND, 110));
+	assert_false(grows(&t, BEGUN + SECOND, 106));
 	assert_int_equal(ask(&t, BEGUN + SECOND, 0, 1), TIERS_NOTHING);
+	assert_false(grows(&t, BEGUN + SECOND, 107)); /* but one that fits is worth it */
+	assert_int_equal(ask(&t, BEGUN + SECOND, 0, 1), TIERS_FULL);
 	assert_true(grows(&t, BEGUN + SECOND, 120));
 	assert_int_equal(ask(&t, BEGUN + SECOND, 0, 1), TIERS_FULL);
 	tiers_full(&t, BEGUN + SECOND, 120 * MB, 0, 10000, 30 * MS);
@@ -160,6 +162,9 @@ static void full_ones_beyond_the_budget_are_the_interpreters(void **state)
 	(void)state;
 	begin(&t, &idle_limits);
 	get_old(&t, 1000000);
+	assert_false(grows(&t, BEGUN + SECOND, 110));
+	assert_int_equal(ask(&t, BEGUN + SECOND, 0, 1), TIERS_NOTHING);
+	assert_ours(&t);
 	assert_true(grows(&t, BEGUN + SECOND, 200));
 	assert_int_equal(ask(&t, BEGUN + SECOND, 0, 1), TIERS_REFUSED);
 	assert_own(&t);
