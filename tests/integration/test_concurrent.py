@@ -83,7 +83,7 @@ def test_without_a_listener(one_of_two_pythons: Interpreter, ring_dir: Path) -> 
     if not marks_here(one_of_two_pythons):
         pytest.skip("no lists of objects that a mark can read")
     extra = {"LISTEN": "", "GCPRELOAD_TRIGGER": "import:json", "GCPRELOAD_GROWTH": "0"}
-    extra["GONE"] = "1"
+    extra["GONE"] = "200"
     told, shown = run_sessions(one_of_two_pythons, ring_dir, 300, extra=extra)
     assert (shown.mode, shown.state) == ("concurrent", "ready")
     assert told["gone"] > 0
