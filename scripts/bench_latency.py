@@ -63,14 +63,14 @@ def sustained(app: App, options: argparse.Namespace) -> float:
     collection must not look like that: it may take a third of these seconds. The best of three,
     because other programs on the machine only ever take away."""
     with servers.serving(app, latency_apps.MODES[0], options.objects, options.cpus) as server:
-        rate = 20.0
-        answered(server, rate, 1)
-        while (found := answered(server, rate, 2)) > rate * 0.6 and rate < 20000:
-            rate *= 1.6
+        answered(server, 20, 1)
+        rate, best = 20.0, 0.0
         with contextlib.suppress(Failed):  # asked for too much, it may answer nothing any more
+            while (found := answered(server, rate, 2)) > rate * 0.6 and rate < 20000:
+                best, rate = max(best, found), rate * 1.6
             for _ in range(3):
-                found = max(found, answered(server, 1.5 * found, 4))
-        return found
+                best = max(best, answered(server, 1.5 * best, 4))
+        return best
 
 
 LEAST_MEMORY = 1 / 16  # of the machine's: below that it is everybody's trouble
