@@ -27,13 +27,13 @@ from lib.marker import (
     old_garbage_goes,
     stat_of,
 )
-from lib.paths import APPS, DEADLINE
+from lib.paths import DEADLINE
 from lib.run import environment, wait_for
 from lib.server import Server, children
+from lib.users import nobodys_puppet
 from test_idle_hazards import cgroup, inside
 from venvs import Interpreter, venv
 
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -237,14 +237,7 @@ def test_the_program_ends(phase: str, marked: Marked) -> None:
 
 @pytest.fixture
 def nobodys(system_python: Interpreter, ring_dir: Path) -> Marked:
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    look = subprocess.run([*NOBODY, "test", "-r", APPS / "puppet.py"], check=False)
-    if look.returncode != 0:
-        pytest.skip("other users may not read this directory")
-    ring_dir.chmod(0o1777)
-    program = [*NOBODY, system_python.path, APPS / "puppet.py"]
-    return Marked(system_python, ring_dir, program=program)
+    return Marked(system_python, ring_dir, program=nobodys_puppet(system_python, ring_dir))
 
 
 LIMITED = """

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
-from lib.paths import APPS, COMMAND
+from lib.paths import COMMAND
 from lib.puppet import Puppet
 from lib.run import environment, run
+from lib.users import NOBODY, nobodys_puppet
 from venvs import Interpreter
 
-NOBODY = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
 STRANGER = ["setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"]
 
 
 @pytest.fixture
 def nobodys(system_python: Interpreter, ring_dir: Path) -> Puppet:
     """A process of another user's, with measurements."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can become another user")
-    look = subprocess.run([*NOBODY, "test", "-r", APPS / "puppet.py"], check=False)
-    if look.returncode != 0:
-        pytest.skip("other users may not read this directory")
-    ring_dir.chmod(0o1777)
-    program = [*NOBODY, system_python.path, APPS / "puppet.py"]
-    return Puppet(system_python, ring_dir, program=program)
+    return Puppet(system_python, ring_dir, program=nobodys_puppet(system_python, ring_dir))
 
 
 @pytest.mark.parametrize("words", [["ps"], ["report"], ["top", "--once"], ["export", "--once"]])
