@@ -32,7 +32,6 @@ static struct {
 	size_t size;
 	uint8_t *stack;
 	int32_t pid; /* shared: 0: none, or reaped */
-	bool done;
 	const char *why;
 	uint64_t began_ns, asked_ns;
 } marker;
@@ -76,6 +75,7 @@ static int make_space(uint64_t resident)
  * the child opens nothing. */
 static void offer_to_oom_killer(int32_t pid)
 {
+	ssize_t ignored; /* it is a wish */
 	char path[64];
 	int fd;
 
@@ -83,8 +83,8 @@ static void offer_to_oom_killer(int32_t pid)
 	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	if (write(fd, "1000", 4) != 4)
-		marker.why = NULL; /* it is a wish */
+	ignored = write(fd, "1000", 4);
+	(void)ignored;
 	close(fd);
 }
 
@@ -133,7 +133,6 @@ int marker_begin(const struct layout *layout, uint64_t resident)
 	marker.task.after = layout->boundary;
 	marker.task.parent = (int32_t)syscall(SYS_getpid);
 	marker.task.cpu_seconds = CPU_SECONDS;
-	marker.done = false;
 	marker.why = NULL;
 	marker.began_ns = marker.asked_ns = gcpreload_now_ns();
 	ret = clone_without_signals();

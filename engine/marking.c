@@ -17,12 +17,11 @@
 #include "engine/sweep.h"
 #include "rules/recipe.h"
 
-/* The marker's tables are a quarter of the objects' memory at the most, and pages that the program
- * writes to meanwhile are there twice. */
 /* A worker whose parent froze an application for it: looking at that costs more than its garbage
  * is worth, and freeing some of it would make pages its own. Not a bare server. */
 #define SHARED_LEAST 100000
 
+/* The marker's tables, and pages that the program writes to meanwhile, which are there twice. */
 #define NEEDS_SHARE    .4
 #define LIMIT_SHARE    .95
 #define QUOTA_EVERY_NS 100000000ull
@@ -36,16 +35,11 @@ static struct {
 	uint64_t throttled_ns;
 } marking;
 
-static bool has_subinterpreters(void)
-{
-	return py.PyInterpreterState_Head() != py.PyInterpreterState_Main();
-}
-
 const char *marking_find(PyObject *gc)
 {
 	const char *why = recipe_no_marks(&python_version);
 
-	if (!why && has_subinterpreters())
+	if (!why && py_has_subinterpreters())
 		why = "not concurrent: there are sub-interpreters";
 	if (!why && getenv("PYTHON_PYMALLOC_HUGEPAGES"))
 		why = "not concurrent: PYTHON_PYMALLOC_HUGEPAGES is set";
@@ -182,7 +176,7 @@ static bool may_begin(struct tiers *tiers, uint64_t now_ns, uint64_t resident)
 		tiers_mark_fails(tiers, now_ns);
 		return false;
 	}
-	if (has_subinterpreters()) {
+	if (py_has_subinterpreters()) {
 		tiers_mark_fails(tiers, now_ns);
 		return false;
 	}

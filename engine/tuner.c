@@ -324,7 +324,7 @@ const char *tuner_limits(void)
 	};
 	size_t i;
 
-	if (py.PyInterpreterState_Head() != py.PyInterpreterState_Main())
+	if (py_has_subinterpreters())
 		return "only the main interpreter is tuned, not the sub-interpreters";
 	for (i = 0; i < sizeof blind / sizeof *blind && !referrers_shown(); i++)
 		if (module_loaded(blind[i].module))

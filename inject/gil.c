@@ -24,7 +24,7 @@ enum gcpreload_gil gcpreload_inject_gil(void)
 		return GCPRELOAD_GIL_HELD;
 	if (!own)
 		return GCPRELOAD_GIL_FOREIGN;
-	if (current && py.PyInterpreterState_Head() != py.PyInterpreterState_Main())
+	if (current && py_has_subinterpreters())
 		return GCPRELOAD_GIL_UNKNOWN;
 	return GCPRELOAD_GIL_RELEASED;
 }

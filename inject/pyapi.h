@@ -141,6 +141,12 @@ int pyapi_fill(void *handle);
 /* Whether the current thread state is of the main interpreter, whose collector we tune. */
 bool py_in_main_interpreter(void);
 
+/* Whether other interpreters live besides. No GIL. */
+static inline bool py_has_subinterpreters(void)
+{
+	return py.PyInterpreterState_Head() != py.PyInterpreterState_Main();
+}
+
 /* It is, now: before 3.9 there is nothing to ask later but what is noted here. */
 void py_note_main_interpreter(void);
 
