@@ -24,6 +24,19 @@ int graph_table_open(struct graph_table *table)
 	return table->windows ? 0 : -ENOMEM;
 }
 
+void graph_table_close(struct graph_table *table)
+{
+	struct graph_window *window, *next;
+
+	for (window = table->first; window; window = next) {
+		next = window->next;
+		munmap(window, sizeof(*window));
+	}
+	munmap(table->windows, GRAPH_WINDOWS * sizeof(*table->windows));
+	table->first = NULL;
+	table->windows = NULL;
+}
+
 static int graph_table_window(struct graph_table *table, uintptr_t address)
 {
 	uintptr_t number = address >> GRAPH_WINDOW_BITS;

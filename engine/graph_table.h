@@ -46,6 +46,9 @@ struct graph_table {
 /* 0, or -ENOMEM. */
 int graph_table_open(struct graph_table *table);
 
+/* Where the process goes on after it. */
+void graph_table_close(struct graph_table *table);
+
 /* Zeroed memory that takes none until it is touched; NULL where there is none. */
 void *graph_table_map(uint64_t size);
 

@@ -78,20 +78,20 @@ void guard_automatic(uint64_t now_ns)
 		guard_state.unguarded = true;
 }
 
-bool guard_collect(PyObject *gc, bool all_is_frozen)
+int64_t guard_collect(PyObject *gc, bool all_is_frozen)
 {
-	bool frozen = all_is_frozen && tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD);
+	int64_t left = all_is_frozen ? tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD, true) : -1;
 
 	process.status.idle.guard_trips++;
-	if (!frozen)
+	if (left < 0)
 		collector_collect(gc, GCPRELOAD_GENERATIONS - 1, GCPRELOAD_CAUSE_GUARD);
 	guard_state.full = guard_state.unguarded = false;
 	if (guard_state.why == GCPRELOAD_GUARD_GROWTH)
 		guard_state.why = GCPRELOAD_GUARD_NONE;
 	if (all_is_frozen || !is_grown_now())
-		return frozen;
+		return left;
 	/* What holds it may be frozen. */
-	frozen = tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD);
+	left = tuner_collect_all(gc, GCPRELOAD_CAUSE_GUARD, false);
 	guard_begin_growth(NULL);
-	return frozen;
+	return left;
 }

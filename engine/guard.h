@@ -44,7 +44,8 @@ void guard_near_limit(bool near, uint64_t now_ns);
 void guard_automatic(uint64_t now_ns);
 
 /* Makes it; a second one with what is frozen if the first did not help, or at once where all that
- * is old is frozen. Returns whether everything is frozen now. */
-bool guard_collect(PyObject *gc, bool all_is_frozen);
+ * is old is frozen. Returns how many objects are not frozen after the second one; -1: there was
+ * none. */
+int64_t guard_collect(PyObject *gc, bool all_is_frozen);
 
 #endif

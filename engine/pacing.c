@@ -443,9 +443,14 @@ void pacing_observed(const struct gcpreload_event *event, uint64_t now_ns)
 
 void pacing_guard(PyObject *gc)
 {
+	int64_t left;
+
 	pacing.young = 0; /* not counted */
-	if (guard_collect(gc, pacing.marks) && pacing.on && !pacing.marks)
-		memory_all_collected(&pacing.tiers, gcpreload_now_ns());
+	left = guard_collect(gc, pacing.marks);
+	if (left < 0 || !pacing.on || pacing.marks)
+		return;
+	memory_all_collected(&pacing.tiers, gcpreload_now_ns());
+	tiers_recounted(&pacing.tiers, (uint64_t)left);
 }
 
 /* In the middle of a request, so only where no wait of the server's has come, or is waited for. */

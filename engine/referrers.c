@@ -149,6 +149,11 @@ bool referrers_shown(void)
 	return known;
 }
 
+const struct layout *referrers_layout(void)
+{
+	return known ? &layout : NULL;
+}
+
 int64_t referrers_count_unfrozen(PyObject *gc, int generation)
 {
 	PyObject *number = generation < 0 ? NULL : py.PyLong_FromLong(generation), *objects;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "engine/layout.h"
 #include "inject/pyapi.h"
 
 /* From now on what is frozen is found, where it is known how objects lie in memory. To be called
@@ -20,6 +21,9 @@ void referrers_show(PyObject *gc);
 
 /* Whether they do, as far as the application has not frozen anything itself. */
 bool referrers_shown(void);
+
+/* How objects lie in memory, and where the list of the frozen ones is; NULL: not known. */
+const struct layout *referrers_layout(void);
 
 /* len(gc.get_objects(generation)), or of all with a negative one, without what is frozen: that is
  * neither looked at nor written to. INT64_MAX where it cannot be told. Makes a list of them: some

@@ -509,8 +509,9 @@ void tiers_full(struct tiers *tiers, uint64_t now, uint64_t resident, uint64_t y
 
 void tiers_recounted(struct tiers *tiers, uint64_t old)
 {
-	if (old < tiers->live)
-		tiers->live = old;
-	if (old < tiers->live + tiers->promoted)
-		tiers->promoted = old - tiers->live;
+	if (old > INT64_MAX / 2)
+		return; /* not known */
+	if (tiers->promoted > old)
+		tiers->promoted = old;
+	tiers->live = old - tiers->promoted;
 }

@@ -116,8 +116,9 @@ bool tiers_runs_ahead(const struct tiers *tiers);
 /* A mark is due, and another process of the family has one: in a moment. */
 void tiers_mark_waits(struct tiers *tiers, uint64_t now);
 
-/* Without marks. A full collection of what is not frozen has ended. A full one was refused: how
- * many old objects there are, since those that survived may be gone by now without a collection. */
+/* Without marks. A full collection of what is not frozen has ended. How many old objects there are
+ * was counted: after one was refused, since those that survived may be gone by now without a
+ * collection, or after one that looked at what is frozen, too. */
 void tiers_full(struct tiers *tiers, uint64_t now, uint64_t resident, uint64_t young,
 		uint64_t collected, uint64_t cpu_ns);
 void tiers_recounted(struct tiers *tiers, uint64_t old);

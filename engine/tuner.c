@@ -12,6 +12,7 @@
 #include "engine/marker.h"
 #include "engine/process.h"
 #include "engine/referrers.h"
+#include "engine/refreeze.h"
 #include "inject/module.h"
 #include "inject/observer.h"
 #include "rules/recipe.h"
@@ -255,6 +256,13 @@ static uint64_t full_collections(void)
 	return totals[GCPRELOAD_GENERATIONS - 1].collections;
 }
 
+static void note_frozen(PyObject *gc)
+{
+	fulls_at_freeze = full_collections();
+	frozen_at_most = collector_ask(gc, "get_freeze_count");
+	process.status.frozen_objects = frozen_at_most;
+}
+
 static bool freeze_heap(PyObject *gc)
 {
 	if (!freezer_freeze(gc))
@@ -263,9 +271,7 @@ static bool freeze_heap(PyObject *gc)
 	referrers_show(gc);
 	frozen_by_us = process.froze = true;
 	freezer_open_for_full(true);
-	fulls_at_freeze = full_collections();
-	frozen_at_most = collector_ask(gc, "get_freeze_count");
-	process.status.frozen_objects = frozen_at_most;
+	note_frozen(gc);
 	return true;
 }
 
@@ -385,13 +391,24 @@ struct tuner_done tuner_tune(PyObject *gc)
 	return done;
 }
 
-bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause)
+int64_t tuner_collect_all(PyObject *gc, enum gcpreload_cause cause, bool freeze_all)
 {
+	struct refreeze refreeze;
+	int64_t left = 0;
+	bool noted;
+
 	if (!process.froze || frozen_by_others(gc))
-		return false;
+		return -1;
+	noted = !freeze_all && !refreeze_note(&refreeze, referrers_layout());
 	freezer_unfreeze(gc);
 	collector_collect(gc, 2, cause);
-	return freeze_heap(gc);
+	if (!freeze_heap(gc))
+		return -1;
+	if (noted) {
+		left = refreeze_rest(&refreeze, gc);
+		note_frozen(gc);
+	}
+	return left > 0 ? left : 0;
 }
 
 void tuner_freeze_before_fork(PyObject *gc)

@@ -61,9 +61,11 @@ struct tuner_done tuner_tune(PyObject *gc);
 /* Other thresholds, after tuner_tune. */
 bool tuner_set_thresholds(PyObject *gc, const int32_t wanted[GCPRELOAD_GENERATIONS]);
 
-/* A full collection of all there is, of what we froze, too; what is left is frozen again. False
- * where what is frozen is an ancestor's, whose pages it would make this process's own. */
-bool tuner_collect_all(PyObject *gc, enum gcpreload_cause cause);
+/* A full collection of all there is, of what we froze, too. What was frozen is frozen again, and
+ * with freeze_all, or where objects lie in a way that is not known, all that is left. Returns how
+ * many objects are not frozen then; -1 where what is frozen is an ancestor's, whose pages it would
+ * make this process's own. */
+int64_t tuner_collect_all(PyObject *gc, enum gcpreload_cause cause, bool freeze_all);
 
 /* collect and freeze only. */
 void tuner_freeze_before_fork(PyObject *gc);
