@@ -191,7 +191,7 @@ static bool may_begin(struct tiers *tiers, uint64_t now_ns, uint64_t resident)
 void marking_begin(PyObject *gc, struct tiers *tiers, uint64_t now_ns, const struct growth *now,
 		   uint32_t why)
 {
-	uint64_t before;
+	uint64_t before, took;
 	int ret;
 
 	/* It takes a while to give its memory back. */
@@ -201,9 +201,11 @@ void marking_begin(PyObject *gc, struct tiers *tiers, uint64_t now_ns, const str
 		return;
 	before = gcpreload_now_ns();
 	ret = freezer_freeze(gc) ? begin_marker(now->resident) : -EINVAL;
+	took = gcpreload_elapsed(before, gcpreload_now_ns());
 	if (ret == 0) {
+		tiers_copied(tiers, took);
 		tiers_mark_begins(tiers);
-		tell_beginning(before, gcpreload_elapsed(before, gcpreload_now_ns()), now, why);
+		tell_beginning(before, took, now, why);
 		return;
 	}
 	kin_release();

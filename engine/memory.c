@@ -89,6 +89,11 @@ static bool look_for_mark(struct tiers *tiers, uint64_t now_ns, uint32_t *why)
 
 void memory_mark(PyObject *gc, struct tiers *tiers, uint64_t now_ns, uint32_t why)
 {
+	if (tiers_copy_is_dear(tiers)) {
+		guard_ask(GCPRELOAD_GUARD_GROWTH, now_ns);
+		tiers_mark_waits(tiers, now_ns);
+		return;
+	}
 	marking_begin(gc, tiers, now_ns, &memory.now, why);
 	if (tiers->out)
 		guard_begin_growth(&memory.now);

@@ -447,10 +447,11 @@ void pacing_guard(PyObject *gc)
 
 	pacing.young = 0; /* not counted */
 	left = guard_collect(gc, pacing.marks);
-	if (left < 0 || !pacing.on || pacing.marks)
+	if (left < 0 || !pacing.on)
 		return;
 	memory_all_collected(&pacing.tiers, gcpreload_now_ns());
-	tiers_recounted(&pacing.tiers, (uint64_t)left);
+	tiers_recounted(&pacing.tiers,
+			(uint64_t)(pacing.marks ? process.status.frozen_objects : left));
 }
 
 /* In the middle of a request, so only where no wait of the server's has come, or is waited for. */

@@ -50,6 +50,9 @@
  * reference count. A quarter of GCPRELOAD_GROWTH, and a few megabytes for small processes. */
 #define GROWN_SHARE .25
 #define GROWN_BYTES (8ull << 20)
+/* Less memory is what growth counts from soon, not at once: it may come and go with each request.
+ * At fifty looks a second it takes twenty seconds. */
+#define SHRINK_PART 1024
 /* Of that, what a full collection at a wait is worth where it fits. */
 #define WORTH_PART     .4
 #define PROMOTED_LEAST 5000
@@ -72,6 +75,11 @@
 #define FULL_LEAST_NS SECOND
 #define FULL_MOST_NS  (64 * SECOND)
 #define FULL_MEASURED 500
+
+/* The process stands still to be copied: its page tables are. For the first time, those of 4 KiB
+ * pages; huge ones take less. */
+#define COPY_AT_FIRST_NS 22000000. /* for each GiB */
+#define COPY_SHORT_NS	 5000000.
 
 #define FAILED_FIRST_NS SECOND
 #define WAITS_NS	(SECOND / 10)
@@ -218,7 +226,8 @@ static bool decide_middle(struct tiers *tiers, uint64_t now, double came)
 void tiers_begin(struct tiers *tiers, const struct tiers_limits *limits, uint64_t frozen,
 		 uint64_t ready_ns)
 {
-	double cost = frozen ? COLD * (double)ready_ns / (double)frozen : LOOK_AT_FIRST;
+	double each = frozen ? (double)ready_ns / (double)frozen : LOOK_AT_FIRST / COLD;
+	double cost = COLD * each;
 
 	*tiers = (struct tiers){
 		.limits = *limits,
@@ -226,6 +235,8 @@ void tiers_begin(struct tiers *tiers, const struct tiers_limits *limits, uint64_
 		.sweep_ns = SWEEP_AT_FIRST,
 		.wait_due = WAIT_DUE_LEAST,
 		.full_ns = clamp_number(cost, COST_LEAST, COST_MOST),
+		.ready_ns = clamp_number(each, COST_LEAST, COST_MOST),
+		.copy_ns = COPY_AT_FIRST_NS / (double)(1ull << 30),
 		.ratio = 1,
 		.live = limits->marks ? frozen : 0,
 	};
@@ -387,6 +398,8 @@ bool tiers_memory(struct tiers *tiers, uint64_t now, uint64_t resident, bool fil
 	tiers->seen = resident;
 	if (!tiers->resident)
 		tiers->resident = resident;
+	if (tiers->resident > resident)
+		tiers->resident -= (tiers->resident - resident) / SHRINK_PART;
 	*why = files		     ? GCPRELOAD_MARK_WHY_FILES
 	       : has_grown(tiers, 1) ? GCPRELOAD_MARK_WHY_GROWTH
 				     : GCPRELOAD_MARK_WHY_GARBAGE;
@@ -417,6 +430,20 @@ void tiers_near_limit(struct tiers *tiers, bool near)
 		return;
 	tiers->near = near;
 	next_is_young(tiers);
+}
+
+bool tiers_copy_is_dear(const struct tiers *tiers)
+{
+	double copy = tiers->copy_ns * (double)tiers->seen;
+	double objects = (double)(tiers->live + tiers->promoted) + tiers->middle;
+
+	return tiers->limits.growth > 0 && copy > COPY_SHORT_NS && copy > tiers->ready_ns * objects;
+}
+
+void tiers_copied(struct tiers *tiers, uint64_t ns)
+{
+	if (tiers->seen)
+		tiers->copy_ns = (double)ns / (double)tiers->seen;
 }
 
 void tiers_mark_begins(struct tiers *tiers)

@@ -55,6 +55,8 @@ struct tiers {
 	uint64_t pause_ns;  /* not before so much later */
 	unsigned failures;  /* marks that failed, one after the other */
 	double full_ns;	    /* without marks: to look at an old object */
+	double ready_ns;    /* as the collection at readiness did */
+	double copy_ns;	    /* to copy a byte of the process, as the last time */
 	bool full_due;	    /* memory has grown */
 	bool full_worth;    /* and a little, for which it must be cheap */
 	/* The interpreter's own way: near the memory limit; no waits come; what is due takes too
@@ -135,6 +137,11 @@ void tiers_out_of_reach(struct tiers *tiers, bool unreached, bool unguarded);
 
 /* Whether the memory limit is near: everything is as the interpreter would have it. */
 void tiers_near_limit(struct tiers *tiers, bool near);
+
+/* A mark is due, and the copy for it would take longer than to collect everything in place: little
+ * of the memory is objects. What a copy took. */
+bool tiers_copy_is_dear(const struct tiers *tiers);
+void tiers_copied(struct tiers *tiers, uint64_t ns);
 
 /* A mark began: everything is frozen. It ended; its garbage was swept; or it came to nothing. */
 void tiers_mark_begins(struct tiers *tiers);

@@ -52,7 +52,7 @@ struct tuner_done {
 	bool tuned; /* else it stands back */
 	bool collected;
 	int64_t garbage;  /* objects, or -1 */
-	uint64_t took_ns; /* by the collection */
+	uint64_t took_ns; /* by the collection, of its thread's processor time */
 };
 
 /* collect, freeze, thresholds: the whole recipe. */

@@ -191,3 +191,19 @@ def test_workers_of_a_frozen_parent(server_python: Interpreter, ring_dir: Path) 
         for process in wait_for("marks in both", look):
             assert process.frozen_objects > 150000
             assert process.live_objects < 100000
+
+
+def test_large_memory_of_few_objects_is_not_copied(
+    one_of_two_pythons: Interpreter, ring_dir: Path
+) -> None:
+    """To copy it would stop the process for longer than a full collection does."""
+    if not marks_here(one_of_two_pythons):
+        pytest.skip("no lists of objects that a mark can read")
+    with Puppet(one_of_two_pythons, ring_dir, **MODE) as puppet:
+        puppet.do(*ARMED, "import weakref", "gone = weakref.ref(HEAP[7])", "HEAP[7] = None")
+        puppet.do("keep(5000)", "garbage(3000)", "buffer = b'x' * (1 << 30)")
+        more = ("keep(1000)", "garbage(3000)")
+        wait_for("a full collection", lambda: puppet.do(*more, "gone() is None"))
+        shown = puppet.shown()
+        assert collections_of(shown, "guard") >= 1
+        assert shown.marks["begun"] == 0

@@ -68,6 +68,59 @@ static void not_for_little_garbage(void **state)
 	assert_true(is_due(&t, now, 100 * MB));
 }
 
+/* A large buffer that is gone would hide what garbage takes its room; one that comes and goes hides
+ * nothing. */
+static void less_memory_counts_later(void **state)
+{
+	struct tiers t;
+	uint64_t now = begin(&t);
+	int i;
+
+	(void)state;
+	is_due(&t, now, 1000 * MB);
+	promote_some(&t, now);
+	for (i = 0; i < 50; i++) {
+		assert_false(is_due(&t, now, 100 * MB));
+		assert_false(is_due(&t, now, 1000 * MB));
+	}
+	for (i = 0; i < 4000; i++)
+		assert_false(is_due(&t, now, 100 * MB));
+	assert_true(is_due(&t, now, 150 * MB));
+}
+
+/* 500 000 objects took 40 ms at readiness; of 4 KiB pages, a copy of 1862 MB takes as long. */
+static void not_where_the_copy_is_dear(void **state)
+{
+	struct tiers t;
+	uint64_t now = begin(&t);
+
+	(void)state;
+	is_due(&t, now, 1800 * MB);
+	assert_false(tiers_copy_is_dear(&t));
+	is_due(&t, now, 1900 * MB);
+	assert_true(tiers_copy_is_dear(&t));
+	/* What the last one took is known better. */
+	tiers_copied(&t, 20 * MS);
+	assert_false(tiers_copy_is_dear(&t));
+	is_due(&t, now, 4000 * MB);
+	assert_true(tiers_copy_is_dear(&t));
+	promote_some(&t, now);
+	assert_false(tiers_copy_is_dear(&t));
+}
+
+/* A short one is not worth the question. */
+static void short_copies_are_made(void **state)
+{
+	struct tiers t;
+
+	(void)state;
+	tiers_begin(&t, &limits_of_mode, 1000, MS / 10);
+	is_due(&t, SECOND, 220 * MB);
+	assert_false(tiers_copy_is_dear(&t));
+	is_due(&t, SECOND, 250 * MB);
+	assert_true(tiers_copy_is_dear(&t));
+}
+
 /* Few objects may hold many descriptors. */
 static void due_by_files(void **state)
 {
@@ -265,6 +318,9 @@ int main(void)
 		cmocka_unit_test(due_when_memory_has_grown),
 		cmocka_unit_test(due_when_marks_promise_garbage),
 		cmocka_unit_test(not_for_little_garbage),
+		cmocka_unit_test(less_memory_counts_later),
+		cmocka_unit_test(not_where_the_copy_is_dear),
+		cmocka_unit_test(short_copies_are_made),
 		cmocka_unit_test(due_by_files),
 		cmocka_unit_test(one_at_a_time),
 		cmocka_unit_test(marks_are_spaced),
