@@ -50,4 +50,7 @@ static inline bool gcpreload_elapsed_wrapped(uint64_t ns)
 	return ns > INT64_MAX;
 }
 
+/* Of the calling thread: what else the machine does is no cost of ours. */
+uint64_t gcpreload_thread_cpu_ns(void);
+
 #endif

@@ -191,7 +191,7 @@ static bool may_begin(struct tiers *tiers, uint64_t now_ns, uint64_t resident)
 void marking_begin(PyObject *gc, struct tiers *tiers, uint64_t now_ns, const struct growth *now,
 		   uint32_t why)
 {
-	uint64_t before, took;
+	uint64_t before, cpu_before;
 	int ret;
 
 	/* It takes a while to give its memory back. */
@@ -200,12 +200,12 @@ void marking_begin(PyObject *gc, struct tiers *tiers, uint64_t now_ns, const str
 	if (!may_begin(tiers, now_ns, now->resident))
 		return;
 	before = gcpreload_now_ns();
+	cpu_before = gcpreload_thread_cpu_ns();
 	ret = freezer_freeze(gc) ? begin_marker(now->resident) : -EINVAL;
-	took = gcpreload_elapsed(before, gcpreload_now_ns());
 	if (ret == 0) {
-		tiers_copied(tiers, took);
+		tiers_copied(tiers, gcpreload_elapsed(cpu_before, gcpreload_thread_cpu_ns()));
 		tiers_mark_begins(tiers);
-		tell_beginning(before, took, now, why);
+		tell_beginning(before, gcpreload_elapsed(before, gcpreload_now_ns()), now, why);
 		return;
 	}
 	kin_release();

@@ -2,6 +2,7 @@
 #include "engine/memory.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/machine.h"
 #include "engine/growth.h"
 #include "engine/guard.h"
@@ -90,6 +91,8 @@ static bool look_for_mark(struct tiers *tiers, uint64_t now_ns, uint32_t *why)
 void memory_mark(PyObject *gc, struct tiers *tiers, uint64_t now_ns, uint32_t why)
 {
 	if (tiers_copy_is_dear(tiers)) {
+		gcpreload_log(GCPRELOAD_LOG_DEBUG,
+			      "no mark: a copy would take longer than a full collection");
 		guard_ask(GCPRELOAD_GUARD_GROWTH, now_ns);
 		tiers_mark_waits(tiers, now_ns);
 		return;

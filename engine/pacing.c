@@ -229,12 +229,6 @@ void pacing_exec(void)
 
 /* ---- collections ---- */
 
-/* The thread's own time: what else the machine does is no cost of ours. */
-static uint64_t thread_cpu_ns(void)
-{
-	return gcpreload_clock_ns(CLOCK_THREAD_CPUTIME_ID);
-}
-
 /* Counts what is young; with marks, what would take too long is not looked at, but frozen as it is.
  */
 static bool freeze_overflow(PyObject *gc, uint64_t most, uint64_t about)
@@ -255,7 +249,7 @@ void pacing_at_start(unsigned generation, enum gcpreload_cause cause)
 
 	if (is_over())
 		return;
-	pacing.cpu_ns = thread_cpu_ns();
+	pacing.cpu_ns = gcpreload_thread_cpu_ns();
 	if (cause != GCPRELOAD_CAUSE_AUTOMATIC)
 		return;
 	pacing.young = pacing.swept = 0;
@@ -291,7 +285,7 @@ static void learn_of_collection(PyObject *gc, const struct gcpreload_event *even
 {
 	struct tiers *tiers = &pacing.tiers;
 	uint64_t now = event->start_ns + event->duration_ns;
-	uint64_t cpu_ns = gcpreload_elapsed(pacing.cpu_ns, thread_cpu_ns());
+	uint64_t cpu_ns = gcpreload_elapsed(pacing.cpu_ns, gcpreload_thread_cpu_ns());
 
 	if (event->cause != GCPRELOAD_CAUSE_AUTOMATIC && event->generation)
 		tiers_waited(tiers, pacing.young, event->collected);
@@ -353,7 +347,7 @@ static void has_ended(PyObject *gc, const struct gcpreload_event *event)
  * off: a mark that is out would stay so until it comes back, or for good. */
 static void full_has_ended(const struct gcpreload_event *event)
 {
-	uint64_t cpu_ns = gcpreload_elapsed(pacing.cpu_ns, thread_cpu_ns());
+	uint64_t cpu_ns = gcpreload_elapsed(pacing.cpu_ns, gcpreload_thread_cpu_ns());
 	uint64_t now = event->start_ns + event->duration_ns;
 
 	if (pacing.marks)

@@ -462,8 +462,9 @@ void tiers_mark_ends(struct tiers *tiers, uint64_t now, uint64_t live, uint64_t 
 {
 	double yield = tiers->marking ? (double)garbage / (double)tiers->marking : 0;
 
-	tiers->yield = tiers->yield > 0 ? (tiers->yield + clamp_number(yield, 0, 1)) / 2
-					: clamp_number(yield, 0, 1);
+	/* More than thought at once: what lives has come together by then, and the rest goes. */
+	yield = clamp_number(yield, 0, 1);
+	tiers->yield = yield > tiers->yield ? yield : (tiers->yield + yield) / 2;
 	tiers->live = live;
 	tiers->left = garbage;
 	tiers->mark_ns = now;

@@ -139,7 +139,7 @@ void tiers_out_of_reach(struct tiers *tiers, bool unreached, bool unguarded);
 void tiers_near_limit(struct tiers *tiers, bool near);
 
 /* A mark is due, and the copy for it would take longer than to collect everything in place: little
- * of the memory is objects. What a copy took. */
+ * of the memory is objects. What a copy took, in processor time. */
 bool tiers_copy_is_dear(const struct tiers *tiers);
 void tiers_copied(struct tiers *tiers, uint64_t ns);
 

@@ -2,7 +2,6 @@
 #include "engine/tuner.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -355,12 +354,12 @@ static int generations_of_its_own(void)
 /* Returns whether all of it is done. */
 static bool collect_and_freeze(PyObject *gc, struct tuner_done *done)
 {
-	uint64_t began = gcpreload_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	uint64_t began = gcpreload_thread_cpu_ns();
 
 	done->garbage = prepare_exit()
 			    ? collector_collect(gc, generations_of_its_own(), GCPRELOAD_CAUSE_READY)
 			    : -1;
-	done->took_ns = gcpreload_elapsed(began, gcpreload_clock_ns(CLOCK_THREAD_CPUTIME_ID));
+	done->took_ns = gcpreload_elapsed(began, gcpreload_thread_cpu_ns());
 	done->collected = true;
 	return done->garbage >= 0 && freeze_what_is_new(gc);
 }

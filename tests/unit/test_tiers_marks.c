@@ -46,6 +46,9 @@ static void due_when_marks_promise_garbage(void **state)
 	}
 	collect(&t, now, 0, (uint64_t)t.threshold0, 200);
 	assert_true(is_due(&t, now, 100 * MB));
+	/* They find as much again. */
+	mark(&t, now, t.promoted, 0);
+	assert_true(t.yield > .99);
 }
 
 /* A mark looks at all: in a small process, not for each third of it. */
