@@ -204,6 +204,13 @@ static bool sees_a_list(void)
 	return seen;
 }
 
+bool freed_can_begin(void)
+{
+	struct PyMemAllocatorEx top;
+
+	return wrapper_on_top(&top) || wrapper_above(&top);
+}
+
 int freed_begin(uint64_t resident)
 {
 	int ret = make_table(resident);

@@ -33,6 +33,7 @@ static struct {
 	uint64_t faults;   /* of the process, when it began */
 	uint64_t quota_ns; /* when the quota was looked at */
 	uint64_t throttled_ns;
+	bool is_full; /* no place above the tools in the allocator */
 } marking;
 
 const char *marking_find(PyObject *gc)
@@ -164,6 +165,18 @@ static int begin_marker(uint64_t resident)
 	return ret;
 }
 
+/* Asked again each second: said once. */
+static bool allocator_has_place(void)
+{
+	bool is_full = !freed_can_begin();
+
+	if (is_full && !marking.is_full)
+		gcpreload_log(GCPRELOAD_LOG_INFO,
+			      "no mark until one of the tools in the allocator is gone");
+	marking.is_full = is_full;
+	return !is_full;
+}
+
 /* Whether one may begin now; if not, it is told. */
 static bool may_begin(struct tiers *tiers, uint64_t now_ns, uint64_t resident)
 {
@@ -178,6 +191,10 @@ static bool may_begin(struct tiers *tiers, uint64_t now_ns, uint64_t resident)
 	}
 	if (py_has_subinterpreters()) {
 		tiers_mark_fails(tiers, now_ns);
+		return false;
+	}
+	if (!allocator_has_place()) {
+		tiers_mark_disturbed(tiers, now_ns);
 		return false;
 	}
 	/* Memory that runs away is worse than two marks at once. */
@@ -224,18 +241,27 @@ static void drop_mark(bool wait)
 	marking.sweep = (struct sweep){ .garbage = NULL };
 }
 
-static void mark_fails(struct tiers *tiers, uint64_t now_ns, enum gcpreload_mark_how how,
-		       const char *why)
+static void drop_with_reason(enum gcpreload_mark_how how, const char *why)
 {
 	gcpreload_log(GCPRELOAD_LOG_INFO, "a mark came to nothing: %s", why);
 	tell_end(how);
 	drop_mark(false);
-	tiers_mark_fails(tiers, now_ns);
 }
 
 void marking_give_up(struct tiers *tiers, uint64_t now_ns, const char *why)
 {
-	mark_fails(tiers, now_ns, GCPRELOAD_MARK_HOW_FAILED, why);
+	drop_with_reason(GCPRELOAD_MARK_HOW_FAILED, why);
+	tiers_mark_fails(tiers, now_ns);
+}
+
+/* Somebody has taken our wrapper off, or put another one above it: what was freed is not known. */
+static bool is_disturbed(struct tiers *tiers, uint64_t now_ns)
+{
+	if (freed_is_sure())
+		return false;
+	drop_with_reason(GCPRELOAD_MARK_HOW_DISCARDED, "the allocator was replaced");
+	tiers_mark_disturbed(tiers, now_ns);
+	return true;
 }
 
 static void take_result(struct tiers *tiers, uint64_t now_ns)
@@ -271,8 +297,10 @@ void marking_look(struct tiers *tiers, uint64_t now_ns)
 	enum marker_is is = marker_look(now_ns);
 
 	if (is == MARKER_FAILED)
-		mark_fails(tiers, now_ns, GCPRELOAD_MARK_HOW_FAILED, marker_why());
-	if (is != MARKER_DONE)
+		marking_give_up(tiers, now_ns, marker_why());
+	if (is != MARKER_RUNS && is != MARKER_DONE)
+		return;
+	if (is_disturbed(tiers, now_ns) || is == MARKER_RUNS)
 		return;
 	if (!marking.sweep.garbage)
 		take_result(tiers, now_ns);
@@ -311,14 +339,8 @@ uint64_t marking_slice(struct tiers *tiers, uint64_t most, bool oversize)
 {
 	uint64_t skipped = marking.sweep.skipped, given;
 
-	if (!sweep_next(&marking.sweep))
+	if (!sweep_next(&marking.sweep) || is_disturbed(tiers, gcpreload_now_ns()))
 		return 0;
-	/* Somebody has taken our wrapper off: what was freed is not known. */
-	if (!freed_is_sure()) {
-		mark_fails(tiers, gcpreload_now_ns(), GCPRELOAD_MARK_HOW_DISCARDED,
-			   "the allocator was replaced");
-		return 0;
-	}
 	given = sweep_some(&marking.sweep, most, oversize);
 	process.status.marks.skipped += marking.sweep.skipped - skipped;
 	if (given)

@@ -483,18 +483,31 @@ void tiers_swept(struct tiers *tiers, uint64_t now, uint64_t resident)
 	next_is_young(tiers);
 }
 
-void tiers_mark_fails(struct tiers *tiers, uint64_t now)
+static void mark_came_to_nothing(struct tiers *tiers, uint64_t now, uint64_t wait_ns)
 {
-	uint64_t wait = FAILED_FIRST_NS << (tiers->failures < 6 ? tiers->failures : 6);
-
 	tiers->promoted += tiers->marking;
 	tiers->marking = 0;
 	tiers->left = 0;
 	tiers->out = false;
-	tiers->failures++;
 	tiers->mark_ns = now;
-	tiers->pause_ns = wait < FAILED_MOST_NS ? wait : FAILED_MOST_NS;
+	tiers->pause_ns = wait_ns;
 	next_is_young(tiers);
+}
+
+void tiers_mark_fails(struct tiers *tiers, uint64_t now)
+{
+	uint64_t wait = FAILED_FIRST_NS << (tiers->failures < 6 ? tiers->failures : 6);
+
+	tiers->failures++;
+	mark_came_to_nothing(tiers, now, wait < FAILED_MOST_NS ? wait : FAILED_MOST_NS);
+}
+
+/* Counted once: memory is looked after as where no mark can be. */
+void tiers_mark_disturbed(struct tiers *tiers, uint64_t now)
+{
+	if (!tiers->failures)
+		tiers->failures = 1;
+	mark_came_to_nothing(tiers, now, FAILED_FIRST_NS);
 }
 
 void tiers_mark_waits(struct tiers *tiers, uint64_t now)

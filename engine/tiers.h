@@ -150,6 +150,10 @@ void tiers_mark_ends(struct tiers *tiers, uint64_t now, uint64_t live, uint64_t 
 void tiers_swept(struct tiers *tiers, uint64_t now, uint64_t resident);
 void tiers_mark_fails(struct tiers *tiers, uint64_t now);
 
+/* The same, because of another tool in the allocator, which may be gone soon: marks work, so the
+ * wait for the next one does not become longer. */
+void tiers_mark_disturbed(struct tiers *tiers, uint64_t now);
+
 /* All there is was collected by somebody else, and what is left is frozen. */
 void tiers_all_collected(struct tiers *tiers, uint64_t now, uint64_t resident);
 

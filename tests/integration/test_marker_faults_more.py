@@ -47,6 +47,7 @@ def marked(server_python: Interpreter, ring_dir: Path) -> Iterator[Marked]:
 @pytest.fixture
 def marked_once(system_python: Interpreter, ring_dir: Path) -> Iterator[Marked]:
     with Marked(system_python, ring_dir) as puppet:
+        puppet.do("before_marks = allocator()")
         yield puppet.becomes_ready()
 
 
@@ -444,6 +445,31 @@ def test_a_mark_under_another_allocator_is_not_trusted(marked_once: Marked) -> N
     marked_once.until("the next one", lambda: marked_once.do(LIVING) == 0)
     marked_once.do("tracemalloc.stop()")
     marked_once.marks_go_on()
+
+
+PUT_TOOL = """
+def put_tool(ctx):
+    fields = (name for name, _ in Allocator._fields_)
+    one = Allocator(**dict(zip(fields, [ctx, *before_marks[1:]])))
+    ctypes.pythonapi.PyMem_SetAllocator(2, ctypes.byref(one))
+"""
+
+
+def test_no_place_above_other_tools(marked_once: Marked) -> None:
+    """Each a new one, until there are too many: no mark is tried then, and one comes when it is
+    gone. No failure: those are tried ever more seldom."""
+    marked_once.do(PUT_TOOL)
+    for ctx in range(1, 8):
+        marked_once.marks_go_on(1)
+        marked_once.do(f"put_tool({ctx})")
+    marked_once.marks_go_on(1)
+    marked_once.do("put_tool(8)")
+    told = "no mark until one of the tools in the allocator is gone"
+    marked_once.until("that", lambda: marked_once.log(f"{told}|cannot begin"))
+    assert not marked_once.log("cannot begin")
+    marked_once.do("put_tool(before_marks[0])")
+    marked_once.marks_go_on(1)
+    assert len(marked_once.log(told)) == 1
 
 
 @pytest.mark.parametrize("name", ["debug", "malloc"])

@@ -417,6 +417,7 @@ static void wrappers_run_out(void **state)
 		tool_start(&tools[i]); /* never goes */
 	}
 	assert_in_range(begun, 4, 8);
+	assert_false(freed_can_begin());
 	assert_int_equal(freed_begin(MB), -EBUSY);
 	assert_true(tool_is_on_top(&tools[19]));
 }

@@ -228,6 +228,31 @@ static void failures_back_off(void **state)
 	assert_int_equal(t.pause_ns, SECOND);
 }
 
+/* Nobody knows when a tool in the allocator goes, and marks work then. */
+static void disturbed_marks_begin_again_soon(void **state)
+{
+	struct tiers t;
+	uint64_t now = begin(&t);
+	uint64_t promoted;
+	int i;
+
+	(void)state;
+	is_due(&t, now, 100 * MB);
+	promote_some(&t, now);
+	promoted = t.promoted;
+	for (i = 0; i < 10; i++) {
+		if (i % 2)
+			tiers_mark_begins(&t);
+		tiers_mark_disturbed(&t, now);
+		assert_int_equal(t.promoted, promoted);
+		assert_int_equal(t.failures, 1); /* memory is looked after meanwhile */
+		assert_false(is_due(&t, now + SECOND - 1, 500 * MB));
+		assert_true(is_due(&t, now += SECOND, 500 * MB));
+	}
+	mark(&t, now, 0, 0);
+	assert_int_equal(t.failures, 0);
+}
+
 /* One that could not even begin looked at nothing. */
 static void failures_promote_nothing(void **state)
 {
@@ -329,6 +354,7 @@ int main(void)
 		cmocka_unit_test(marks_are_spaced),
 		cmocka_unit_test(growth_of_nothing_is_always),
 		cmocka_unit_test(failures_back_off),
+		cmocka_unit_test(disturbed_marks_begin_again_soon),
 		cmocka_unit_test(failures_promote_nothing),
 		cmocka_unit_test(holds_back_while_marking_alone),
 		cmocka_unit_test(near_the_limit_all_is_the_interpreters),
