@@ -93,6 +93,8 @@ char *decision_source(const struct decision *decision, enum settings_number numb
 			    "--%s", environment_option(name, sizeof name, &settings_rows[number]));
 		return memory_need(
 		    strdup(environment_variable(name, sizeof name, &settings_rows[number])));
+	case SETTINGS_FROM_UNUSABLE:
+		return memory_need(strdup(decision->settings.observes));
 	default:
 		return memory_need(strdup("default"));
 	}
@@ -128,6 +130,18 @@ static void add_reason(struct decision *decision, enum decision_verdict verdict,
 	reason->why = format_text("%s: %s", setting, why);
 	reason->advice = memory_need(strdup(advice));
 	free(setting);
+}
+
+static void observes_for(struct decision *decision, const char *why)
+{
+	struct decision_reason *reason;
+
+	decision->reasons =
+	    memory_need(realloc(decision->reasons, (decision->n_reasons + 1) * sizeof *reason));
+	reason = &decision->reasons[decision->n_reasons++];
+	reason->verdict = DECISION_OBSERVED;
+	reason->why = format_text("%s; collections are measured, nothing is tuned", why);
+	reason->advice = memory_need(strdup("correct it"));
 }
 
 static void judge_scope(struct decision *decision, struct decision_subject *subject)
@@ -211,7 +225,9 @@ static void judge_settings(struct decision *decision, struct decision_subject *s
 	if (settings->mode == GCPRELOAD_MODE_OFF)
 		add_reason(decision, DECISION_NONE, SETTINGS_MODE, "the library does nothing",
 			   "take it out, or set freeze");
-	if (settings->mode == GCPRELOAD_MODE_OBSERVE)
+	if (settings->observes && settings->mode != GCPRELOAD_MODE_OFF)
+		observes_for(decision, settings->observes);
+	else if (settings->mode == GCPRELOAD_MODE_OBSERVE)
 		add_reason(decision, DECISION_OBSERVED, SETTINGS_MODE,
 			   "collections are measured, nothing is tuned",
 			   "take it out, or set freeze");
@@ -245,7 +261,10 @@ static void decide_by_rules(struct decision *decision, struct decision_subject *
 		decision->origins[SETTINGS_DISABLE] =
 		    (struct settings_origin){ SETTINGS_FROM_ENVIRONMENT, 0,
 					      keep_in_decision(subject, disable, strlen(disable)) };
-		add_reason(decision, DECISION_NONE, SETTINGS_DISABLE, "the library does nothing",
+		add_reason(decision, DECISION_NONE, SETTINGS_DISABLE,
+			   settings_disable_is_unclear(environment)
+			       ? "neither yes nor no, so the library does nothing"
+			       : "the library does nothing",
 			   "take it out");
 	} else {
 		settings_resolve(&decision->settings, environment, &asker);

@@ -18,7 +18,8 @@ void process_use(const struct gcpreload_settings *the_settings)
 void process_observes(void)
 {
 	process.status.state = GCPRELOAD_STATE_OBSERVING;
-	process_text(reason, process.status.sample == GCPRELOAD_SAMPLE_UNTUNED
+	process_text(reason, settings->observes ? settings->observes
+			     : process.status.sample == GCPRELOAD_SAMPLE_UNTUNED
 				 ? "not in the sample (GCPRELOAD_SAMPLE)"
 				 : "GCPRELOAD_MODE=observe");
 }

@@ -100,6 +100,14 @@ void configure_complain(void)
 	agenda_python_found();
 }
 
+void configure_disabled(void)
+{
+	if (!settings_disable_is_unclear(environ) || getauxval(AT_SECURE))
+		return;
+	log_note_stderr(false);
+	settings_read(&settings, environ, configure_say);
+}
+
 bool configure_with_python(void)
 {
 	return load_acquire(&python_found);

@@ -25,6 +25,9 @@ void configure_off(void);
 /* Says what is wrong with the settings, now that there is a Python; once. */
 void configure_complain(void);
 
+/* Instead of configure_now() where GCPRELOAD_DISABLE is set: says where its value is none. */
+void configure_disabled(void);
+
 /* Whether the constructor found an interpreter; and that it did. */
 bool configure_with_python(void);
 void configure_python_found(void);

@@ -24,7 +24,7 @@ static const char *keep_for_good(void *unused, const char *text, size_t length)
 		if (strncmp(kept + at, text, length) == 0 && !kept[at + length])
 			return kept + at;
 	if (length >= sizeof kept - used)
-		return "";
+		return NULL;
 	copy = memcpy(kept + used, text, length);
 	copy[length] = '\0';
 	used += length + 1;

@@ -35,12 +35,17 @@ static void start_in_python(void)
 
 __attribute__((constructor)) static void start_process(void)
 {
+	bool is_glibc = gnu_get_libc_version, disabled = settings_disabled(environ);
 	int saved_errno = errno;
 
-	if (!gnu_get_libc_version || settings_disabled(environ))
+	if (!is_glibc || disabled)
 		configure_off();
 	real_resolve();
-	if (&PyImport_Inittab && dl_is_here() && configure_now())
-		start_in_python();
+	if (&PyImport_Inittab && dl_is_here()) {
+		if (configure_now())
+			start_in_python();
+		else if (is_glibc && disabled)
+			configure_disabled();
+	}
 	errno = saved_errno;
 }

@@ -8,7 +8,6 @@
 
 #include "rules/settings.h"
 
-#define GLOB_MAX  512
 #define ANCESTORS 8
 
 /* Byte by byte whatever the program's locale, as it is before main. In a locale of several bytes
@@ -24,7 +23,7 @@ static bool glob_matches(const char *glob, const char *line)
 
 bool command_line_matches(const char *globs, const char *line)
 {
-	char glob[GLOB_MAX];
+	char glob[TYPES_GLOB_MAX];
 	size_t length;
 
 	for (;; globs += length + 1) {

@@ -12,13 +12,27 @@ struct config {
 	int line;
 };
 
+/* What the file says is not known: it may be "mode: off". The first such place is what counts. */
+static void config_unusable(struct gcpreload_settings *settings, const struct settings_asker *asker,
+			    const char *why, const char *sentence)
+{
+	const char *copy = asker->keep(asker->arg, why, strlen(why));
+
+	if (!settings->unusable[SETTINGS])
+		settings->unusable[SETTINGS] = copy ? copy : "the settings file cannot be used";
+	asker->complain(asker->arg, sentence);
+}
+
 static void refuse_line(const struct config *config, const char *what)
 {
-	char sentence[512];
+	char sentence[512], why[128];
 
-	snprintf(sentence, sizeof sentence, "line %d of %.300s: %s, ignored", config->line,
+	snprintf(sentence, sizeof sentence,
+		 "line %d of %.300s: %s; nothing is tuned, only observed", config->line,
 		 config->settings->conf, what);
-	config->asker->complain(config->asker->arg, sentence);
+	snprintf(why, sizeof why, "unusable settings: line %d of %.80s", config->line,
+		 config->settings->conf);
+	config_unusable(config->settings, config->asker, why, sentence);
 }
 
 static char *config_trim(char *text)
@@ -37,11 +51,14 @@ static bool section_is_ours(const struct config *config, char *text)
 {
 	size_t length = strlen(text);
 
-	if (text[length - 1] != ']' || length < 3) {
+	if (text[length - 1] == ']' && length >= 3) {
+		text[length - 1] = '\0';
+		length = 0;
+	}
+	if (length || !settings_allow(&settings_rows[SETTINGS_ONLY], text + 1)) {
 		refuse_line(config, "a section must be [glob], with a glob that can match");
 		return false;
 	}
-	text[length - 1] = '\0';
 	return settings_match(config->asker, text + 1);
 }
 
@@ -104,7 +121,7 @@ void config_apply(struct gcpreload_settings *settings, const struct settings_ask
 	struct config config = { settings, asker, 0 };
 	ssize_t length = asker->slurp(asker->arg, settings->conf, asker->room, SETTINGS_FILE_ROOM);
 	const char *what = NULL;
-	char sentence[512];
+	char sentence[512], why[128];
 
 	if (length == -ENOENT && !named)
 		return;
@@ -115,9 +132,11 @@ void config_apply(struct gcpreload_settings *settings, const struct settings_ask
 	else if (strlen(asker->room) != (size_t)length)
 		what = "not a text";
 	if (what) {
-		snprintf(sentence, sizeof sentence, "the settings in %.300s are ignored: %s",
+		snprintf(sentence, sizeof sentence,
+			 "the settings in %.300s are ignored: %s; nothing is tuned, only observed",
 			 settings->conf, what);
-		asker->complain(asker->arg, sentence);
+		snprintf(why, sizeof why, "unusable settings: %.60s: %.40s", settings->conf, what);
+		config_unusable(settings, asker, why, sentence);
 		return;
 	}
 	apply_text(&config, asker->room);

@@ -31,5 +31,5 @@ enum gcpreload_sample sample_decide(const struct gcpreload_settings *settings, c
 	if (!sample_is_asked(settings))
 		return GCPRELOAD_SAMPLE_NONE;
 	return sample_place(who, n) < settings->sample ? GCPRELOAD_SAMPLE_TUNED
-						   : GCPRELOAD_SAMPLE_UNTUNED;
+						       : GCPRELOAD_SAMPLE_UNTUNED;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "rules/config.h"
+#include "rules/service_link.h"
 
 #define PREFIX	      "GCPRELOAD_"
 #define PREFIX_LENGTH (sizeof PREFIX - 1)
@@ -19,12 +20,26 @@ const char *settings_variable(char *const *environment, const char *name)
 	return NULL;
 }
 
-bool settings_disabled(char *const *environment)
+static bool take_disable(char *const *environment, bool *value)
 {
 	const char *text = settings_variable(environment, PREFIX "DISABLE");
-	bool value = false;
 
-	return text && types_boolean(&settings_rows[SETTINGS_DISABLE], text, &value) && value;
+	*value = false;
+	return !text || types_boolean(&settings_rows[SETTINGS_DISABLE], text, value);
+}
+
+bool settings_disabled(char *const *environment)
+{
+	bool value;
+
+	return !take_disable(environment, &value) || value;
+}
+
+bool settings_disable_is_unclear(char *const *environment)
+{
+	bool value;
+
+	return !take_disable(environment, &value);
 }
 
 static void read_environment(struct gcpreload_settings *settings, char *const *environment,
@@ -35,7 +50,8 @@ static void read_environment(struct gcpreload_settings *settings, char *const *e
 	for (e = environment; e && *e; e++) {
 		const char *name = *e + PREFIX_LENGTH, *equals = strchr(*e, '=');
 
-		if (strncmp(*e, PREFIX, PREFIX_LENGTH) == 0 && equals)
+		if (strncmp(*e, PREFIX, PREFIX_LENGTH) == 0 && equals &&
+		    !service_link_is(name, (size_t)(equals - name)))
 			settings_set(settings, asker, name, (size_t)(equals - name), equals + 1, 0);
 	}
 }
@@ -65,7 +81,7 @@ static void read_service(struct gcpreload_settings *settings, char *const *envir
 
 	if (!*settings->service_name && name)
 		settings->service_name = asker->keep(asker->arg, name, strlen(name));
-	if (!*settings->service_name)
+	if (!settings->service_name || !*settings->service_name)
 		settings->service_name = resource_attribute(environment, "service.name", asker);
 	settings->service_version = resource_attribute(environment, "service.version", asker);
 	settings->service_environment =
@@ -73,6 +89,23 @@ static void read_service(struct gcpreload_settings *settings, char *const *envir
 	if (!settings->service_environment)
 		settings->service_environment =
 		    resource_attribute(environment, "deployment.environment", asker);
+}
+
+/* Nobody knows what was meant, and measuring is what harms nobody. */
+static void observe_if_unusable(struct gcpreload_settings *settings,
+				const struct settings_asker *asker)
+{
+	size_t i;
+
+	for (i = 0; i <= SETTINGS && !settings->observes; i++)
+		settings->observes = settings->unusable[i];
+	if (!settings->observes ||
+	    (settings->mode < GCPRELOAD_MODE_OBSERVE && !settings->unusable[SETTINGS_MODE]))
+		return;
+	settings->mode = GCPRELOAD_MODE_OBSERVE;
+	if (asker->origins)
+		asker->origins[SETTINGS_MODE] =
+		    (struct settings_origin){ SETTINGS_FROM_UNUSABLE, 0, "observe" };
 }
 
 void settings_resolve(struct gcpreload_settings *settings, char *const *environment,
@@ -94,4 +127,5 @@ void settings_resolve(struct gcpreload_settings *settings, char *const *environm
 	trigger_parse(&settings->triggers, settings->trigger);
 	settings->excluded = (*settings->only && !settings_match(asker, settings->only)) ||
 			     (*settings->except && settings_match(asker, settings->except));
+	observe_if_unusable(settings, asker);
 }

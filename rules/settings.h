@@ -36,6 +36,9 @@ struct gcpreload_settings {
 	const char *service_version;  /* or NULL */
 	const char *service_environment;
 	bool excluded; /* by ONLY or EXCEPT */
+	/* Of each SAFE_SETTING that cannot be used, and last of the file: a sentence, or NULL. */
+	const char *unusable[SETTINGS + 1];
+	const char *observes; /* the first of them: why nothing is tuned, or NULL */
 };
 
 /* What is known of a setting without its value. */
@@ -48,6 +51,7 @@ struct settings_row {
 	size_t offset;	    /* of its field */
 	bool is_text;	    /* the field is a const char * */
 	bool only_environment;
+	bool is_safe; /* SAFE_SETTING */
 };
 
 extern const struct settings_row settings_rows[SETTINGS];
@@ -58,7 +62,12 @@ const struct settings_row *settings_named(const char *name, size_t length);
 /* Whether a text may stand for the setting. */
 bool settings_allow(const struct settings_row *row, const char *text);
 
-enum settings_source { SETTINGS_FROM_DEFAULT, SETTINGS_FROM_FILE, SETTINGS_FROM_ENVIRONMENT };
+enum settings_source {
+	SETTINGS_FROM_DEFAULT,
+	SETTINGS_FROM_FILE,
+	SETTINGS_FROM_ENVIRONMENT,
+	SETTINGS_FROM_UNUSABLE /* mode observe: gcpreload_settings.observes says why */
+};
 
 /* Where the value that counts comes from. */
 struct settings_origin {
@@ -78,24 +87,29 @@ struct settings_asker {
 	 */
 	ssize_t (*slurp)(void *arg, const char *path, char *text, size_t size);
 	char *room; /* for it, SETTINGS_FILE_ROOM bytes */
-	/* A copy of so many bytes, terminated, that stays. */
+	/* A copy of so many bytes, terminated, that stays; NULL where there is no room. */
 	const char *(*keep)(void *arg, const char *text, size_t length);
 	/* Is told in one sentence of each setting that cannot be used. */
 	void (*complain)(void *arg, const char *sentence);
 	struct settings_origin *origins; /* SETTINGS of them, to be filled; or NULL */
 };
 
-/* Whether GCPRELOAD_DISABLE says to do nothing. Nothing else is read, nothing is said. */
+/* Whether GCPRELOAD_DISABLE says to do nothing, or something that nobody understands. Nothing else
+ * is read, nothing is said. */
 bool settings_disabled(char *const *environment);
 
-/* Fills settings. One that is unknown is ignored, one that cannot be used gets its default. */
+/* Whether it is the latter. */
+bool settings_disable_is_unclear(char *const *environment);
+
+/* Fills settings. One that is unknown is ignored, one that cannot be used gets its default; of
+ * those that say what is tuned the mode is observe at most then. */
 void settings_resolve(struct gcpreload_settings *settings, char *const *environment,
 		      const struct settings_asker *asker);
 
 /* Whether the process, or the ancestor that it counts as, matches one of globs. */
 bool settings_match(const struct settings_asker *asker, const char *globs);
 
-/* Gives a setting the value of a text, or its default. Returns whether the text is allowed. */
+/* Gives a setting the value of a text, or its default. Returns whether the text can be used. */
 bool settings_take(struct gcpreload_settings *settings, const struct settings_asker *asker,
 		   const struct settings_row *row, const char *text);
 void settings_take_default(struct gcpreload_settings *settings, const struct settings_asker *asker,

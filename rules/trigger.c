@@ -6,6 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "rules/numbers.h"
+#include "rules/words.h"
+
 #define SECOND	    1000000000ull
 #define SECONDS_MAX 1000000
 
@@ -20,60 +23,30 @@ static const struct {
 	const char *name;
 	int number;
 } signals[] = {
-	{ "HUP", SIGHUP },   { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "URG", SIGURG },
-	{ "ALRM", SIGALRM }, { "IO", SIGIO },	  { "PWR", SIGPWR },   { "WINCH", SIGWINCH },
-	{ "TTIN", SIGTTIN }, { "TTOU", SIGTTOU }, { "PROF", SIGPROF }, { "VTALRM", SIGVTALRM },
+	{ "hup", SIGHUP },   { "usr1", SIGUSR1 }, { "usr2", SIGUSR2 }, { "urg", SIGURG },
+	{ "alrm", SIGALRM }, { "io", SIGIO },	  { "pwr", SIGPWR },   { "winch", SIGWINCH },
+	{ "ttin", SIGTTIN }, { "ttou", SIGTTOU }, { "prof", SIGPROF }, { "vtalrm", SIGVTALRM },
 };
 
 static bool parse_signal(const char *text, size_t length, uint64_t *number)
 {
 	size_t i;
 
-	if (length > 3 && memcmp(text, "SIG", 3) == 0) {
+	if (length > 3 && words_same("sig", text, 3)) {
 		text += 3;
 		length -= 3;
 	}
 	for (i = 0; i < sizeof signals / sizeof *signals; i++)
-		if (strlen(signals[i].name) == length && !memcmp(signals[i].name, text, length)) {
+		if (words_same(signals[i].name, text, length)) {
 			*number = (uint64_t)signals[i].number;
 			return true;
 		}
 	return false;
 }
 
-bool trigger_seconds(const char *text, const char *end, uint64_t *ns)
+static bool parse_seconds(const char *text, const char *end, uint64_t *ns)
 {
-	uint64_t whole = 0, unit = SECOND;
-	bool point = false, digits = false;
-
-	*ns = 0;
-	for (; text < end; text++) {
-		if (*text == '.' && !point) {
-			point = true;
-		} else if (*text >= '0' && *text <= '9') {
-			digits = true;
-			if (point) {
-				unit /= 10;
-				*ns += unit * (uint64_t)(*text - '0');
-			} else {
-				whole = whole * 10 + (uint64_t)(*text - '0');
-				if (whole > SECONDS_MAX)
-					return false;
-			}
-		} else {
-			return false;
-		}
-	}
-	*ns += whole * SECOND;
-	return digits && *ns <= SECONDS_MAX * SECOND;
-}
-
-static bool parse_count(const char *text, const char *end, uint64_t *count)
-{
-	bool ok = trigger_seconds(text, end, count) && *count % SECOND == 0 && *count;
-
-	*count /= SECOND;
-	return ok;
+	return numbers_time(text, end, NUMBERS_SECONDS, SECONDS_MAX * SECOND, ns);
 }
 
 static bool parse_argument(struct trigger *trigger, const char *text, const char *end)
@@ -90,9 +63,9 @@ static bool parse_argument(struct trigger *trigger, const char *text, const char
 	case TRIGGER_SIGNAL:
 		return parse_signal(text, length, &trigger->number);
 	case TRIGGER_DELAY:
-		return trigger_seconds(text, end, &trigger->number);
+		return parse_seconds(text, end, &trigger->number);
 	case TRIGGER_ACCEPTS:
-		return parse_count(text, end, &trigger->number);
+		return numbers_whole(text, end, 1, SECONDS_MAX, &trigger->number);
 	default:
 		return false;
 	}
@@ -106,14 +79,14 @@ static bool parse_one(struct trigger *trigger, const char *text, const char *end
 
 	memset(trigger, 0, sizeof *trigger);
 	if (plus) {
-		if (!trigger_seconds(plus + 1, end, &trigger->after_ns))
+		if (!parse_seconds(plus + 1, end, &trigger->after_ns))
 			return false;
 		end = plus;
 	}
 	colon = memchr(text, ':', (size_t)(end - text));
 	length = (size_t)((colon ? colon : end) - text);
 	for (kind = 0; kind < TRIGGER_KINDS; kind++)
-		if (strlen(kind_names[kind]) == length && !memcmp(kind_names[kind], text, length))
+		if (words_same(kind_names[kind], text, length))
 			break;
 	if (kind == TRIGGER_KINDS)
 		return false;
@@ -129,7 +102,7 @@ bool trigger_parse(struct trigger_list *list, const char *text)
 	struct trigger_list found = { .n = 0 };
 	const char *end;
 
-	if (strcmp(text, "none") != 0) {
+	if (!words_same("none", text, strlen(text))) {
 		for (;; text = end + 1) {
 			end = strchr(text, ',');
 			if (!end)

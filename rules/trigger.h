@@ -38,7 +38,4 @@ bool trigger_parse(struct trigger_list *list, const char *text);
 /* The first trigger of a kind, or NULL. */
 const struct trigger *trigger_find(const struct trigger_list *list, enum trigger_kind kind);
 
-/* "12" or "0.5" seconds, all of text up to end, in ns. At most 1000000 seconds. */
-bool trigger_seconds(const char *text, const char *end, uint64_t *ns);
-
 #endif

@@ -5,25 +5,29 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "rules/numbers.h"
 #include "rules/settings.h"
 #include "rules/trigger.h"
+#include "rules/words.h"
 
 #define MILLION	    1000000u
-#define SECOND	    1000000000u
 #define GROUPS_MOST (UINT_MAX - 1ull) /* (gid_t)-1 means no group */
 
 /* Which of the words of a text such as "off, observe or freeze" it is, or -1. */
 static int word_number(const char *words, const char *text)
 {
 	size_t n, length = strlen(text);
+	char word[32];
 	int number = 0;
 
 	for (; *words; words += n) {
 		words += strspn(words, ", ");
 		n = strcspn(words, ", ");
-		if (n == 2 && memcmp(words, "or", 2) == 0)
+		if (n >= sizeof word || (n == 2 && memcmp(words, "or", 2) == 0))
 			continue;
-		if (n && n == length && memcmp(words, text, n) == 0)
+		memcpy(word, words, n);
+		word[n] = '\0';
+		if (n && words_same(word, text, length))
 			return number;
 		number++;
 	}
@@ -51,66 +55,25 @@ bool types_choice(const struct settings_row *row, const char *text, void *field)
 	return true;
 }
 
-/* Decimal digits, all of text up to end. */
-static bool whole_number(const char *text, const char *end, uint64_t low, uint64_t high,
-			 uint64_t *number)
+static bool time_within(const struct settings_row *row, const char *text, enum numbers_plain plain,
+			void *field)
 {
-	uint64_t value = 0;
+	uint64_t ns;
 
-	if (text == end)
+	if (!numbers_time(text, text + strlen(text), plain, row->high, &ns) || ns < row->low)
 		return false;
-	for (; text < end; text++) {
-		if (*text < '0' || *text > '9')
-			return false;
-		value = value * 10 + (uint64_t)(*text - '0');
-		if (value > high)
-			return false;
-	}
-	*number = value;
-	return value >= low;
-}
-
-/* "0.25" whatever the locale, so not by strtod. Digits below 1 / unit are dropped. */
-static bool decimal_number(const char *text, uint64_t unit, uint64_t low, uint64_t high,
-			   uint64_t *number)
-{
-	const char *point = text + strspn(text, "0123456789");
-	uint64_t value;
-
-	if (!whole_number(text, point, 0, high / unit, &value))
-		return false;
-	value *= unit;
-	if (*point == '.' && point[1])
-		for (point++; *point >= '0' && *point <= '9'; point++)
-			value += (uint64_t)(*point - '0') * (unit /= 10);
-	*number = value;
-	return !*point && value >= low && value <= high;
+	*(uint64_t *)field = ns;
+	return true;
 }
 
 bool types_milliseconds(const struct settings_row *row, const char *text, void *field)
 {
-	uint64_t value;
-
-	if (!whole_number(text, text + strlen(text), row->low, row->high, &value))
-		return false;
-	*(uint64_t *)field = value * MILLION;
-	return true;
-}
-
-bool types_decimal_milliseconds(const struct settings_row *row, const char *text, void *field)
-{
-	return decimal_number(text, MILLION, row->low, row->high, field);
+	return time_within(row, text, NUMBERS_MILLISECONDS, field);
 }
 
 bool types_seconds(const struct settings_row *row, const char *text, void *field)
 {
-	uint64_t ns;
-
-	if (!trigger_seconds(text, text + strlen(text), &ns) || ns < row->low * SECOND ||
-	    ns > row->high * SECOND)
-		return false;
-	*(uint64_t *)field = ns;
-	return true;
+	return time_within(row, text, NUMBERS_SECONDS, field);
 }
 
 bool types_thresholds_of(const struct settings_row *row, const char *text, void *field)
@@ -125,8 +88,8 @@ bool types_thresholds_of(const struct settings_row *row, const char *text, void 
 
 		if (!end)
 			return false;
-		if ((end - text != 4 || memcmp(text, "keep", 4) != 0) &&
-		    !whole_number(text, end, row->low, row->high, &value))
+		if (!words_same("keep", text, (size_t)(end - text)) &&
+		    !numbers_whole(text, end, row->low, row->high, &value))
 			return false;
 		thresholds[i] = (int32_t)value;
 		text = end + 1;
@@ -139,7 +102,8 @@ bool types_ratio(const struct settings_row *row, const char *text, void *field)
 {
 	uint64_t value;
 
-	if (!decimal_number(text, MILLION, row->low, row->high, &value))
+	if (!numbers_share(text, text + strlen(text), MILLION, row->high, &value) ||
+	    value < row->low)
 		return false;
 	*(uint32_t *)field = (uint32_t)value;
 	return true;
@@ -150,10 +114,39 @@ bool types_group(const struct settings_row *row, const char *text, void *field)
 	uint64_t value = 0;
 
 	(void)row;
-	if (*text && !whole_number(text, text + strlen(text), 0, GROUPS_MOST, &value))
+	if (*text && !numbers_whole(text, text + strlen(text), 0, GROUPS_MOST, &value))
 		return false;
 	*(int64_t *)field = *text ? (int64_t)value : -1;
 	return true;
+}
+
+/* Where a glob in [ ] ends, or NULL where it does not: fnmatch() would take the [ for itself. */
+static const char *bracket_end(const char *glob)
+{
+	glob += 1 + (glob[1] == '!' || glob[1] == '^');
+	if (*glob == ']')
+		glob++;
+	for (; *glob && *glob != ','; glob++)
+		if (*glob == ']')
+			return glob;
+	return NULL;
+}
+
+bool types_globs(const struct settings_row *row, const char *text, void *field)
+{
+	const char *glob, *c;
+
+	for (glob = c = text; *c; c++) {
+		if (*c == ',')
+			glob = c + 1;
+		else if (*c == '[' && !(c = bracket_end(c)))
+			return false;
+		else if (*c == '\\' && (!*++c || *c == ','))
+			return false;
+		if (c - glob >= TYPES_GLOB_MAX - 1)
+			return false;
+	}
+	return types_text(row, text, field);
 }
 
 bool types_text(const struct settings_row *row, const char *text, void *field)

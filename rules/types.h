@@ -21,10 +21,9 @@ typedef int32_t types_thresholds[GCPRELOAD_GENERATIONS];
 #define GCPRELOAD_KEEP 0 /* a threshold that stays as it is */
 
 types_parser types_boolean, types_choice, types_trigger, types_thresholds_of, types_milliseconds,
-    types_decimal_milliseconds, types_seconds, types_ratio, types_text, types_path, types_directory,
-    types_group;
+    types_seconds, types_ratio, types_text, types_path, types_directory, types_group, types_globs;
 
-/* "0", "false", "no" and "off", and their opposites. */
+/* Words are of any case. "0", "false", "no" and "off", and their opposites. */
 #define SETTINGS_C_boolean   bool
 #define SETTINGS_ROW_boolean .parse = types_boolean, .allowed = "0 or 1"
 
@@ -43,33 +42,30 @@ types_parser types_boolean, types_choice, types_trigger, types_thresholds_of, ty
 	.parse = types_thresholds_of, .low = (least), .high = (most),                              \
 	.allowed = "three numbers from " #least " to " #most ", or keep, separated by commas"
 
-/* Kept in nanoseconds. */
+/* Times: with decimals or units; kept in nanoseconds. */
 #define SETTINGS_C_milliseconds(least, most) uint64_t
 #define SETTINGS_ROW_milliseconds(least, most)                                                     \
-	.parse = types_milliseconds, .low = (least), .high = (most),                               \
-	.allowed = "milliseconds from " #least " to " #most
-
-#define SETTINGS_C_decimal_milliseconds(least, most) uint64_t
-#define SETTINGS_ROW_decimal_milliseconds(least, most)                                             \
-	.parse = types_decimal_milliseconds, .low = (uint64_t)(1000000.0 * (least)),               \
+	.parse = types_milliseconds, .low = (uint64_t)(1000000.0 * (least)),                       \
 	.high = (uint64_t)(1000000.0 * (most)),                                                    \
-	.allowed = "milliseconds from " #least " to " #most
+	.allowed = "milliseconds from " #least " to " #most ", or such as 1500us, 10ms, 1s"
 
-/* With decimals, whatever the locale; kept in nanoseconds. */
 #define SETTINGS_C_seconds(least, most) uint64_t
 #define SETTINGS_ROW_seconds(least, most)                                                          \
-	.parse = types_seconds, .low = (least), .high = (most),                                    \
-	.allowed = "seconds from " #least " to " #most
+	.parse = types_seconds, .low = 1000000000ull * (least), .high = 1000000000ull * (most),    \
+	.allowed = "seconds from " #least " to " #most ", or such as 90s, 10m, 1h30m"
 
 /* With decimals; kept in millionths. */
 #define SETTINGS_C_ratio(least, most) uint32_t
 #define SETTINGS_ROW_ratio(least, most)                                                            \
 	.parse = types_ratio, .low = 1000000u * (least), .high = 1000000u * (most),                \
-	.allowed = "a number from " #least " to " #most
+	.allowed = "a number from " #least " to " #most ", or such as 10% or 1/10"
+
+/* Each is shorter than this. */
+#define TYPES_GLOB_MAX 512
 
 #define SETTINGS_C_globs const char *
 #define SETTINGS_ROW_globs                                                                         \
-	.parse = types_text, .is_text = true, .allowed = "globs separated by commas"
+	.parse = types_globs, .is_text = true, .allowed = "globs separated by commas"
 
 #define SETTINGS_C_text	  const char *
 #define SETTINGS_ROW_text .parse = types_text, .is_text = true, .allowed = "any text"

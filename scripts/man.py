@@ -391,8 +391,11 @@ def settings_page(program: Path) -> str:
         "is *name = value*. The variable GCPRELOAD\\_NAME overrides it.",
         "Lines after \\[_glob_\\] are for processes whose command line matches it. Lines that "
         "begin with # are comments.".replace("#", "\\#"),
-        "A value that cannot be used is reported in one line on standard error, and the default "
-        "is used.",
+        "A value that cannot be used is reported in one line on standard error. Where it says "
+        "what is tuned (MODE, TRIGGER, BASELINE, ONLY, EXCEPT, SAMPLE, CONF), and where a line "
+        "of the file is not understood, nothing is tuned: processes are only observed. DISABLE "
+        "with a value that is neither yes nor no turns the library off. Of other settings the "
+        "default is used.",
     ]
     example = "```\nmode = idle\nslow_ms = 50\n\n[*celery*]\nmode = off\n```"
     return (

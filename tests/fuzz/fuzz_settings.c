@@ -66,6 +66,9 @@ static void check_settings(const struct gcpreload_settings *settings,
 	if (settings->mode >= GCPRELOAD_MODES || settings->sample > 1000000 ||
 	    settings->triggers.n > TRIGGERS_MAX || *settings->dir != '/')
 		abort();
+	if (settings->observes && (!*settings->observes || strlen(settings->observes) > 127 ||
+				   settings->mode > GCPRELOAD_MODE_OBSERVE))
+		abort();
 	sample_decide(settings, settings->dir, strlen(settings->dir));
 }
 

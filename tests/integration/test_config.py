@@ -80,23 +80,35 @@ def test_mode_of_the_file(conf: Conf) -> None:
 
 
 BAD_LINES = {
-    "unknown name": ("modus = off", "modus"),
     "bad value": ("mode = nonsense", "nonsense"),
     "no value": ("mode", "line 1"),
+    "another syntax": ("mode: off", "line 1"),
+    "another place": ("disable = 1", "environment only"),
     "no glob": ("[]", "line 1"),
     "open section": ("[*puppet*", "line 1"),
+    "open glob": ("[*[puppet*]", "line 1"),
 }
+
+
+def test_unknown_name(conf: Conf) -> None:
+    """One line that names it; the others count."""
+    shown = conf("modus = off\nservice = shop\n", said=1)
+    assert "line 1 of" in shown.said
+    assert "MODUS" in shown.said
+    assert shown.thresholds[0] == 50000
+    assert shown.service["name"] == "shop"
 
 
 @pytest.mark.parametrize("what", BAD_LINES)
 def test_bad_line(conf: Conf, what: str) -> None:
-    """One line that names it; the others count."""
+    """One line that names it; the others count. Nothing is tuned: it may have been mode = off."""
     line, word = BAD_LINES[what]
     text = f"{line}\n" if line.startswith("[") else f"{line}\nservice = shop\n"
-    shown = conf(text, said=1)
+    shown = conf(text, said=1, _state="observing")
     assert word.lower() in shown.said.lower()
     assert "line 1 of" in shown.said
-    assert shown.thresholds[0] == 50000
+    assert "line 1 of" in shown.reason
+    assert shown.mode == "observe"
     assert shown.service["name"] == (None if line.startswith("[") else "shop")
 
 
@@ -109,7 +121,8 @@ BAD_FILES = {
 
 @pytest.mark.parametrize("what", BAD_FILES)
 def test_bad_file(conf: Conf, what: str) -> None:
-    assert conf(BAD_FILES[what], said=1).mode == "freeze"
+    shown = conf(BAD_FILES[what], said=1, _state="observing")
+    assert shown.reason.startswith("unusable settings: /")
 
 
 def once(python: Interpreter, ring_dir: Path, conf: str | Path, **settings: str) -> Completed:
@@ -121,13 +134,14 @@ def once(python: Interpreter, ring_dir: Path, conf: str | Path, **settings: str)
 
 @pytest.mark.parametrize("what", ["missing", "directory", "unreadable"])
 def test_no_file(system_python: Interpreter, what: str, ring_dir: Path, tmp_path: Path) -> None:
+    """Nobody knows what it says."""
     path = tmp_path / "conf"
     if what == "directory":
         path.mkdir()
     elif what == "unreadable":
         path.symlink_to(path)  # too many links, also for root
     done = once(system_python, ring_dir, path)
-    assert b'"thresholds": [50000' in done.stdout
+    assert b'"thresholds": [50000' not in done.stdout
     (line,) = done.stderr.decode().splitlines()
     assert str(path) in line
 
@@ -145,7 +159,7 @@ def test_the_current_directory_is_not_read(
     assert b'"thresholds": [50000' in done.stdout
     env["GCPRELOAD_CONF"] = "gcpreload.conf"
     done = run([system_python.path, READY_ONCE], env, cwd=tmp_path)
-    assert b'"thresholds": [50000' in done.stdout
+    assert b'"thresholds": [50000' not in done.stdout
     assert b"GCPRELOAD_CONF=gcpreload.conf" in done.stderr
 
 

@@ -197,7 +197,8 @@ SETTINGS = [
     ({"DISABLE": "1"}, [], NOT_TUNED, "no    GCPRELOAD_DISABLE=1: "),
     ({"DISABLE": "yes"}, [], NOT_TUNED, "no    GCPRELOAD_DISABLE=yes: "),
     ({"DISABLE": "false"}, [], TUNED, ""),
-    ({"DISABLE": "maybe"}, [], TUNED, "GCPRELOAD_DISABLE=maybe: must be 0 or 1; using '0'"),
+    ({"DISABLE": "True"}, [], NOT_TUNED, "no    GCPRELOAD_DISABLE=True: "),
+    ({"DISABLE": "maybe"}, [], NOT_TUNED, "GCPRELOAD_DISABLE=maybe: neither yes nor no"),
     ({"FORCE": "true"}, [], TUNED, ""),
     ({"MODE": "off"}, [], NOT_TUNED, "no    GCPRELOAD_MODE=off: "),
     ({"MODE": "observe"}, [], OBSERVED, "no    GCPRELOAD_MODE=observe: "),
@@ -213,9 +214,12 @@ SETTINGS = [
     ({}, ["--sample", "2"], NOT_TUNED, "gcpreload run: --sample: 2 is not a number from 0"),
     ({}, ["--disable"], NOT_TUNED, "no    --disable=1 of gcpreload run: "),
     ({"BUDGET_MS": "abc"}, [], TUNED, "GCPRELOAD_BUDGET_MS=abc: must be milliseconds"),
-    ({"TRIGGER": "foo"}, [], TUNED, "GCPRELOAD_TRIGGER=foo: must be none, or"),
-    ({"SAMPLE": "2"}, [], TUNED, "GCPRELOAD_SAMPLE=2: must be a number from 0 to 1"),
-    ({"BASELINE": "x"}, [], TUNED, "GCPRELOAD_BASELINE=x: must be seconds"),
+    ({"TRIGGER": "foo"}, [], OBSERVED, "GCPRELOAD_TRIGGER=foo: must be none, or"),
+    ({"SAMPLE": "2"}, [], OBSERVED, "GCPRELOAD_SAMPLE=2: must be a number from 0 to 1"),
+    ({"SAMPLE": "x"}, [], OBSERVED, "no    unusable setting: GCPRELOAD_SAMPLE=x; collections are"),
+    ({"BASELINE": "x"}, [], OBSERVED, "GCPRELOAD_BASELINE=x: must be seconds"),
+    ({}, ["--mode", "Off"], NOT_TUNED, "no    --mode=Off of gcpreload run: "),
+    ({}, ["--mode=parallel"], NOT_TUNED, "gcpreload run: --mode: parallel is not off, observe"),
     ({"SAMPLE_BY": "moon"}, [], TUNED, "GCPRELOAD_SAMPLE_BY=moon: must be pod or process"),
     ({"MODUS": "off"}, [], TUNED, "GCPRELOAD_MODUS is not a setting"),
 ]
@@ -246,8 +250,8 @@ FILES = [
     ("except = *http.server*\n", NOT_TUNED, "except = *http.server* (line 1 of {conf}): "),
     ("sample = 0\n", OBSERVED, "sample = 0 (line 1 of {conf}): "),
     ("ring = off\n", TUNED, "ring = off (line 1 of {conf}): nothing will be measured"),
-    ("mode = frezze\n", TUNED, "line 1 of {conf}: MODE=frezze: must be off"),
-    ("disable = 1\n", TUNED, "line 1 of {conf}: DISABLE counts in the environment only"),
+    ("mode = frezze\n", OBSERVED, "line 1 of {conf}: MODE=frezze: must be off"),
+    ("disable = 1\n", OBSERVED, "line 1 of {conf}: DISABLE counts in the environment only"),
 ]
 
 

@@ -188,7 +188,7 @@ def test_a_slow_reader_of_stderr_stops_nobody(
             while True:
                 os.write(writing, bytes(fcntl.fcntl(writing, 1032)))  # F_GETPIPE_SZ
         os.set_blocking(writing, True)
-    env = environment(tmp_path / "missing", GCPRELOAD_MODE="nonsense", GCPRELOAD_LOG="debug")
+    env = environment(tmp_path / "missing", GCPRELOAD_GROWTH="nonsense", GCPRELOAD_LOG="debug")
     done = subprocess.run(
         [system_python.path, READY_ONCE],
         env=env,

@@ -10,7 +10,8 @@ from lib.run import environment, run
 
 TEXT = r'((?:"[^"]*"\s*)+)'
 ROW = re.compile(
-    rf"^(ENVIRONMENT_)?SETTING\((\w+), \w+, (\w+)(?:\(([^()]*)\))?,\s*{TEXT},\s*{TEXT}\)", re.M
+    rf"^(ENVIRONMENT_|SAFE_)?SETTING\((\w+), \w+, (\w+)(?:\(([^()]*)\))?,\s*{TEXT},\s*{TEXT}\)",
+    re.M,
 )
 
 
@@ -20,6 +21,26 @@ def _number(text: str) -> float:
 
 def joined(literals: str) -> str:
     return "".join(re.findall(r'"([^"]*)"', literals))
+
+
+UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6}
+
+
+def is_true(text: str) -> bool:
+    return text.lower() in ("1", "true", "yes", "on")
+
+
+def number(text: str) -> float:
+    """A time in its setting's unit of seconds, a share, a plain number."""
+    if text.endswith("%"):
+        return float(text[:-1]) / 100
+    if "/" in text:
+        part, whole = text.split("/")
+        return float(part) / float(whole)
+    if text[-1:].isalpha():
+        parts = re.findall(r"([0-9.]+)([a-z]+)", text.lower())
+        return sum(float(value) * UNITS[unit] for value, unit in parts)
+    return float(text)
 
 
 @dataclass(frozen=True)
@@ -32,6 +53,8 @@ class Setting:
     help: str
     allowed: str
     only_environment: bool
+    safe: bool
+    """Where its value cannot be used, nothing is tuned."""
 
     @property
     def variable(self) -> str:
@@ -59,14 +82,15 @@ def options_of_run() -> dict[str, str]:
 def every_setting() -> list[Setting]:
     found = []
     said = options_of_run()
-    for only, name, kind, arguments, default, help_ in ROW.findall(
+    for prefix, name, kind, arguments, default, help_ in ROW.findall(
         (ROOT / "rules" / "settings.def").read_text()
     ):
         option = "--" + name.lower().replace("_", "-")
         text, standard = joined(help_), joined(default)
         about = said[option].removeprefix(text + " (").removesuffix(")")
         allowed = about.removesuffix(f"; default: {standard}")
-        found.append(Setting(name, kind, arguments, standard, text, allowed, bool(only)))
+        only = prefix == "ENVIRONMENT_"
+        found.append(Setting(name, kind, arguments, standard, text, allowed, only, bool(prefix)))
     return found
 
 
