@@ -69,6 +69,18 @@ static bool frozen_by_others(PyObject *gc)
 
 static const char froze_itself[] = "the application froze objects itself";
 
+/* Stays until the next call. */
+static const char *whose_thresholds(const int32_t now[GCPRELOAD_GENERATIONS])
+{
+	static char told[128];
+
+	snprintf(told, sizeof told, "the application %s: gc.set_threshold(%d, %d, %d)",
+		 thresholds_are_ours ? "changed gc thresholds after us"
+				     : "set its own gc thresholds",
+		 now[0], now[1], now[2]);
+	return told;
+}
+
 static const char *look_at_application(PyObject *gc, bool *passing)
 {
 	const int32_t *expected = thresholds_are_ours ? set_by_us : interpreters_own;
@@ -84,8 +96,7 @@ static const char *look_at_application(PyObject *gc, bool *passing)
 		return "gc.get_threshold() cannot be read";
 	memcpy(process.status.thresholds, now, sizeof now);
 	if (memcmp(now, expected, sizeof now) != 0)
-		return thresholds_are_ours ? "the application changed gc thresholds after us"
-					   : "the application set its own gc thresholds";
+		return whose_thresholds(now);
 	if (intercepted && freezer_application_froze())
 		return froze_itself;
 	return NULL;

@@ -14,7 +14,7 @@ from venvs import Interpreter
 # What the application does, what it then must see, and a word of the reason.
 OWN = {
     "disable": ({"enabled": False}, "disabled"),
-    "thresholds": ({"thresholds": [1234, 5, 6]}, "threshold"),
+    "thresholds": ({"thresholds": [1234, 5, 6]}, "gc.set_threshold(1234, 5, 6)"),
     "freeze": ({}, "froze"),
     "debug": ({"debug": 4}, "debug"),
 }
@@ -67,7 +67,9 @@ def test_later_is_said(how: str, system_python: Interpreter, ring_dir: Path) -> 
             (process,) = (p for pid, p in by_pid(ring_dir).items() if pid != server.pid)
             return process if process.state == "standing-back" else None
 
-        assert OWN[how][1] in wait_for("the state standing-back", look).reason
+        reason = wait_for("the state standing-back", look).reason
+        assert OWN[how][1] in reason
+        assert ("after us" in reason) == (how == "thresholds")
 
 
 def forced(server: Server, ring_dir: Path) -> dict[str, Any]:
