@@ -183,8 +183,9 @@ static void judge_sample(struct decision *decision, pid_t pid)
 {
 	static const char all[] = "set it to 1 to tune all";
 	const struct gcpreload_settings *settings = &decision->settings;
+	struct sample_choice choice;
 	struct utsname host;
-	char *why;
+	char *why, what[40];
 
 	if (!sample_is_asked(settings))
 		return;
@@ -202,17 +203,18 @@ static void judge_sample(struct decision *decision, pid_t pid)
 			   all);
 		return;
 	}
-	if (!on_this_host(pid) || uname(&host) < 0) {
+	if (uname(&host) < 0 || (!on_this_host(pid) && !sample_needs_no_host(settings))) {
 		add_reason(decision, DECISION_DEPENDS, SETTINGS_SAMPLE,
 			   "its host name, which decides, is not known here", all);
 		return;
 	}
-	decision->sample = sample_decide(settings, host.nodename, strlen(host.nodename));
-	if (decision->sample != GCPRELOAD_SAMPLE_UNTUNED)
+	choice = sample_of_pod(settings, host.nodename);
+	decision->sample = choice.sample;
+	if (choice.sample != GCPRELOAD_SAMPLE_UNTUNED)
 		return;
-	why = format_text("this host (%s) is not in the sample; collections are measured, nothing "
-			  "is tuned",
-			  host.nodename);
+	why = format_text("this host (%s) is not in the sample, by %s; collections are measured, "
+			  "nothing is tuned",
+			  host.nodename, sample_by_what(what, sizeof what, &choice));
 	add_reason(decision, DECISION_OBSERVED, SETTINGS_SAMPLE, why, all);
 	free(why);
 }

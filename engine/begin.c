@@ -19,6 +19,7 @@ static bool attached_late;
 static void begin_new_process(void)
 {
 	static bool begun; /* in an ancestor */
+	struct sample_choice choice;
 	struct growth inherited;
 
 	pacing_forget();
@@ -32,7 +33,9 @@ static void begin_new_process(void)
 	}
 	begun = true;
 	soon_forget();
-	process.status.sample = sample_of_this_process(settings);
+	choice = sample_of_this_process(settings);
+	process.status.sample = choice.sample;
+	sample_explain(process.sampled, sizeof process.sampled, settings, &choice);
 	if (process.status.sample == GCPRELOAD_SAMPLE_UNTUNED)
 		process.mode = GCPRELOAD_MODE_OBSERVE;
 	process.status.state = GCPRELOAD_STATE_STARTING;

@@ -20,7 +20,7 @@ void process_observes(void)
 	process.status.state = GCPRELOAD_STATE_OBSERVING;
 	process_text(reason, settings->observes ? settings->observes
 			     : process.status.sample == GCPRELOAD_SAMPLE_UNTUNED
-				 ? "not in the sample (GCPRELOAD_SAMPLE)"
+				 ? process.sampled
 				 : "GCPRELOAD_MODE=observe");
 }
 

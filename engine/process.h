@@ -23,6 +23,7 @@ struct process {
 	int64_t inherited_frozen;  /* objects that an ancestor has frozen */
 	uint64_t resident_at_fork; /* bytes; 0: not forked, or unknown */
 	bool thresholds_due;	   /* the parent's are still to be given back */
+	char sampled[128];	   /* why it is in the sample or not; "": nobody asked */
 	const char *fallback;	   /* why the mode is not what was asked for, or NULL */
 	bool in_greenlet;	   /* readiness was given to the event loop and has not run yet */
 	/* Shared: waits read and write these without the GIL. */

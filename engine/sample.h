@@ -3,10 +3,10 @@
 #ifndef GCPRELOAD_ENGINE_SAMPLE_H
 #define GCPRELOAD_ENGINE_SAMPLE_H
 
-#include "rules/settings.h"
+#include "rules/sample.h"
 
 /* Decides for this process, once: the same for all processes of a host name (a pod's) and a
  * share, or for each process by chance. Any place, no Python. */
-enum gcpreload_sample sample_of_this_process(const struct gcpreload_settings *settings);
+struct sample_choice sample_of_this_process(const struct gcpreload_settings *settings);
 
 #endif

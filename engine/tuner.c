@@ -346,7 +346,7 @@ const char *tuner_limits(void)
 	for (i = 0; i < sizeof blind / sizeof *blind && !referrers_shown(); i++)
 		if (module_loaded(blind[i].module))
 			return blind[i].text;
-	return "";
+	return process.status.sample == GCPRELOAD_SAMPLE_TUNED ? process.sampled : "";
 }
 
 /* A worker of a host that we do not know as one has a loaded heap that nobody froze before the

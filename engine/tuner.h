@@ -45,7 +45,8 @@ bool tuner_still_ours(PyObject *gc);
  * parent froze stays so, or the child's collections would make its pages the child's own. */
 void tuner_begin_process(PyObject *gc);
 
-/* What of the program is not as it would like with us, for the status: "", or a text that stays. */
+/* For the status of a tuned process: what of the program is not as it would like with us, else that
+ * it is in the sample, or "". A text that stays. */
 const char *tuner_limits(void);
 
 struct tuner_done {

@@ -91,6 +91,16 @@ static void read_service(struct gcpreload_settings *settings, char *const *envir
 		    resource_attribute(environment, "deployment.environment", asker);
 }
 
+/* Kubernetes' number of the pod of an indexed Job. */
+static void read_index(struct gcpreload_settings *settings, char *const *environment)
+{
+	const char *text = settings_variable(environment, "JOB_COMPLETION_INDEX");
+	const struct settings_row *row = &settings_rows[SETTINGS_SAMPLE_INDEX];
+
+	if (settings->sample_index < 0 && text)
+		row->parse(row, text, &settings->sample_index);
+}
+
 /* Nobody knows what was meant, and measuring is what harms nobody. */
 static void observe_if_unusable(struct gcpreload_settings *settings,
 				const struct settings_asker *asker)
@@ -124,6 +134,7 @@ void settings_resolve(struct gcpreload_settings *settings, char *const *environm
 		config_apply(settings, asker, named);
 	read_environment(settings, environment, asker);
 	read_service(settings, environment, asker);
+	read_index(settings, environment);
 	trigger_parse(&settings->triggers, settings->trigger);
 	settings->excluded = (*settings->only && !settings_match(asker, settings->only)) ||
 			     (*settings->except && settings_match(asker, settings->except));

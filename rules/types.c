@@ -10,8 +10,7 @@
 #include "rules/trigger.h"
 #include "rules/words.h"
 
-#define MILLION	    1000000u
-#define GROUPS_MOST (UINT_MAX - 1ull) /* (gid_t)-1 means no group */
+#define MILLION 1000000u
 
 /* Which of the words of a text such as "off, observe or freeze" it is, or -1. */
 static int word_number(const char *words, const char *text)
@@ -109,12 +108,11 @@ bool types_ratio(const struct settings_row *row, const char *text, void *field)
 	return true;
 }
 
-bool types_group(const struct settings_row *row, const char *text, void *field)
+bool types_number_or_nothing(const struct settings_row *row, const char *text, void *field)
 {
 	uint64_t value = 0;
 
-	(void)row;
-	if (*text && !numbers_whole(text, text + strlen(text), 0, GROUPS_MOST, &value))
+	if (*text && !numbers_whole(text, text + strlen(text), row->low, row->high, &value))
 		return false;
 	*(int64_t *)field = *text ? (int64_t)value : -1;
 	return true;

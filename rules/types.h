@@ -21,7 +21,8 @@ typedef int32_t types_thresholds[GCPRELOAD_GENERATIONS];
 #define GCPRELOAD_KEEP 0 /* a threshold that stays as it is */
 
 types_parser types_boolean, types_choice, types_trigger, types_thresholds_of, types_milliseconds,
-    types_seconds, types_ratio, types_text, types_path, types_directory, types_group, types_globs;
+    types_seconds, types_ratio, types_text, types_path, types_directory, types_number_or_nothing,
+    types_globs;
 
 /* Words are of any case. "0", "false", "no" and "off", and their opposites. */
 #define SETTINGS_C_boolean   bool
@@ -78,8 +79,14 @@ types_parser types_boolean, types_choice, types_trigger, types_thresholds_of, ty
 #define SETTINGS_ROW_directory                                                                     \
 	.parse = types_directory, .is_text = true, .allowed = "an absolute path on tmpfs"
 
-/* -1 for nothing. */
-#define SETTINGS_C_group   int64_t
-#define SETTINGS_ROW_group .parse = types_group, .allowed = "a numeric group id"
+/* -1 for nothing; and (gid_t)-1 means no group. */
+#define SETTINGS_C_group int64_t
+#define SETTINGS_ROW_group                                                                         \
+	.parse = types_number_or_nothing, .high = 4294967294, .allowed = "a numeric group id"
+
+#define SETTINGS_C_index(most) int64_t
+#define SETTINGS_ROW_index(most)                                                                   \
+	.parse = types_number_or_nothing, .high = (most),                                          \
+	.allowed = "a number from 0 to " #most ", or nothing"
 
 #endif

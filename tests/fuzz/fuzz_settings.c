@@ -58,6 +58,8 @@ static void fuzz_complain(void *arg, const char *sentence)
 static void check_settings(const struct gcpreload_settings *settings,
 			   const struct settings_origin *origins)
 {
+	struct sample_choice choice;
+	char why[128];
 	size_t i;
 
 	for (i = 0; i < SETTINGS; i++)
@@ -69,7 +71,9 @@ static void check_settings(const struct gcpreload_settings *settings,
 	if (settings->observes && (!*settings->observes || strlen(settings->observes) > 127 ||
 				   settings->mode > GCPRELOAD_MODE_OBSERVE))
 		abort();
-	sample_decide(settings, settings->dir, strlen(settings->dir));
+	choice = sample_of_pod(settings, settings->dir);
+	if (strlen(sample_explain(why, sizeof why, settings, &choice)) > 100)
+		abort();
 }
 
 static char *next_line(const uint8_t **data, size_t *size)

@@ -74,6 +74,7 @@ def values(setting: Setting, tmp_path: Path) -> list[str]:
     if setting.type == "group":
         return ["", str(os.getgid()), "4294967295", "-1", "x", "0x1"]
     return {
+        "index": ["", "0", "7", "999999", "1000000", "-1", "web-3"],
         "boolean": [
             "0",
             "1",

@@ -72,6 +72,8 @@ BAD: dict[str, list[str]] = {
     "STARTUP_GC": ["2", "perhaps"],
     "SAMPLE": ["2", "1.1", "-1", "1O%", "0.5x", "1e-3", "1/0", ""],
     "SAMPLE_BY": ["host", ""],
+    "SAMPLE_INDEX": ["-1", "1000000", "web-3"],
+    "SAMPLE_SALT": [],
     "RING": ["maybe"],
     "DIR": ["relative/path", "."],
     "GROUP": ["staff", "-1", "1x"],

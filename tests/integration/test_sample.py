@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def samples(ring_dir: Path) -> list[str]:
 def untuned(puppet: Puppet, python: Interpreter) -> Process:
     shown = puppet.shown()
     assert (shown.state, shown.mode, shown.sample) == ("observing", "observe", "untuned")
-    assert shown.reason == "not in the sample (GCPRELOAD_SAMPLE)"
+    assert shown.reason.startswith("not in the sample (GCPRELOAD_SAMPLE=0), by ")
     state = puppet.collector()
     assert list(state["thresholds"]) == own_thresholds(python)
     assert state["frozen_objects"] <= own_frozen(python)
@@ -62,22 +63,74 @@ def test_a_pod_agrees(system_python: Interpreter, ring_dir: Path) -> None:
     assert set(samples(ring_dir)) in ({"tuned"}, {"untuned"})
 
 
-def test_pods_differ(system_python: Interpreter, ring_dir: Path) -> None:
-    """And a larger share has all of a smaller one."""
-    names = [f"web-7c9d5b6f4-{number}" for number in range(24)]
+def on_host(name: str) -> list[str]:
+    """What runs a command under that host name, as a pod does."""
+    prefix = ["unshare", "--uts", "sh", "-c", 'hostname "$0" && exec "$@"', name]
+    if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("another host name needs root")
+    return prefix
+
+
+def tuned_hosts(ring_dir: Path) -> dict[str, str]:
+    """With the reason; and of the others the reason says so."""
     found = {}
-    for share in ("0.3", "0.6"):
+    for process in ps(ring_dir, "--all"):
+        if process.state == "starting":
+            continue
+        assert process.reason.startswith("in the" if process.sample == "tuned" else "not in the")
+        if process.sample == "tuned":
+            found[process.hostname] = process.reason
+    return found
+
+
+def test_a_deployments_pods_differ(system_python: Interpreter, ring_dir: Path) -> None:
+    """And a larger share has all of a smaller one."""
+    letters = "bcdfghjklmnpqrstvwxz2456789"
+    names = [f"web-7c9d5b6f4-{letters[number : number + 5]}" for number in range(22)]
+    found = {}
+    for share in ("30%", "60%"):
         for name in names:
-            script = 'hostname "$0" && exec "$@"'
-            prefix = ["unshare", "--uts", "sh", "-c", script, name]
-            if subprocess.run([*prefix, "true"], capture_output=True, check=False).returncode:
-                pytest.skip("another host name needs root")
-            ended(system_python, ring_dir, 1, *prefix, GCPRELOAD_SAMPLE=share)
-        shown = ps(ring_dir, "--all")
-        found[share] = {p.hostname for p in shown if p.state != "starting" and p.sample == "tuned"}
+            ended(system_python, ring_dir, 1, *on_host(name), GCPRELOAD_SAMPLE=share)
+        found[share] = set(tuned_hosts(ring_dir))
         command("clean", "--dir", ring_dir)
-    assert 0 < len(found["0.3"]) < len(found["0.6"]) < len(names)
-    assert found["0.3"] < found["0.6"]
+    assert 0 < len(found["30%"]) < len(found["60%"]) < len(names)
+    assert found["30%"] < found["60%"]
+
+
+@pytest.mark.parametrize("salt", ["", "june"])
+def test_of_ten_in_a_stateful_set_one_is_tuned(
+    salt: str, system_python: Interpreter, ring_dir: Path
+) -> None:
+    settings = {"GCPRELOAD_SAMPLE": "0.1", "GCPRELOAD_SAMPLE_SALT": salt}
+    for number in range(10):
+        ended(system_python, ring_dir, 1, *on_host(f"web-{number}"), **settings)
+    ((host, reason),) = tuned_hosts(ring_dir).items()
+    ordinal = host.removeprefix("web-")
+    assert reason == f"in the sample (GCPRELOAD_SAMPLE=0.1), by ordinal {ordinal}"
+    assert reason in command("ps", "--all", "--dir", ring_dir).stdout.decode()
+
+
+def test_by_index(system_python: Interpreter, ring_dir: Path) -> None:
+    """Whatever the host is called."""
+    for index in range(4):
+        settings = {"GCPRELOAD_SAMPLE": "1/4", "JOB_COMPLETION_INDEX": str(index)}
+        ended(system_python, ring_dir, 1, **settings)
+    assert sorted(samples(ring_dir)) == ["tuned", "untuned", "untuned", "untuned"]
+    (reason,) = tuned_hosts(ring_dir).values()
+    assert re.fullmatch(r"in the sample \(GCPRELOAD_SAMPLE=0.25\), by index [0-3]", reason)
+
+
+def test_metrics_say_why(system_python: Interpreter, ring_dir: Path) -> None:
+    settings = {"GCPRELOAD_SAMPLE": "0.5", "GCPRELOAD_SAMPLE_INDEX": "0"}
+    reasons = set()
+    for index in ("0", "1"):
+        settings["GCPRELOAD_SAMPLE_INDEX"] = index
+        with Puppet(system_python, ring_dir, **settings) as puppet:
+            puppet.do("one = listen()", "arm(one)")
+            metrics = command("export", "--once", "--dir", ring_dir).stdout.decode()
+            reasons |= set(re.findall(r'reason="([^"]* by index \d)"', metrics))
+    assert len(reasons) == 2
+    assert {reason.split()[0] for reason in reasons} == {"in", "not"}
 
 
 def test_processes_differ(system_python: Interpreter, ring_dir: Path) -> None:

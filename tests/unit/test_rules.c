@@ -449,6 +449,22 @@ static void service_links(void **state)
 	}
 }
 
+static void index_of_the_pod(void **state)
+{
+	(void)state;
+	resolve(NULL, NULL);
+	assert_int_equal(settings.sample_index, -1);
+	resolve(NULL, "JOB_COMPLETION_INDEX=7", NULL);
+	assert_int_equal(settings.sample_index, 7);
+	resolve("sample_index = 2\n", "JOB_COMPLETION_INDEX=7", NULL);
+	assert_int_equal(settings.sample_index, 2);
+	resolve(NULL, "JOB_COMPLETION_INDEX=x", NULL);
+	assert_int_equal(settings.sample_index, -1);
+	assert_string_equal(said, "");
+	assert_observes("GCPRELOAD_SAMPLE_INDEX=web-3",
+			"unusable setting: GCPRELOAD_SAMPLE_INDEX=web-3");
+}
+
 static void services(void **state)
 {
 	(void)state;
@@ -460,35 +476,6 @@ static void services(void **state)
 	resolve(NULL, "OTEL_RESOURCE_ATTRIBUTES=service.name=x,deployment.environment=live", NULL);
 	assert_string_equal(settings.service_name, "x");
 	assert_string_equal(settings.service_environment, "live");
-}
-
-/* A larger share has all of a smaller one, and none and all are what they say. */
-static void samples(void **state)
-{
-	enum gcpreload_sample before, now;
-	char name[32], share[64];
-	int i, tenths, tuned[11] = { 0 };
-
-	(void)state;
-	for (i = 0; i < 200; i++) {
-		snprintf(name, sizeof name, "web-7c9d5b6f4-%d", i);
-		before = GCPRELOAD_SAMPLE_UNTUNED;
-		for (tenths = 0; tenths < 10; tenths++) {
-			snprintf(share, sizeof share, "GCPRELOAD_SAMPLE=0.%d", tenths);
-			resolve(NULL, share, NULL);
-			assert_true(sample_is_asked(&settings));
-			now = sample_decide(&settings, name, strlen(name));
-			tuned[tenths] += now == GCPRELOAD_SAMPLE_TUNED;
-			assert_true(before == GCPRELOAD_SAMPLE_UNTUNED || now == before);
-			before = now;
-		}
-	}
-	assert_int_equal(tuned[0], 0);
-	assert_in_range(tuned[5], 70, 130);
-	resolve(NULL, "GCPRELOAD_SAMPLE=1", NULL);
-	assert_int_equal(sample_decide(&settings, "x", 1), GCPRELOAD_SAMPLE_NONE);
-	resolve(NULL, "GCPRELOAD_SAMPLE=0.5", "GCPRELOAD_MODE=observe", NULL);
-	assert_false(sample_is_asked(&settings));
 }
 
 int main(void)
@@ -507,8 +494,8 @@ int main(void)
 		cmocka_unit_test(a_file_that_is_not_understood),
 		cmocka_unit_test(which_disable),
 		cmocka_unit_test(service_links),
+		cmocka_unit_test(index_of_the_pod),
 		cmocka_unit_test(services),
-		cmocka_unit_test(samples),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
