@@ -10,6 +10,7 @@
 #include "cli/no_ring.h"
 #include "cli/options.h"
 #include "cli/procfs.h"
+#include "cli/ps_config.h"
 #include "cli/snapshot.h"
 #include "cli/table.h"
 #include "cli/text.h"
@@ -17,6 +18,7 @@
 struct ps {
 	struct rings_choice choice;
 	bool json;
+	bool config;
 	bool all;
 	bool wide;
 };
@@ -212,6 +214,7 @@ static int ps_options(struct ps *ps, const struct command *command, int argc, ch
 					       OPTION_HELP,
 					       { "all", no_argument, NULL, 'a' },
 					       { "wide", no_argument, NULL, 'w' },
+					       { "config", no_argument, NULL, 'c' },
 					       { 0 } };
 	struct options o = { command, argc, argv, ":" RINGS_SHORTS "jawh", longs, -1, 0 };
 	const char *why;
@@ -228,6 +231,9 @@ static int ps_options(struct ps *ps, const struct command *command, int argc, ch
 		case 'w':
 			ps->wide = true;
 			break;
+		case 'c':
+			ps->config = true;
+			break;
 		default:
 			if (o.exit >= 0)
 				return o.exit;
@@ -235,7 +241,7 @@ static int ps_options(struct ps *ps, const struct command *command, int argc, ch
 				return options_wrong(command, "%s: %s", optarg, why);
 		}
 	}
-	if (optind < argc)
+	if (optind < argc && !ps->config)
 		return options_wrong(command, "%s: unexpected argument", argv[optind]);
 	return -1;
 }
@@ -250,6 +256,7 @@ static int exec_ps(const struct command *command, int argc, char **argv)
 
 	if (ret >= 0)
 		return ret;
+	ret = EXIT_FINE;
 	snapshots_take(&all, &ps.choice, &where);
 	rings_say_others(&ps.choice);
 	uid = ps.choice.user ? (uint32_t)strtoul(ps.choice.user, NULL, 10) : geteuid();
@@ -257,23 +264,28 @@ static int exec_ps(const struct command *command, int argc, char **argv)
 		procfs_without_ring(uid, ps.choice.all_users, add_starting, &all);
 		snapshots_sort(&all);
 	}
-	if (ps.json)
+	if (ps.config)
+		ret = ps_config(&all, argv + optind, ps.json);
+	else if (ps.json)
 		ps_print_json(&ps, &all);
 	else
 		print_table(&ps, &all, where);
 	snapshots_free(&all);
 	free(where);
-	return EXIT_FINE;
+	return ret;
 }
 
 const struct command command_ps = {
 	.name = "ps",
-	.usage = "[-a] [-w] [--json] [--dir DIR] [--user UID | --all-users]",
+	.usage = "[-a] [-w] [--json] [--dir DIR] [--user UID | --all-users]\n"
+		 "--config [--json] [--dir DIR] [--user UID | --all-users] [PID...]",
 	.summary = "list processes, their state, and the reason for it",
 	.help =
 	    "  -a, --all          include ended processes, and Python processes without\n"
 	    "                     measurements (state \"starting\")\n"
 	    "  -w, --wide         do not shorten columns\n"
+	    "  --config           show the settings in force and where each comes from,\n"
+	    "                     of the processes PID, or of all\n"
 	    "  --json             print a JSON array, one object per process\n" RINGS_HELP "\n"
 	    "GC% is the share of time spent in collections in the current period: start-up,\n"
 	    "stock (ready, with the interpreter's own collector) or tuned. COLLECTIONS are the\n"
