@@ -205,3 +205,20 @@ void gcpreload_engine_check(void)
 		observer_attach(gc);
 	entrance_close(&guard, gc);
 }
+
+bool gcpreload_engine_lacks_ring(uint64_t now_ns)
+{
+	return process_lacks_ring(now_ns);
+}
+
+void gcpreload_engine_make_ring(void)
+{
+	struct gil_guard guard;
+	PyObject *gc;
+
+	if (!entrance_open(&guard, &gc))
+		return;
+	if (process_lacks_ring(gcpreload_now_ns())) /* still: a child begins at the entrance */
+		process_publish();
+	entrance_close(&guard, gc);
+}

@@ -68,6 +68,12 @@ uint64_t gcpreload_engine_looks_every(void);
 /* Whether what we did is still in force. At a server's wait, once a second. */
 void gcpreload_engine_check(void);
 
+/* Whether this process's ring is missing, and making one may succeed. Any place, once a second. */
+bool gcpreload_engine_lacks_ring(uint64_t now_ns);
+
+/* Makes it. At a server's wait or with the GIL. */
+void gcpreload_engine_make_ring(void);
+
 /* Whether memory or descriptors have grown so far that a collection is due, in any mode that tunes.
  * At a server's wait; without the GIL. Then as GCPRELOAD_CHANCE_DUE. */
 bool gcpreload_engine_grown(void);

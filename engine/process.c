@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/process.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+
+#define RING_DOUBLED 6 /* a minute between two tries, at most */
 
 struct process process;
 const struct gcpreload_settings *settings;
@@ -50,22 +54,74 @@ void process_update(void)
 	gcpreload_ring_status(&process.status);
 }
 
+/* No space, no descriptor, a directory that was removed: that may pass. What is not ours, or not on
+ * tmpfs, stays so. */
+static bool ring_may_come(int error)
+{
+	static const int may_pass[] = { ENOSPC, EDQUOT, ENOMEM, EMFILE, ENFILE,
+					EAGAIN, EINTR,	ENOENT, EIO };
+	size_t i;
+
+	for (i = 0; i < sizeof may_pass / sizeof *may_pass; i++)
+		if (error == -may_pass[i])
+			return true;
+	return false;
+}
+
+/* Said once; tried again after 1, 2, 4 ... seconds. */
+static void ring_failed(int error, const char *what, const char *why)
+{
+	uint64_t wait_ns = 1000000000ull << process.ring_failures;
+	bool again = ring_may_come(error);
+
+	if (process.ring_failures < RING_DOUBLED)
+		process.ring_failures++;
+	store_relaxed(&process.ring_again_ns, again ? gcpreload_now_ns() + wait_ns : UINT64_MAX);
+	if (!process.no_ring)
+		gcpreload_log(GCPRELOAD_LOG_WARNING, "%s in %s: %s (%s)%s; %s", what,
+			      process_place.dir, why, strerror(-error),
+			      again ? ", trying again" : "",
+			      settings->ring == GCPRELOAD_RING_REQUIRE
+				  ? "standing back, because GCPRELOAD_RING=require"
+				  : "tuning continues without measurements");
+	process.no_ring = true;
+}
+
+static bool ring_may_be_tried(uint64_t now_ns)
+{
+	uint64_t again_ns = load_relaxed(&process.ring_again_ns);
+
+	return !again_ns || (again_ns != UINT64_MAX && now_ns >= again_ns);
+}
+
+bool process_lacks_ring(uint64_t now_ns)
+{
+	if (gcpreload_ring_published())
+		return ring_may_be_tried(now_ns) && gcpreload_ring_removed();
+	return load_relaxed(&process.ring_again_ns) && ring_may_be_tried(now_ns);
+}
+
 bool process_publish(void)
 {
+	bool published = gcpreload_ring_published();
 	const char *why = "";
 	int ret;
 
 	process_update();
-	if (settings->ring == GCPRELOAD_RING_OFF || process.no_ring || gcpreload_ring_published())
-		return gcpreload_ring_published();
-	ret = gcpreload_ring_publish(&process_place, &why);
-	if (ret == 0)
-		return true;
-	process.no_ring = true;
-	gcpreload_log(GCPRELOAD_LOG_WARNING, "no ring in %s: %s (%s); %s", process_place.dir, why,
-		      strerror(-ret),
-		      settings->ring == GCPRELOAD_RING_REQUIRE
-			  ? "standing back, because GCPRELOAD_RING=require"
-			  : "tuning continues without measurements");
-	return false;
+	if (settings->ring == GCPRELOAD_RING_OFF)
+		return false;
+	if (!ring_may_be_tried(gcpreload_now_ns()) || (published && !gcpreload_ring_removed()))
+		return published;
+	ret = published ? gcpreload_ring_remake(&process_place, &why)
+			: gcpreload_ring_publish(&process_place, &why);
+	if (ret < 0) {
+		ring_failed(ret, published ? "the ring was removed, no new one" : "no ring", why);
+		return published;
+	}
+	if (published || process.no_ring)
+		gcpreload_log(GCPRELOAD_LOG_INFO, "a new ring in %s", process_place.dir);
+	process.no_ring = false;
+	process.ring_failures = 0;
+	store_relaxed(&process.ring_again_ns, 0);
+	return true;
 }

@@ -15,6 +15,7 @@ struct process {
 	struct gcpreload_status status;
 	enum gcpreload_mode mode;  /* the settings', until a command changes it */
 	bool no_ring;		   /* it was tried, and logged */
+	unsigned ring_failures;	   /* in a row, of making one or one in its place */
 	bool observed_enough;	   /* asked to publish that it only observes */
 	uint64_t looked_ns;	   /* last look whether the application has begun to tune */
 	uint64_t off_since_ns;	   /* gc was seen disabled or debugged, and at each look since */
@@ -30,6 +31,8 @@ struct process {
 	bool tuned;	    /* what we did is in force */
 	bool wants_chances; /* and it collects while the server waits */
 	bool guard_asked;   /* guard_act is to be called soon */
+	uint64_t
+	    ring_again_ns; /* making a ring failed for a reason that may pass: try again then */
 	struct {
 		uint64_t refused_busy, delayed_wakeups, delayed_ns;
 	} at_waits; /* added to by add_relaxed; process_update tells the status */
@@ -64,8 +67,13 @@ void process_is_tuned(bool chances);
 /* It is not, any more: thawed, standing back, or a new process. */
 void process_is_left_alone(void);
 
-/* Tells the ring the status; makes the file where there may be one. Returns whether there is. */
+/* Tells the ring the status; makes the file where there may be one, or a new one where it was
+ * removed. Returns whether there is. */
 bool process_publish(void);
+
+/* Whether process_publish has a ring to make: it was removed, or could not be made, and it is time
+ * to try again. Without the GIL; once a second. */
+bool process_lacks_ring(uint64_t now_ns);
 
 /* process_publish for a status that is not worth a file by itself. */
 void process_update(void);

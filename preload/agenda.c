@@ -44,6 +44,8 @@ static struct {
 	uint64_t soon_ns; /* ... at this time */
 	uint64_t looked_ns;
 	uint64_t checked_ns;
+	uint64_t ring_ns; /* last look whether the ring is there */
+	bool ring_due;	  /* it was missing then */
 	uint64_t accepted;
 	bool accepts_fired;
 	unsigned reopened;
@@ -101,6 +103,8 @@ void agenda_begin_process(void)
 	agenda_set(soon_ns, 0);
 	agenda_set(looked_ns, 0);
 	agenda_set(checked_ns, 0);
+	agenda_set(ring_ns, 0);
+	agenda_set(ring_due, false);
 	agenda_set(accepted, 0);
 	agenda_set(accepts_fired, false);
 	agenda_set(reopened, 0);
@@ -240,12 +244,27 @@ static enum gcpreload_acted agenda_take_command(uint64_t now)
 	return acted;
 }
 
+/* A cleaner may have removed it, or there was no space. */
+static bool agenda_ring_is_due(uint64_t now)
+{
+	if (!agenda_get(ring_due) &&
+	    gcpreload_elapsed(agenda_get(ring_ns), now) >= CHECK_EVERY_NS) {
+		agenda_set(ring_ns, now);
+		agenda_set(ring_due, gcpreload_engine_lacks_ring(now));
+	}
+	return agenda_get(ring_due);
+}
+
 enum gcpreload_acted agenda_at_wait(void)
 {
 	uint64_t now = gcpreload_now_ns();
 	enum gcpreload_acted acted = GCPRELOAD_ACTED_LOOKED;
 
 	agenda_look(now);
+	if (agenda_ring_is_due(now)) {
+		agenda_set(ring_due, false);
+		gcpreload_engine_make_ring();
+	}
 	if (agenda_is_due(now)) {
 		acted = agenda_do(now);
 	} else if (agenda_done() &&
@@ -259,7 +278,8 @@ enum gcpreload_acted agenda_at_wait(void)
 void agenda_tick(uint64_t now)
 {
 	agenda_look(now);
-	if (!((agenda_is_due(now) && agenda_get(anywhere)) || control_pending(now)))
+	if (!((agenda_is_due(now) && agenda_get(anywhere)) || control_pending(now) ||
+	      agenda_ring_is_due(now)))
 		return;
 	if (!agenda_get(soon)) {
 		agenda_set(soon_ns, now);

@@ -2,13 +2,12 @@
 #include "preload/caller.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <link.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/maps.h"
 #include "base/shared.h"
 #include "inject/inject.h"
 
@@ -101,48 +100,17 @@ void caller_forked(bool alone)
 		store_relaxed(&locks_may_be_held, true);
 }
 
-/* "LOW-HIGH PERMISSIONS OFFSET DEVICE INODE PATH" (proc(5)). */
-static bool caller_maps_line(char *line, const void *address, struct search *search)
-{
-	uintptr_t at = (uintptr_t)address, low, high;
-	char *end;
-
-	low = strtoul(line, &end, 16);
-	high = *end == '-' ? strtoul(end + 1, &end, 16) : 0;
-	if (at < low || at >= high)
-		return false;
-	search->name = strchr(end, '/') ? strchr(end, '/') : "";
-	search->caller.low = low;
-	search->caller.high = high;
-	return true;
-}
-
 /* What address lies in; the name is in text. */
 static bool caller_look_in_maps(const void *address, struct search *search, char *text, size_t size)
 {
-	int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
-	size_t have = 0;
-	bool found = false;
-	char *line, *end;
-	ssize_t n;
+	struct maps_place place;
 
-	while (fd >= 0 && !found && (n = read(fd, text + have, size - 1 - have)) > 0) {
-		have += (size_t)n;
-		text[have] = '\0';
-		for (line = text; !found && (end = strchr(line, '\n')); line = end + 1) {
-			*end = '\0';
-			found = caller_maps_line(line, address, search);
-		}
-		if (found)
-			break;
-		have -= (size_t)(line - text);
-		if (have >= size - 1)
-			have = 0;
-		memmove(text, line, have);
-	}
-	if (fd >= 0)
-		close(fd);
-	return found;
+	if (!maps_find(address, &place, text, size))
+		return false;
+	search->name = place.name;
+	search->caller.low = place.low;
+	search->caller.high = place.high;
+	return true;
 }
 
 static struct caller caller_by_maps(const void *address)

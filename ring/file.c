@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -13,7 +14,9 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "base/maps.h"
 #include "ring/raw.h"
+#include "ring/room.h"
 #include "ring/sweep.h"
 
 #define TMPFS_MAGIC 0x01021994
@@ -114,17 +117,17 @@ static uint32_t file_random_word(void)
 }
 
 /* posix_fallocate past RLIMIT_FSIZE would raise SIGXFSZ in the host. */
-static int file_allocate(int fd, const char **why)
+static int file_allocate(int fd, size_t size, const char **why)
 {
 	struct rlimit limit;
 	int ret;
 
-	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < GCPRELOAD_FILE_SIZE) {
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < size) {
 		*why = "RLIMIT_FSIZE is too low";
 		return -EFBIG;
 	}
 	do {
-		ret = posix_fallocate(fd, 0, GCPRELOAD_FILE_SIZE);
+		ret = posix_fallocate(fd, 0, (off_t)size);
 	} while (ret == EINTR);
 	if (ret)
 		*why = ret == ENOSPC ? "no space is left in the directory"
@@ -132,21 +135,70 @@ static int file_allocate(int fd, const char **why)
 	return -ret;
 }
 
+/* Others make theirs at the same time: looked at again when the space is taken. */
+static bool file_is_too_much(int fd)
+{
+	struct ring_room room;
+
+	return ring_room_look(fd, &room) == 0 && room.free < room.whole / 4;
+}
+
+static int file_no_room(const char **why)
+{
+	*why = "less than a quarter of the file system would stay free";
+	return -ENOSPC;
+}
+
+/* As large as there is room for. */
+static int file_take_space(struct ring_file *file, const char **why)
+{
+	struct ring_room room;
+	int ret;
+
+	if (ring_room_look(file->fd, &room) < 0)
+		return file_fail(why, "statfs of the directory failed");
+	for (file->slots = UINT32_MAX; (file->slots = ring_room_slots(&room, file->slots));) {
+		file->size = ring_room_size(file->slots);
+		ret = file_allocate(file->fd, file->size, why);
+		if (ret < 0 && ret != -ENOSPC)
+			return ret;
+		if (ret == 0 && !file_is_too_much(file->fd))
+			return 0;
+		if (ftruncate(file->fd, 0) < 0)
+			return file_fail(why, "the new file cannot be made smaller");
+	}
+	return file_no_room(why);
+}
+
 static int file_lock_and_map(struct ring_file *file, const char **why)
 {
 	if (flock(file->fd, LOCK_EX | LOCK_NB) < 0)
 		return file_fail(why, "the new file cannot be locked");
-	file->map =
-	    mmap(NULL, GCPRELOAD_FILE_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
+	file->map = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
 	if (file->map == MAP_FAILED)
 		return file_fail(why, "the new file cannot be mapped");
 	/* A child that inherited the mapping would keep the lock, and its parent alive. */
-	if (madvise(file->map, GCPRELOAD_FILE_SIZE, MADV_DONTFORK) < 0) {
-		munmap(file->map, GCPRELOAD_FILE_SIZE);
+	if (madvise(file->map, file->size, MADV_DONTFORK) < 0) {
+		munmap(file->map, file->size);
 		return file_fail(why, "the mapping cannot be kept from children");
 	}
 	return 0;
 }
+
+/* Enough to look at after a crash loop, and no more. */
+static const struct gcpreload_sweep_limits leave_of_the_dead = {
+	.max_files = 32,
+	.max_bytes = 8 << 20,
+	.max_age_s = 7 * 24 * 3600,
+	.max_look = 256,
+	.max_folds = 64, /* a quarter of a millisecond each */
+};
+
+/* Where there is no room for the living. */
+static const struct gcpreload_sweep_limits nothing_of_the_dead = {
+	.max_look = 256,
+	.max_folds = 64,
+};
 
 int ring_file_create(struct ring_file *file, const struct gcpreload_place *place, int32_t pid,
 		     uint64_t start_time, const char **why)
@@ -165,7 +217,9 @@ int ring_file_create(struct ring_file *file, const struct gcpreload_place *place
 		ret = file_fail(why, "no file can be made in the directory");
 		goto out_dir;
 	}
-	ret = file_allocate(file->fd, why);
+	ret = file_take_space(file, why);
+	if (ret == -ENOSPC && gcpreload_sweep(file->dir, &nothing_of_the_dead, NULL, NULL) > 0)
+		ret = file_take_space(file, why);
 	if (ret == 0)
 		ret = file_lock_and_map(file, why);
 	if (ret == 0)
@@ -177,22 +231,44 @@ out_dir:
 	return ret;
 }
 
-/* Enough to look at after a crash loop, and no more. */
-static const struct gcpreload_sweep_limits leave_of_the_dead = {
-	.max_files = 32,
-	.max_bytes = 8 << 20,
-	.max_age_s = 7 * 24 * 3600,
-	.max_look = 256,
-	.max_folds = 64, /* a quarter of a millisecond each */
-};
-
 /* By path, because no descriptor stays open: servers close those that they do not know. */
 static char control_path[PATH_MAX + 128];
+static char ring_path[PATH_MAX + 124];
+static struct stat ring_is;
 
-static void file_remember_control(const struct ring_file *file, const struct gcpreload_place *place)
+static void file_remember(const struct ring_file *file, const struct gcpreload_place *place)
 {
-	snprintf(control_path, sizeof control_path, "%s/gcpreload-%u/%s.ctl", place->dir,
-		 (unsigned)geteuid(), file->name);
+	if (ring_stat_fd(file->fd, &ring_is) < 0)
+		memset(&ring_is, 0, sizeof ring_is);
+	snprintf(ring_path, sizeof ring_path, "%s/gcpreload-%u/%s", place->dir, (unsigned)geteuid(),
+		 file->name);
+	snprintf(control_path, sizeof control_path, "%s.ctl", ring_path);
+}
+
+/* Its name may be hidden by a mount, or lie outside of a new root: then readers elsewhere still
+ * have it, and with a second ring would count twice. So the kernel is asked for the file. */
+static bool file_is_unlinked(const void *map)
+{
+	static const char deleted[] = " (deleted)";
+	char text[PATH_MAX + 256];
+	struct maps_place place;
+	size_t n;
+
+	if (!maps_find(map, &place, text, sizeof text))
+		return false;
+	n = strlen(place.name);
+	return n >= sizeof deleted && strcmp(place.name + n - (sizeof deleted - 1), deleted) == 0;
+}
+
+bool ring_file_removed(const void *map)
+{
+	struct stat st;
+
+	if (ring_stat_name(AT_FDCWD, ring_path, &st) == 0
+		? st.st_ino == ring_is.st_ino && st.st_dev == ring_is.st_dev
+		: errno != ENOENT && errno != ENOTDIR)
+		return false;
+	return file_is_unlinked(map);
 }
 
 int ring_file_publish(struct ring_file *file, const struct gcpreload_place *place, const char **why)
@@ -208,7 +284,7 @@ int ring_file_publish(struct ring_file *file, const struct gcpreload_place *plac
 	if (ret < 0) {
 		unlinkat(file->dir, file->hidden, 0);
 	} else {
-		file_remember_control(file, place);
+		file_remember(file, place);
 		gcpreload_sweep(file->dir, &leave_of_the_dead, NULL, NULL);
 	}
 	close(file->fd);

@@ -3,6 +3,7 @@
 #ifndef GCPRELOAD_RING_FILE_H
 #define GCPRELOAD_RING_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,6 +12,8 @@
 /* A file that is being made: mapped and locked, still under its hidden name. */
 struct ring_file {
 	void *map;
+	size_t size;
+	uint32_t slots; /* a power of two; fewer where the file system is short of room */
 	int dir;
 	int fd;
 	char hidden[80];
@@ -21,9 +24,10 @@ struct ring_file {
  * descriptor or -errno with *why. */
 int ring_dir_open(const struct gcpreload_place *place, const char **why);
 
-/* Makes .NAME.new of GCPRELOAD_FILE_SIZE zero bytes, all backed by memory, locked and mapped.
- * The lock lives as long as the mapping, so no descriptor needs to stay open (flock(2): it
- * belongs to the open file description). Returns 0 or -errno with *why. */
+/* Makes .NAME.new of zero bytes, all backed by memory, locked and mapped; as large as there is room
+ * for (room.h), and where there is none, rings of dead processes are removed first. The lock lives
+ * as long as the mapping, so no descriptor needs to stay open (flock(2): it belongs to the open
+ * file description). Returns 0 or -errno with *why. */
 int ring_file_create(struct ring_file *file, const struct gcpreload_place *place, int32_t pid,
 		     uint64_t start_time, const char **why);
 
@@ -31,6 +35,10 @@ int ring_file_create(struct ring_file *file, const struct gcpreload_place *place
  * -errno with *why, and then the file is gone; the mapping is the caller's. */
 int ring_file_publish(struct ring_file *file, const struct gcpreload_place *place,
 		      const char **why);
+
+/* Whether the file that was published last, mapped at map, was removed: false where nobody can say.
+ */
+bool ring_file_removed(const void *map);
 
 /* See gcpreload_ring_control; for the file that was published last. */
 int ring_file_control(char *text, size_t size, const char **why);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "ring/writer.h"
 
+#include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -31,12 +32,13 @@ struct target {
 	struct gcpreload_series *series;
 	struct gcpreload_slot *slots;
 	uint64_t mask;
+	size_t size; /* of the mapping */
 };
 
 static struct early early;
-static const struct target early_target = { &early.header, early.marks, early.series, early.slots,
-					    EARLY_SLOTS - 1 };
-static struct target file_target;
+static const struct target early_target = { &early.header, early.marks,	    early.series,
+					    early.slots,   EARLY_SLOTS - 1, 0 };
+static struct target file_targets[2]; /* one is in use; the other for a file that replaces it */
 static const struct target *current = &early_target;
 
 /* All that this process and its ancestors since the start of Python have counted: what
@@ -317,41 +319,65 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 		writer_drain_early(current->series);
 }
 
-static void writer_move_slots(struct gcpreload_slot *into, uint64_t head)
+/* Copies the last slots, as many as both have place for. */
+static void writer_copy_slots(const struct target *to, const struct target *from, uint64_t head)
 {
-	uint64_t i;
+	uint64_t most = (to->mask < from->mask ? to->mask : from->mask) + 1, i;
 
-	for (i = head > EARLY_SLOTS ? head - EARLY_SLOTS : 0; i < head; i++)
-		into[i & (GCPRELOAD_FILE_SLOTS - 1)] = early.slots[i & (EARLY_SLOTS - 1)];
+	for (i = head > most ? head - most : 0; i < head; i++)
+		to->slots[i & to->mask] = from->slots[i & from->mask];
 }
 
 static void writer_fill_header(struct gcpreload_header *h)
 {
 	*h = early.header;
-	ring_fill_layout(h);
 	strncpy(h->library, GCPRELOAD_VERSION, sizeof h->library - 1);
 	h->realtime_ns = gcpreload_clock_ns(CLOCK_REALTIME);
 	h->published_ns = gcpreload_now_ns();
 }
 
+/* The target that is not in use, in the new file. */
+static struct target *writer_aim(const struct ring_file *file)
+{
+	struct target *to = current == &file_targets[0] ? &file_targets[1] : &file_targets[0];
+
+	to->header = file->map;
+	to->marks = (void *)((char *)file->map + GCPRELOAD_MARKS_OFFSET);
+	to->series = (void *)((char *)file->map + GCPRELOAD_SERIES_OFFSET);
+	to->slots = (void *)((char *)file->map + GCPRELOAD_SLOTS_OFFSET);
+	to->mask = file->slots - 1;
+	to->size = file->size;
+	return to;
+}
+
+/* What has a public name is whole: a reader may come at once. */
+static void writer_finish(const struct target *to, const struct ring_file *file)
+{
+	ring_fill_layout(to->header);
+	to->header->n_slots = file->slots;
+	to->header->total_size = (uint32_t)file->size;
+	memcpy(to->header->magic, GCPRELOAD_RING_MAGIC, 8);
+}
+
 /* There will be no file. */
-static void writer_move_back(void)
+static void writer_move_back(const struct target *from)
 {
 	int i;
 
 	store_release(&current, &early_target);
-	store_relaxed(&early.header.head, load_relaxed(&file_target.header->head));
+	store_relaxed(&early.header.head, load_relaxed(&from->header->head));
 	for (i = 0; i < GCPRELOAD_SERIES; i++)
-		if (load_relaxed(&file_target.series[i].collections))
-			writer_move_series(&early.series[i], &file_target.series[i]);
+		if (load_relaxed(&from->series[i].collections))
+			writer_move_series(&early.series[i], &from->series[i]);
 	/* Another interpreter's thread may still be writing there. */
 	if (!concurrent)
-		munmap(file_target.header, GCPRELOAD_FILE_SIZE);
+		munmap(from->header, from->size);
 }
 
 int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why)
 {
 	struct ring_file file;
+	struct target *to;
 	uint64_t head;
 	int ret;
 
@@ -361,26 +387,57 @@ int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why
 	ret = ring_file_create(&file, place, early.header.pid, early.header.start_time, why);
 	if (ret < 0)
 		return ret;
-	file_target.header = file.map;
-	file_target.marks = (void *)((char *)file.map + GCPRELOAD_MARKS_OFFSET);
-	file_target.series = (void *)((char *)file.map + GCPRELOAD_SERIES_OFFSET);
-	file_target.slots = (void *)((char *)file.map + GCPRELOAD_SLOTS_OFFSET);
-	file_target.mask = GCPRELOAD_FILE_SLOTS - 1;
-	writer_fill_header(file_target.header);
-	head = file_target.header->head;
-	writer_move_slots(file_target.slots, head);
+	to = writer_aim(&file);
+	writer_fill_header(to->header);
+	head = to->header->head;
+	writer_copy_slots(to, &early_target, head);
 	if (marked)
-		memcpy(file_target.marks, early.marks, sizeof early.marks);
-	memcpy(file_target.header->magic, GCPRELOAD_RING_MAGIC, 8);
-	/* What has a public name is whole: a reader may come at once. */
-	store_release(&current, &file_target);
-	writer_drain_early(file_target.series);
+		memcpy(to->marks, early.marks, sizeof early.marks);
+	writer_finish(to, &file);
+	store_release(&current, to);
+	writer_drain_early(to->series);
 	/* Slots that were written meanwhile have no copy: a reader finds and counts them lost. */
-	add_relaxed(&file_target.header->head, load_relaxed(&early.header.head) - head);
+	add_relaxed(&to->header->head, load_relaxed(&early.header.head) - head);
 	ret = ring_file_publish(&file, place, why);
 	if (ret < 0)
-		writer_move_back();
+		writer_move_back(to);
 	return ret;
+}
+
+bool gcpreload_ring_removed(void)
+{
+	return gcpreload_ring_published() && ring_file_removed(current->header);
+}
+
+int gcpreload_ring_remake(const struct gcpreload_place *place, const char **why)
+{
+	const struct target *from = current;
+	struct ring_file file;
+	struct target *to;
+	int ret;
+
+	/* A thread of another interpreter may be counting in the old file while it is copied. */
+	if (!gcpreload_ring_published() || concurrent) {
+		*why = "sub-interpreters are there";
+		return -EBUSY;
+	}
+	ret = ring_file_create(&file, place, from->header->pid, from->header->start_time, why);
+	if (ret < 0)
+		return ret;
+	to = writer_aim(&file);
+	*to->header = *from->header;
+	memcpy(to->marks, from->marks, sizeof early.marks);
+	memcpy(to->series, from->series, sizeof early.series);
+	writer_copy_slots(to, from, to->header->head);
+	writer_finish(to, &file);
+	ret = ring_file_publish(&file, place, why);
+	if (ret < 0) {
+		munmap(to->header, to->size);
+		return ret;
+	}
+	store_release(&current, to);
+	munmap(from->header, from->size); /* its lock goes with it */
+	return 0;
 }
 
 int gcpreload_ring_control(char *text, size_t size, const char **why)

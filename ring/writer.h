@@ -81,6 +81,16 @@ void gcpreload_ring_status(const struct gcpreload_status *status);
  * -errno, with *why set to a static text that says what failed. One thread at a time. */
 int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why);
 
+/* Whether the file was removed, by whomever; false where nobody can say. A system call, in the
+ * rule.
+ */
+bool gcpreload_ring_removed(void);
+
+/* Makes a new file, which goes on with all that the removed one counts; readers take the two for
+ * one, by pid, start_time and attached_ns. Returns 0 or -errno with *why, and then all is as
+ * before. GIL. */
+int gcpreload_ring_remake(const struct gcpreload_place *place, const char **why);
+
 /* Whether this process has a file. */
 bool gcpreload_ring_published(void);
 

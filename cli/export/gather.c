@@ -46,6 +46,14 @@ bool gather_belongs(const struct gather_service *service, const struct gather_pr
 	return process->service == service;
 }
 
+/* Two processes may have the same pid, one after the other; not the same begin. */
+bool gather_same_process(const struct gcpreload_header *one, const struct gcpreload_header *other)
+{
+	return one->attached_ns && one->attached_ns == other->attached_ns &&
+	       one->pid == other->pid && one->start_time == other->start_time &&
+	       one->pid_namespace == other->pid_namespace;
+}
+
 /* ---- the table ---- */
 
 static size_t *gather_chain(struct gather *gather, const struct gather_dir *dir, const char *name)
@@ -180,6 +188,31 @@ static void open_and_read(const struct look *look, struct gather_process *proces
 	process->reader = reader;
 }
 
+/* Its file has no name any more; or its directory is not there, and nothing is open (gather_rest).
+ */
+static bool is_nameless(const struct gather_process *process)
+{
+	struct stat st;
+
+	if (process->reader.fd < 0)
+		return !process->alive && !process->final;
+	return fstat(process->reader.fd, &st) == 0 && st.st_nlink == 0;
+}
+
+static void replace_older(struct gather *gather, const struct gather_process *newer)
+{
+	size_t i;
+
+	for (i = 0; i < gather->n_processes; i++) {
+		struct gather_process *process = &gather->processes[i];
+
+		if (process != newer && process->counted &&
+		    gather_same_process(&process->reader.header, &newer->reader.header) &&
+		    is_nameless(process))
+			process->replaced = true;
+	}
+}
+
 static void gather_update(const struct look *look, struct gather_process *process)
 {
 	struct gcpreload_reader reader;
@@ -205,9 +238,22 @@ static bool was_folded(const struct gather_process *process)
 	       past_has(process->dir, process->name);
 }
 
+/* Its file was removed, and it counts in there until it makes a new one. */
+static bool lives_without_name(struct gather *gather, struct gather_process *process)
+{
+	struct gcpreload_reader reader = process->reader;
+
+	if (reader.fd < 0 || process->replaced || was_folded(process) ||
+	    !gcpreload_reader_alive(&reader))
+		return false;
+	read_ring(gather, process, &reader);
+	process->reader = reader;
+	return true;
+}
+
 static void gather_leave(struct gather *gather, struct gather_process *process)
 {
-	if (process->service && !was_folded(process)) {
+	if (process->service && !process->replaced && !was_folded(process)) {
 		struct gcpreload_reader reader = process->reader;
 		struct gather_past past;
 
@@ -238,11 +284,14 @@ static void gather_settle(struct gather *gather)
 	for (i = 0; i < gather->n_processes; i++) {
 		struct gather_process *process = &gather->processes[i];
 
-		if (process->dir->look == gather->look && process->round != process->dir->round) {
+		bool here = process->dir->look == gather->look;
+
+		if (process->replaced || (here && process->round != process->dir->round &&
+					  !lives_without_name(gather, process))) {
 			gather_leave(gather, process);
 			continue;
 		}
-		if (process->dir->look != gather->look)
+		if (!here)
 			gather_rest(gather, process);
 		gather->processes[kept++] = *process;
 	}
@@ -263,11 +312,14 @@ static void gather_see(void *arg, const struct rings_dir *rings_dir, const struc
 	process = gather_known(gather, look->dir, entry->d_name);
 	if (process && process->inode != entry->d_ino)
 		return; /* another file has its name now: next time, when this one has left */
-	if (!process) {
+	if (process) {
+		gather_update(look, process);
+	} else {
 		process = new_process(gather, look->dir, entry->d_name);
 		process->inode = entry->d_ino;
+		gather_update(look, process);
+		replace_older(gather, process);
 	}
-	gather_update(look, process);
 	if (process->counted) /* else it is no ring, and leaves again */
 		process->round = look->dir->round;
 }

@@ -26,8 +26,9 @@ struct gather_process {
 	/* Its descriptor is -1 where there are too many; the header is kept. */
 	struct gcpreload_reader reader;
 	bool alive;
-	bool counted; /* counts has been read */
-	bool final;   /* and it was dead then */
+	bool counted;  /* counts has been read */
+	bool final;    /* and it was dead then */
+	bool replaced; /* its process has a newer one, which counts all that this one did */
 	struct counts counts;
 	uint64_t inode;
 	uint64_t round; /* of the directory, when it was there last */
@@ -71,6 +72,9 @@ void gather_look(struct gather *gather);
 
 /* Adds a process's series to a sum. */
 void gather_add(gather_series sum, struct gather_process *process);
+
+/* Whether these are rings of one process: one was removed, and the process made another. */
+bool gather_same_process(const struct gcpreload_header *one, const struct gcpreload_header *other);
 
 /* Whether a process belongs to a service. */
 bool gather_belongs(const struct gather_service *service, const struct gather_process *process);

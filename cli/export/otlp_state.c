@@ -157,10 +157,33 @@ static void look_at_service(struct otlp_state *state, const struct gather_servic
 	otlp_state_finish(state, subject);
 }
 
+/* The process has made a new ring: it goes on as what it was, or a delta would count all again. */
+static struct otlp_subject *known_by_another_ring(struct otlp_state *state,
+						  const struct gather_process *process)
+{
+	size_t i;
+
+	for (i = 0; i < state->n_subjects; i++) {
+		struct otlp_subject *subject = state->subjects[i];
+
+		if (!gather_same_process(&subject->reader.header, &process->reader.header))
+			continue;
+		free(subject->ring);
+		subject->ring = memory_need(strdup(process->name));
+		gcpreload_reader_close(&subject->reader);
+		subject->reader = process->reader;
+		subject->reader.fd = fcntl(process->reader.fd, F_DUPFD_CLOEXEC, 0);
+		return subject;
+	}
+	return NULL;
+}
+
 static void find_process(struct otlp_state *state, const struct gather_process *process)
 {
 	struct otlp_subject *subject = otlp_state_find(state, process->name);
 
+	if (!subject)
+		subject = known_by_another_ring(state, process);
 	if (!subject) {
 		subject = new_subject(state, process->reader.header.service_name);
 		subject->ring = memory_need(strdup(process->name));

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import shutil
 import socket
 import struct
@@ -19,6 +18,7 @@ from typing import Any
 
 import pytest
 from lib.export import PROGRAM, SERVES, exporting, own, served
+from lib.metrics import Samples, by_generation, fetch, once, one, parsed
 from lib.paths import DEADLINE
 from lib.ports import reserved_port
 from lib.puppet import Puppet
@@ -26,43 +26,10 @@ from lib.rings import by_pid, command, ring_files
 from lib.run import environment, wait_for
 from venvs import Interpreter
 
-SAMPLE = re.compile(r'(\w+)(?:\{((?:\w+="(?:[^"\\\n]|\\.)*",?)*)\})? (\S+)$')
-LABEL = re.compile(r'(\w+)="((?:[^"\\\n]|\\.)*)"')
 DEAD = 40  # more than
 MAY_STAY = 32  # ring/file.c
-Samples = list[tuple[str, dict[str, str], float]]
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="libmicrohttpd-dev is missing")
-
-
-def parsed(text: str) -> Samples:
-    found = []
-    for line in text.splitlines():
-        if line.startswith("#"):
-            continue
-        match = SAMPLE.match(line)
-        assert match, line
-        found.append((match[1], dict(LABEL.findall(match[2] or "")), float(match[3])))
-    return found
-
-
-def once(ring_dir: Path, *words: str) -> Samples:
-    done = command("export", "--once", "--dir", ring_dir, *words)
-    assert (done.returncode, done.stderr) == (0, b"")
-    return parsed(done.stdout.decode())
-
-
-def by_generation(samples: Samples, name: str) -> list[int]:
-    total: Counter[str] = Counter()
-    for metric, labels, value in samples:
-        if metric == name:
-            total[labels["generation"]] += int(value)
-    return [total[str(generation)] for generation in range(3)]
-
-
-def one(samples: Samples, name: str) -> float:
-    (value,) = (value for metric, _, value in samples if metric == name)
-    return value
 
 
 @contextlib.contextmanager
@@ -76,12 +43,6 @@ def exporter(
         finally:
             if said is not None:
                 said += [line for line in process.errors().splitlines() if SERVES not in line]
-
-
-def fetch(url: str, **headers: str) -> tuple[str, str]:
-    request = urllib.request.Request(url, headers=headers)
-    with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
-        return answer.headers["Content-Type"], answer.read().decode()
 
 
 @pytest.mark.parametrize("style", [[], ["--per-process"], ["--compat-names"]])

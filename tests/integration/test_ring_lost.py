@@ -1,0 +1,128 @@
+"""A ring that a cleaner removes is made anew; one for which there was no space is made later."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from lib.export import PROGRAM, exporting, own
+from lib.metrics import by_generation, fetch, once, one, parsed
+from lib.puppet import Puppet
+from lib.rings import by_pid, command, ring_files
+from lib.run import wait_for
+from venvs import Interpreter
+
+COLLECTIONS = "gcpreload_gc_collections_total"
+ARMED = ("one = listen()", "arm(one)")
+WORK = ("garbage(3000)", "arm(one)")
+
+needs_export = pytest.mark.skipif(not PROGRAM.exists(), reason="libmicrohttpd-dev is missing")
+
+
+def the_file(ring_dir: Path) -> None:
+    """A cleaner's way, or an operator's."""
+    (ring,) = ring_files(ring_dir)
+    ring.unlink()
+
+
+def the_directory(ring_dir: Path) -> None:
+    """systemd's, with RemoveIPC=yes."""
+    for directory in ring_dir.glob("gcpreload-*"):
+        shutil.rmtree(directory)
+
+
+REMOVED = pytest.mark.parametrize("remove", [the_file, the_directory])
+
+
+def made_anew(puppet: Puppet, ring_dir: Path) -> None:
+    def look() -> bool:
+        puppet.do(*WORK)
+        return bool(ring_files(ring_dir))
+
+    assert wait_for("a new ring", look)
+
+
+@REMOVED
+def test_it_is_made_anew_and_goes_on(
+    remove: Callable[[Path], None], python: Interpreter, ring_dir: Path
+) -> None:
+    with Puppet(python, ring_dir) as puppet:
+        puppet.do(*ARMED)
+        before = puppet.wait_for("ready", *WORK)
+        remove(ring_dir)
+        assert puppet.pid not in by_pid(ring_dir)
+        made_anew(puppet, ring_dir)
+        after = puppet.shown()
+        assert (after.state, after.fired) == ("ready", before.fired)
+        puppet.do("gc.disable()")
+        shown = puppet.shown()
+        assert shown.counts() == [
+            {name: part[name] for name in ("collections", "collected", "uncollectable")}
+            for part in puppet.do("gc.get_stats()")
+        ]
+        puppet.do("gc.enable()")
+        told = command("set", str(puppet.pid), "mode=off", "--dir", ring_dir, "--timeout", "0")
+        assert b"no measurements" not in told.stderr
+        assert puppet.wait_for("off", *WORK)
+
+
+@REMOVED
+def test_while_it_observes(
+    remove: Callable[[Path], None], system_python: Interpreter, ring_dir: Path
+) -> None:
+    with Puppet(system_python, ring_dir, GCPRELOAD_MODE="observe") as puppet:
+        puppet.do(*ARMED)
+        puppet.wait_for("observing", *WORK)
+        remove(ring_dir)
+        made_anew(puppet, ring_dir)
+
+
+def test_without_a_wait(system_python: Interpreter, ring_dir: Path) -> None:
+    """A worker that does not listen (Celery's) only collects."""
+    with Puppet(system_python, ring_dir, GCPRELOAD_TRIGGER="delay:0") as puppet:
+        puppet.wait_for("ready", "garbage(60000)")
+        the_file(ring_dir)
+
+        def look() -> bool:
+            puppet.do("garbage(60000)")
+            return bool(ring_files(ring_dir))
+
+        assert wait_for("a new ring", look)
+
+
+@needs_export
+@REMOVED
+def test_nothing_counts_twice(
+    remove: Callable[[Path], None], system_python: Interpreter, ring_dir: Path
+) -> None:
+    """In an exporter that had the old ring open, in one that begins, and after the end."""
+
+    def exact(text: str, expected: list[int]) -> None:
+        assert by_generation(parsed(text), COLLECTIONS) == expected
+
+    with exporting(ring_dir) as exporter:
+        url = exporter.url + "/metrics"
+        with Puppet(system_python, ring_dir) as puppet:
+            puppet.do(*ARMED)
+            puppet.wait_for("ready", *WORK)
+            for _ in range(2):
+                puppet.do("gc.disable()", "gc.collect()")
+                exact(fetch(url)[1], own(puppet)["collections"])
+                expected = own(puppet)["collections"]
+                remove(ring_dir)
+                exact(fetch(url)[1], expected)  # it still counts, without a name
+                puppet.do("gc.enable()")
+                made_anew(puppet, ring_dir)
+                puppet.do("gc.disable()")
+                expected = own(puppet)["collections"]
+                exact(fetch(url)[1], expected)
+                assert one(parsed(fetch(url)[1]), "gcpreload_tuned_processes") == 1
+                assert by_generation(once(ring_dir), COLLECTIONS) == expected
+            puppet.process.kill()  # or it would have a last collection
+            puppet.process.wait()
+        exact(fetch(url)[1], expected)
+        assert command("clean", "--dir", ring_dir).returncode == 0
+        exact(fetch(url)[1], expected)
+        assert by_generation(once(ring_dir), COLLECTIONS) == expected
