@@ -27,7 +27,7 @@ struct ps {
 static void add_starting(void *arg, const struct procfs *p)
 {
 	struct snapshot *s = snapshots_add(arg);
-	char *reason = no_ring_setting(p->pid);
+	char *reason = no_ring_reason(p, &s->ring_comes);
 
 	s->starting = s->alive = true;
 	s->header.state = GCPRELOAD_STATE_STARTING;
@@ -36,8 +36,7 @@ static void add_starting(void *arg, const struct procfs *p)
 	s->header.uid = p->uid;
 	s->header.start_time = p->start_time;
 	snprintf(s->header.command, sizeof s->header.command, "%s", p->command);
-	snprintf(s->header.reason, sizeof s->header.reason, "%s",
-		 reason ? reason : "not ready yet, or not a server; see: gcpreload doctor --pid");
+	snprintf(s->header.reason, sizeof s->header.reason, "%s", reason);
 	free(reason);
 }
 
@@ -175,6 +174,23 @@ static void ps_row(struct table *table, const struct snapshot *s, bool whole)
 		measured_cells(table, s);
 }
 
+/* Where the file system is short of room. */
+static void say_smaller(const struct snapshots *all, const char *where)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < all->n; i++) {
+		const struct snapshot *s = all->list[i];
+
+		n +=
+		    !s->why && !s->starting && s->alive && s->header.n_slots < GCPRELOAD_FILE_SLOTS;
+	}
+	if (n)
+		text_complain("%s: little room was left: %zu process%s fewer events than usual; "
+			      "counts are exact",
+			      where, n, n == 1 ? " keeps" : "es keep");
+}
+
 static void print_table(const struct ps *ps, const struct snapshots *all, const char *where)
 {
 	static const struct column columns[] = {
@@ -197,6 +213,7 @@ static void print_table(const struct ps *ps, const struct snapshots *all, const 
 		}
 	}
 	table_print(&table, stdout, whole);
+	say_smaller(all, where);
 	if (!n && dead)
 		text_complain("%s: no running process; to list the %zu that ended, add --all",
 			      where, dead);
@@ -282,7 +299,8 @@ const struct command command_ps = {
 	.summary = "list processes, their state, and the reason for it",
 	.help =
 	    "  -a, --all          include ended processes, and Python processes without\n"
-	    "                     measurements (state \"starting\")\n"
+	    "                     measurements: not ready yet (state \"starting\"), or without a\n"
+	    "                     file for them (state \"no-ring\", and why)\n"
 	    "  -w, --wide         do not shorten columns\n"
 	    "  --config           show the settings in force and where each comes from,\n"
 	    "                     of the processes PID, or of all\n"

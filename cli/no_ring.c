@@ -1,12 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/no_ring.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "cli/beneath.h"
 #include "cli/decision.h"
 #include "cli/memory.h"
-#include "cli/procfs.h"
+#include "cli/text.h"
+#include "ring/room.h"
+
+#define NOT_READY "not ready yet, or not a server; see: gcpreload doctor --pid"
 
 /* The first reason of that kind, or NULL. */
 static const char *reason_of(const struct decision *decision, enum decision_verdict verdict)
@@ -35,32 +43,80 @@ static char *what_forbids(const struct decision *decision)
 	return text;
 }
 
-char *no_ring_setting(pid_t pid)
+/* What a process finds where its ring is to be, or NULL; to be freed. */
+static char *what_prevents(const struct decision *decision, pid_t pid)
+{
+	const char *dir = decision->settings.dir;
+	char link[64];
+	struct ring_room room;
+	int root, fd, ret;
+
+	snprintf(link, sizeof link, "/proc/%d/root", (int)pid);
+	root = open(link, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return NULL;
+	fd = beneath_open(root, dir);
+	if (fd < 0 && errno == ELOOP) /* it may be a link, as the process sees it */
+		fd = beneath_open_as_seen(root, dir);
+	ret = fd < 0 ? -errno : ring_room_look(fd, &room);
+	close(root);
+	if (fd >= 0)
+		close(fd);
+	if (fd < 0)
+		return format_text("no measurements in %s: %s", dir, strerror(-ret));
+	if (ret < 0 || ring_room_slots(&room, UINT32_MAX))
+		return NULL;
+	return format_text("no room for measurements in %s: %.1f of %.1f MB free, a quarter stays "
+			   "free; it may be tuned",
+			   dir, (double)room.free / 1e6, (double)room.whole / 1e6);
+}
+
+char *no_ring_reason(const struct procfs *p, bool *comes)
 {
 	struct decision decision;
 	const char *observed;
 	char *text;
 
-	if (decision_of_process(&decision, pid) < 0)
-		return NULL;
+	*comes = false;
+	if (p->ring_removed)
+		return memory_need(
+		    strdup("its measurement file was removed; it makes a new one when "
+			   "it works or waits for requests"));
+	if (decision_of_process(&decision, p->pid) < 0) {
+		*comes = true;
+		return memory_need(strdup(NOT_READY));
+	}
 	text = what_forbids(&decision);
+	if (!text)
+		text = what_prevents(&decision, p->pid);
+	*comes = !text;
 	observed = reason_of(&decision, DECISION_OBSERVED);
-	if (!text && observed)
-		text = memory_need(strdup(observed));
+	if (!text)
+		text = memory_need(strdup(observed ? observed : NOT_READY));
 	decision_free(&decision);
 	return text;
 }
 
 /* Under the library, and no file: it has not come so far, or is to have none. */
-static char *why_none_yet(pid_t pid)
+static char *why_none_yet(const struct procfs *p)
 {
 	struct decision decision;
-	char *forbids, *text;
+	char *forbids, *prevents, *text;
+	pid_t pid = p->pid;
 
 	if (decision_of_process(&decision, pid) < 0)
 		memset(&decision, 0, sizeof decision);
 	forbids = what_forbids(&decision);
-	if (forbids)
+	prevents = forbids || p->ring_removed ? NULL : what_prevents(&decision, pid);
+	if (p->ring_removed)
+		text = format_text("%d: its measurement file was removed, so it receives no "
+				   "commands; it makes a new one when it works or waits for "
+				   "requests: try again",
+				   (int)pid);
+	else if (prevents)
+		text = format_text("%d: it receives no commands: %s; make room, then try again",
+				   (int)pid, prevents);
+	else if (forbids)
 		text = format_text("%d: no measurement file, so it receives no commands: %s; start "
 				   "it without that setting",
 				   (int)pid, forbids);
@@ -71,6 +127,7 @@ static char *why_none_yet(pid_t pid)
 		    "GCPRELOAD_TRIGGER=signal, then: kill -URG %d",
 		    (int)pid, decision.settings.trigger ? decision.settings.trigger : "unknown",
 		    (int)pid, (int)pid);
+	free(prevents);
 	free(forbids);
 	decision_free(&decision);
 	return text;
@@ -87,7 +144,7 @@ char *no_ring_why(int32_t pid, const char *where)
 		    "%d: its measurements are in %s, not in %s; add --user %u or --dir", pid,
 		    p.ring, where, p.uid);
 	if (*p.python && *p.library)
-		return why_none_yet(pid);
+		return why_none_yet(&p);
 	return format_text("%d: no measurements in %s; see: gcpreload doctor --pid %d", pid, where,
 			   pid);
 }

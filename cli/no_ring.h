@@ -3,15 +3,19 @@
 #ifndef GCPRELOAD_CLI_NO_RING_H
 #define GCPRELOAD_CLI_NO_RING_H
 
+#include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
+
+#include "cli/procfs.h"
 
 /* A text for people, to be freed: the reason, and what to do. where: the place that was looked at.
  */
 char *no_ring_why(int32_t pid, const char *where);
 
-/* What in the settings of a running process keeps it from having one, or for a while; NULL: nothing
- * that is known. To be freed. */
-char *no_ring_setting(pid_t pid);
+/* Why a running process has none, so far or at all: a text for people, to be freed. *comes: it may
+ * have one as soon as it is ready; false: it was removed, there is no room, or a setting forbids
+ * it.
+ */
+char *no_ring_reason(const struct procfs *p, bool *comes);
 
 #endif

@@ -92,7 +92,9 @@ void procfs_command_line(pid_t pid, char line[COMMAND_LINE_MAX])
 /* One file that is mapped. */
 static void look_at_file(struct procfs *p, const char *path)
 {
+	static const char deleted[] = " (deleted)";
 	const char *name = text_base_name(path);
+	size_t n = strlen(path), m = sizeof deleted - 1;
 
 	if (text_begins(name, LOCATE_LIBRARY))
 		snprintf(p->library, sizeof p->library, "%s", path);
@@ -100,7 +102,11 @@ static void look_at_file(struct procfs *p, const char *path)
 		snprintf(p->python, sizeof p->python, "%s", path);
 	else if (text_begins(name, "ld-musl"))
 		p->musl = true;
-	else if (strstr(path, "/gcpreload-") && name[0] >= '0' && name[0] <= '9')
+	else if (!strstr(path, "/gcpreload-") || name[0] < '0' || name[0] > '9')
+		return;
+	else if (n > m && strcmp(path + n - m, deleted) == 0)
+		p->ring_removed = true;
+	else
 		snprintf(p->ring, sizeof p->ring, "%s", path);
 }
 

@@ -20,6 +20,7 @@ struct procfs {
 	char python[512];  /* the interpreter: libpython's file, or exe; "" without one */
 	char library[512]; /* libgcpreload.so as mapped, "" without it */
 	char ring[512];	   /* the ring that is mapped, "" without one */
+	bool ring_removed; /* one is mapped whose file was removed */
 	bool musl;
 	bool maps_read;
 };

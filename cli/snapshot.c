@@ -215,6 +215,8 @@ const char *snapshot_state(const struct snapshot *s)
 		return "unreadable";
 	if (!s->alive)
 		return "exited";
+	if (s->starting && !s->ring_comes)
+		return "no-ring";
 	return gcpreload_state_name(s->header.state);
 }
 

@@ -25,7 +25,8 @@ struct snapshot {
 	char *name;
 	char *why; /* it cannot be read, and nothing below is known; else NULL */
 	bool alive;
-	bool starting; /* a process without a ring (ps --all); reason says more */
+	bool starting;	 /* a process without a ring (ps --all); reason says more */
+	bool ring_comes; /* and it may have one when it is ready */
 	struct gcpreload_header header;
 	uint64_t last_ns; /* end of the last event of one that has ended, 0: unknown */
 

@@ -7,12 +7,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "cli/memory.h"
 #include "ring/layout.h"
+#include "ring/room.h"
 
 #define TMPFS_MAGIC 0x01021994
 #define RAMFS_MAGIC 0x858458f6
@@ -41,11 +41,13 @@ static const char *look_inside(int base, const char *name, const char **advice)
 	return NULL;
 }
 
-static const char *look_at_base(int base, const char **advice)
+/* Why there will be no file, or NULL; *smaller: one with fewer events. */
+static const char *look_at_base(int base, const char **advice, bool *smaller)
 {
-	struct statfs fs;
-	struct statvfs space;
+	struct ring_room room;
 	struct rlimit limit;
+	struct statfs fs;
+	uint32_t slots;
 
 	*advice = "set GCPRELOAD_DIR to a directory on tmpfs";
 	if (fstatfs(base, &fs) < 0)
@@ -53,11 +55,12 @@ static const char *look_at_base(int base, const char **advice)
 	if ((unsigned long)fs.f_type != TMPFS_MAGIC && (unsigned long)fs.f_type != RAMFS_MAGIC)
 		return "it is not on tmpfs, and writing to a disk would stop the application";
 	*advice = "free some space (gcpreload clean), or make it larger (docker run --shm-size)";
-	if (fstatvfs(base, &space) == 0 &&
-	    (uint64_t)space.f_bavail * space.f_frsize < GCPRELOAD_FILE_SIZE)
-		return "it is full";
+	slots = ring_room_look(base, &room) < 0 ? 0 : ring_room_slots(&room, UINT32_MAX);
+	if (!slots)
+		return "it is full, but for the quarter that stays free";
+	*smaller = slots < GCPRELOAD_FILE_SLOTS;
 	*advice = "raise it (ulimit -f)";
-	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < GCPRELOAD_FILE_SIZE)
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < ring_room_size(slots))
 		return "the limit of a file's size is too low";
 	return NULL;
 }
@@ -66,6 +69,7 @@ void place_check(const struct gcpreload_settings *settings, struct findings *fin
 {
 	bool required = settings->ring == GCPRELOAD_RING_REQUIRE;
 	const char *dir = settings->dir, *advice = "", *why;
+	bool smaller = false;
 	char name[32];
 	int base;
 
@@ -75,14 +79,15 @@ void place_check(const struct gcpreload_settings *settings, struct findings *fin
 		why = strerror(errno);
 		advice = "mount a tmpfs there, or set GCPRELOAD_DIR to one";
 	} else {
-		why = look_at_base(base, &advice);
+		why = look_at_base(base, &advice, &smaller);
 		if (!why)
 			why = look_inside(base, name, &advice);
 		close(base);
 	}
 	if (!why)
-		findings_add(findings, FINDING_GOOD, "%s/%s: measurements can be kept there", dir,
-			     name);
+		findings_add(findings, smaller ? FINDING_NOTE : FINDING_GOOD,
+			     "%s/%s: measurements can be kept there%s", dir, name,
+			     smaller ? ", with fewer events than usual: it is short of room" : "");
 	else
 		findings_add(findings, required ? FINDING_BAD : FINDING_NOTE,
 			     "%s/%s: no measurements can be kept: %s; %s%s", dir, name, why, advice,

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "ring/layout.h"
+#include "ring/room.h"
 
 #define H(field, offset)                                                                           \
 	{                                                                                          \
@@ -156,6 +157,38 @@ static void sizes(void **state)
 	assert_int_equal(GCPRELOAD_FILE_SLOTS, 2048);
 }
 
+/* Rings until there is no room, in a file system of so many bytes. */
+static unsigned fill(uint64_t whole, uint64_t free, uint64_t *left)
+{
+	struct ring_room room = { whole, free };
+	unsigned n = 0;
+	uint32_t slots;
+
+	for (; n < 100000 && (slots = ring_room_slots(&room, UINT32_MAX)); n++) {
+		assert_int_equal(slots & (slots - 1), 0);
+		room.free -= ring_room_size(slots);
+	}
+	*left = room.free;
+	return n;
+}
+
+static void room(void **state)
+{
+	const uint64_t docker = 64 << 20;
+	struct ring_room none = { 0, 0 };
+	uint64_t left;
+
+	(void)state;
+	assert_true(fill(docker, docker, &left) >= 300);
+	assert_true(left >= docker / 4);
+	assert_int_equal(fill(docker, docker / 4, &left), 0);
+	assert_int_equal(fill(docker, docker / 3, &left), 44);
+	assert_int_equal(ring_room_size(GCPRELOAD_FILE_SLOTS), GCPRELOAD_FILE_SIZE);
+	assert_int_equal(ring_room_slots(&none, UINT32_MAX), GCPRELOAD_FILE_SLOTS);
+	assert_int_equal(ring_room_slots(&none, GCPRELOAD_FILE_SLOTS), GCPRELOAD_FILE_SLOTS / 4);
+	assert_int_equal(ring_room_slots(&none, 1), 0);
+}
+
 static void numbers(void **state)
 {
 	(void)state;
@@ -189,6 +222,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(offsets),
 		cmocka_unit_test(sizes),
+		cmocka_unit_test(room),
 		cmocka_unit_test(numbers),
 	};
 
