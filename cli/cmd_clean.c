@@ -9,6 +9,7 @@
 #include "cli/options.h"
 #include "cli/rings.h"
 #include "cli/text.h"
+#include "ring/names.h"
 #include "ring/sweep.h"
 
 #define WAIT_MS 5000 /* for a sweeper, which needs some milliseconds */
@@ -66,6 +67,15 @@ static void clean_dir(void *arg, const struct rings_dir *dir)
 	}
 }
 
+static void say_kept(void *arg, struct ring *ring)
+{
+	const struct clean *clean = arg;
+
+	if (ring->why && !clean->json && gcpreload_name_kind(ring->name) == GCPRELOAD_NAME_RING)
+		text_complain("%s/%s: kept, it cannot be read: %s", ring->dir->path, ring->name,
+			      ring->why);
+}
+
 static int clean_options(struct clean *clean, const struct command *command, int argc, char **argv)
 {
 	static const struct option longs[] = { RINGS_OPTIONS,
@@ -113,6 +123,7 @@ static int exec_clean(const struct command *command, int argc, char **argv)
 	if (clean.json)
 		json_open(&clean.out, '[');
 	rings_dirs(&clean.choice, clean_dir, &clean, &where);
+	rings_each(&clean.choice, say_kept, &clean, NULL);
 	if (clean.json) {
 		json_close(&clean.out, ']');
 		json_finish(&clean.out);
@@ -131,7 +142,8 @@ const struct command command_clean = {
 		"  --totals           remove the totals per service, too; the counters of\n"
 		"                     gcpreload export then start at zero\n"
 		"  --json             print a JSON array, one object per file\n" RINGS_HELP "\n"
-		"Files of running processes, and files that are not measurements, are kept. The\n"
-		"counts of removed measurements are added to totals per service.\n",
+		"Files of running processes, files that are not measurements, and those that this\n"
+		"version cannot read are kept. The counts of removed measurements are added to\n"
+		"totals per service.\n",
 	.exec = exec_clean,
 };

@@ -299,8 +299,8 @@ const struct command command_ps = {
 	.summary = "list processes, their state, and the reason for it",
 	.help =
 	    "  -a, --all          include ended processes, and Python processes without\n"
-	    "                     measurements: not ready yet (state \"starting\"), or without a\n"
-	    "                     file for them (state \"no-ring\", and why)\n"
+	    "                     measurements: not ready yet (state \"starting\"), or with no\n"
+	    "                     file for them (state \"no-ring\")\n"
 	    "  -w, --wide         do not shorten columns\n"
 	    "  --config           show the settings in force and where each comes from,\n"
 	    "                     of the processes PID, or of all\n"

@@ -46,7 +46,7 @@ int rings_option(struct rings_choice *choice, int c, const char **why)
 	}
 }
 
-static void rings_say(const struct rings_choice *choice, char *text)
+void rings_say(const struct rings_choice *choice, char *text)
 {
 	struct rings_said *said = choice->said;
 	size_t i;
@@ -66,6 +66,26 @@ static void rings_say(const struct rings_choice *choice, char *text)
 	} else {
 		free(text);
 	}
+}
+
+/* A directory that should be there, or is and cannot be read. */
+static void rings_fail(const struct rings_choice *choice, char *text)
+{
+	struct rings_trouble *trouble = choice->trouble;
+
+	if (trouble && !trouble->directories++)
+		trouble->why = memory_need(strdup(text));
+	rings_say(choice, text);
+}
+
+void rings_said_copy(struct rings_said *to, const struct rings_said *from)
+{
+	size_t i;
+
+	to->texts = memory_need(malloc((from->n + 1) * sizeof *to->texts));
+	for (i = 0; i < from->n; i++)
+		to->texts[i] = memory_need(strdup(from->texts[i]));
+	to->n = from->n;
 }
 
 void rings_said_free(struct rings_said *said)
@@ -114,8 +134,8 @@ static int visit_dir(const struct rings_choice *choice, int base, const char *ba
 	dir.path = strcmp(name, ".") == 0 ? memory_need(strdup(base_path))
 					  : format_text("%s/%s", base_path, name);
 	if (dir.fd < 0) {
-		rings_say(choice, format_text("%s: cannot be accessed: %s; %s", dir.path,
-					      strerror(errno), rings_advice()));
+		rings_fail(choice, format_text("%s: cannot be accessed: %s; %s", dir.path,
+					       strerror(errno), rings_advice()));
 		free(dir.path);
 		return 0;
 	}
@@ -144,8 +164,8 @@ static int visit_all_users(const struct rings_choice *choice, int base, const ch
 	struct dirent *entry;
 
 	if (!list) {
-		rings_say(choice, format_text("%s: cannot be listed: %s; %s", path, strerror(errno),
-					      rings_advice()));
+		rings_fail(choice, format_text("%s: cannot be listed: %s; %s", path,
+					       strerror(errno), rings_advice()));
 		if (copy >= 0)
 			close(copy);
 		return 0;
@@ -202,10 +222,10 @@ int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *
 	else
 		snprintf(name, sizeof name, PREFIX "%u", (unsigned)geteuid());
 	if (base < 0) {
-		rings_say(choice,
-			  format_text("%s: cannot be opened: %s; choose another directory with %s",
-				      path, strerror(errno),
-				      choice->root ? "--dir, or another --root" : "--dir"));
+		rings_fail(choice,
+			   format_text("%s: cannot be opened: %s; choose another directory with %s",
+				       path, strerror(errno),
+				       choice->root ? "--dir, or another --root" : "--dir"));
 		goto out;
 	}
 	if (choice->all_users)
@@ -258,8 +278,8 @@ bool rings_names(const struct rings_dir *dir, rings_name_visit *visit, void *arg
 	struct dirent *entry;
 
 	if (!list) {
-		rings_say(dir->choice, format_text("%s: cannot be listed: %s; %s", dir->path,
-						   strerror(errno), rings_advice()));
+		rings_fail(dir->choice, format_text("%s: cannot be listed: %s; %s", dir->path,
+						    strerror(errno), rings_advice()));
 		if (copy >= 0)
 			close(copy);
 		return false;

@@ -16,13 +16,20 @@ struct rings_said {
 	size_t n;
 };
 
+/* What could not be read in a look: the caller counts, and forgets. */
+struct rings_trouble {
+	size_t directories;
+	char *why; /* of the first; NULL: of none */
+};
+
 /* Whose rings; all zero: one's own, in the default directory. */
 struct rings_choice {
 	const char *root; /* where dir is looked for: of another process; no link is followed */
 	const char *dir;  /* --dir, else GCPRELOAD_DIR, else /dev/shm */
 	const char *user; /* --user: a numeric user id */
 	bool all_users;
-	struct rings_said *said; /* NULL: say everything each time */
+	struct rings_said *said;       /* NULL: say everything each time */
+	struct rings_trouble *trouble; /* NULL: nobody counts */
 };
 
 #define RINGS_SHORTS "d:u:"
@@ -65,6 +72,12 @@ bool rings_names(const struct rings_dir *dir, rings_name_visit *visit, void *arg
 /* Says which directories of other users are there that the choice leaves out: where processes live,
  * or which may not be read. Nothing where the choice names a user, or all. */
 void rings_say_others(const struct rings_choice *choice);
+
+/* Says text, which is freed here, on stderr; once, where the choice remembers what was said. */
+void rings_say(const struct rings_choice *choice, char *text);
+
+/* For another thread: what was said so far. */
+void rings_said_copy(struct rings_said *to, const struct rings_said *from);
 
 void rings_said_free(struct rings_said *said);
 

@@ -150,6 +150,16 @@ int ring_check_header(const struct gcpreload_header *h, bool retired, uint64_t f
 	return 0;
 }
 
+bool ring_is_readable(int fd)
+{
+	struct gcpreload_header header;
+	const char *why;
+	struct stat st;
+
+	return ring_stat_fd(fd, &st) == 0 && ring_read_at(fd, &header, sizeof header, 0) == 0 &&
+	       ring_check_header(&header, false, (uint64_t)st.st_size, &why) == 0;
+}
+
 /* Of the longest only the histogram is left where one that cannot be was written over it. */
 static void raw_mend(struct gcpreload_series *series)
 {

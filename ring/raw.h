@@ -39,6 +39,9 @@ int ring_read_at(int fd, void *buffer, size_t size, uint64_t offset);
 int ring_check_header(const struct gcpreload_header *h, bool retired, uint64_t file_size,
 		      const char **why);
 
+/* Whether an open file is a ring that we can read. */
+bool ring_is_readable(int fd);
+
 /* What a ring of this version says of its layout. */
 void ring_fill_layout(struct gcpreload_header *h);
 

@@ -157,7 +157,8 @@ static void sweep_look_at_ring(struct sweep *s, const char *name)
 	if (fd < 0)
 		return;
 	/* Shared, so that a reader that asks at this moment is not told that it lives. */
-	if (flock(fd, LOCK_SH | LOCK_NB) < 0 || ring_stat_fd(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+	if (flock(fd, LOCK_SH | LOCK_NB) < 0 || ring_stat_fd(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+	    !ring_is_readable(fd)) {
 		close(fd);
 		return;
 	}

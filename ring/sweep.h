@@ -26,7 +26,8 @@ struct gcpreload_sweep_limits {
 #define GCPRELOAD_SWEEP_MOST 64
 
 /* Removes the rings of dead processes beyond the limits, oldest first, with their control
- * files, locks that nobody holds, and what was left half made more than a minute ago. A ring's
+ * files, locks that nobody holds, and what was left half made more than a minute ago. What cannot
+ * be read stays: it may be of another version, whose counts we could not keep. A ring's
  * numbers are kept in its service's totals (retired.h). removed (may be NULL) is told each name.
  * Returns how many files were removed, or -errno: -EWOULDBLOCK when another sweeper did not end
  * in wait_ms. */

@@ -2,11 +2,13 @@
 #include "cli/export/gather.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/fnv.h"
@@ -15,6 +17,7 @@
 #include "cli/memory.h"
 #include "cli/text.h"
 #include "ring/histogram.h"
+#include "ring/names.h"
 
 #define CONSISTENT_TRIES 20   /* looks between which something was folded */
 #define MOST_OPEN	 4096 /* descriptors kept */
@@ -25,6 +28,9 @@ struct look {
 	struct gather *gather;
 	struct gather_dir *dir;
 	int fd;
+	const char *path;
+	const struct rings_choice *choice;
+	size_t rings;
 };
 
 /* ---- processes ---- */
@@ -170,14 +176,31 @@ static void close_process(struct gather *gather, struct gather_process *process)
 }
 
 /* With too many descriptors only for now. */
+static void note_unreadable(const struct look *look, const char *name, const char *why)
+{
+	struct gather_seen *seen = &look->gather->seen;
+	char *text;
+
+	if (gcpreload_name_kind(name) != GCPRELOAD_NAME_RING)
+		return;
+	text = format_text("%s/%s: cannot be read: %s", look->path, name, why);
+	if (!seen->unreadable++)
+		seen->why = memory_need(strdup(text));
+	rings_say(look->choice, text);
+}
+
 static void open_and_read(const struct look *look, struct gather_process *process)
 {
 	struct gather *gather = look->gather;
 	struct gcpreload_reader reader;
 	const char *why;
+	int ret = gcpreload_reader_open(&reader, look->fd, process->name, &why);
 
-	if (gcpreload_reader_open(&reader, look->fd, process->name, &why) < 0)
+	if (ret < 0) {
+		if (ret != -ENOENT) /* it is gone since it was listed */
+			note_unreadable(look, process->name, why);
 		return;
+	}
 	read_ring(gather, process, &reader);
 	if (gather->n_open < gather->most_open) {
 		gather->n_open++;
@@ -302,7 +325,7 @@ static void gather_settle(struct gather *gather)
 
 static void gather_see(void *arg, const struct rings_dir *rings_dir, const struct dirent *entry)
 {
-	const struct look *look = arg;
+	struct look *look = arg;
 	struct gather *gather = look->gather;
 	struct gather_process *process;
 
@@ -320,8 +343,10 @@ static void gather_see(void *arg, const struct rings_dir *rings_dir, const struc
 		gather_update(look, process);
 		replace_older(gather, process);
 	}
-	if (process->counted) /* else it is no ring, and leaves again */
+	if (process->counted) { /* else it is no ring, and leaves again */
+		look->rings++;
 		process->round = look->dir->round;
+	}
 }
 
 /* A directory is known by what it is, not by its path: that may lead to another one tomorrow, and
@@ -366,7 +391,12 @@ static struct gather_dir *dir_of(struct gather *gather, int fd)
 static void look_at_dir(void *arg, const struct rings_dir *rings_dir)
 {
 	struct gather *gather = arg;
-	struct look look = { gather, dir_of(gather, rings_dir->fd), rings_dir->fd };
+	struct look look = { .gather = gather,
+			     .dir = dir_of(gather, rings_dir->fd),
+			     .fd = rings_dir->fd,
+			     .path = rings_dir->path,
+			     .choice = rings_dir->choice };
+	size_t unreadable = gather->seen.unreadable;
 	bool listed;
 	int tries;
 
@@ -375,6 +405,8 @@ static void look_at_dir(void *arg, const struct rings_dir *rings_dir)
 	for (tries = 0; tries < CONSISTENT_TRIES; tries++) {
 		past_read(gather, look.dir, look.fd);
 		look.dir->round++;
+		look.rings = 0;
+		gather->seen.unreadable = unreadable;
 		listed = rings_names(rings_dir, gather_see, &look);
 		if (!listed)
 			return;
@@ -382,6 +414,8 @@ static void look_at_dir(void *arg, const struct rings_dir *rings_dir)
 			break;
 	}
 	look.dir->look = gather->look;
+	gather->seen.directories++;
+	gather->seen.rings += look.rings;
 }
 
 static size_t may_open(void)
@@ -393,15 +427,46 @@ static size_t may_open(void)
 	return limit.rlim_cur / 2 < MOST_OPEN ? limit.rlim_cur / 2 : MOST_OPEN;
 }
 
+static void seen_forget(struct gather_seen *seen)
+{
+	uint64_t read_ns = seen->read_ns;
+
+	free(seen->why);
+	free(seen->trouble.why);
+	*seen = (struct gather_seen){ .read_ns = read_ns };
+}
+
+static uint64_t gather_time(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+bool gather_is_blind(const struct gather *gather, const char **why)
+{
+	const struct gather_seen *seen = &gather->seen;
+
+	*why = seen->trouble.why ? seen->trouble.why : seen->why;
+	return *why && !seen->rings;
+}
+
 void gather_look(struct gather *gather)
 {
 	size_t i;
 
+	seen_forget(&gather->seen);
+
 	gather->look++;
 	gather->most_open = may_open();
 	enter_all(gather);
-	for (i = 0; i < gather->n_choices; i++)
+	for (i = 0; i < gather->n_choices; i++) {
+		gather->choices[i].trouble = &gather->seen.trouble;
 		rings_dirs(&gather->choices[i], look_at_dir, gather, NULL);
+	}
+	if (gather->seen.rings)
+		gather->seen.read_ns = gather_time();
 	gather_settle(gather);
 	past_sum_up(gather);
 }
@@ -409,6 +474,8 @@ void gather_look(struct gather *gather)
 void gather_free(struct gather *gather)
 {
 	size_t i;
+
+	seen_forget(&gather->seen);
 
 	for (i = 0; i < gather->n_processes; i++) {
 		gcpreload_reader_close(&gather->processes[i].reader);

@@ -47,6 +47,16 @@ struct gather_service {
 	bool has_gone;
 };
 
+/* What the last look has read, and what it could not. */
+struct gather_seen {
+	size_t directories;
+	size_t rings;
+	size_t unreadable; /* files that should be rings */
+	char *why;	   /* of the first of these; NULL: of none */
+	struct rings_trouble trouble;
+	uint64_t read_ns; /* CLOCK_REALTIME, when anything was read last; 0: never */
+};
+
 struct gather {
 	struct rings_choice *choices;
 	size_t n_choices;
@@ -61,6 +71,7 @@ struct gather {
 	size_t table_size;
 	size_t n_open, most_open; /* descriptors */
 	uint64_t look;
+	struct gather_seen seen;
 };
 
 /* Beyond so many services, the names of further ones are not kept apart. */
@@ -78,6 +89,10 @@ bool gather_same_process(const struct gcpreload_header *one, const struct gcprel
 
 /* Whether a process belongs to a service. */
 bool gather_belongs(const struct gather_service *service, const struct gather_process *process);
+
+/* Whether there was something to read, and nothing of it could be. *why is a text for people that
+ * stays until the next look, also where only a part could not be read; NULL: all is well. */
+bool gather_is_blind(const struct gather *gather, const char **why);
 
 void gather_free(struct gather *gather);
 

@@ -29,7 +29,7 @@ struct export
 	struct gather gather;
 	struct rings_choice choice; /* of which --dir makes several */
 	struct words dirs, roots;
-	struct rings_said said;
+	struct rings_said said, otlp_said;
 	struct metrics_style style;
 	struct page_style page_style;
 	const char *listen;
@@ -48,10 +48,13 @@ static const struct command command_export = {
 	.help =
 	    "Serves Prometheus metrics at /metrics and a live page at /, until SIGTERM or\n"
 	    "Ctrl-C. Counters are sums over all processes of a service (GCPRELOAD_SERVICE or\n"
-	    "OTEL_SERVICE_NAME), including ended ones.\n"
+	    "OTEL_SERVICE_NAME), including ended ones. /healthz answers 200; or 503, with the\n"
+	    "reason, where there are measurements and none can be read, or their directory is\n"
+	    "missing. Then --once, --textfile and --page have exit status 1.\n"
 	    "\n"
 	    "  --listen A:PORT    address to listen on (default: " LISTEN "; port 0: any\n"
-	    "                     free port; none: only push)\n"
+	    "                     free port; :PORT: all addresses, IPv4 and IPv6; none: only\n"
+	    "                     push)\n"
 	    "  --once             print the metrics and exit\n"
 	    "  --textfile FILE    write the metrics to FILE and exit, for the textfile\n"
 	    "                     collector of node_exporter; the name must end in .prom\n"
@@ -276,15 +279,27 @@ static int export_print_once(struct export *export)
 	return fflush(stdout) == 0 && !ferror(stdout) ? EXIT_FINE : complain_of("output");
 }
 
+/* What runs once tells by its exit status that there was something to read, and nothing could be;
+ * why was said. */
+static int exit_of_once(const struct export *export, int ret)
+{
+	const char *why;
+
+	return ret == EXIT_FINE && gather_is_blind(&export->gather, &why) ? EXIT_NO : ret;
+}
+
 /* The pusher, with rings of its own to look at, so that it shares nothing with the server and
  * neither waits for the other. */
 static struct otlp *new_otlp(struct export *export)
 {
 	struct gather gather = { .n_choices = export->gather.n_choices };
-	size_t size = gather.n_choices * sizeof *gather.choices;
+	size_t size = gather.n_choices * sizeof *gather.choices, i;
 
 	gather.choices = memory_need(malloc(size));
 	memcpy(gather.choices, export->gather.choices, size);
+	rings_said_copy(&export->otlp_said, &export->said);
+	for (i = 0; i < gather.n_choices; i++)
+		gather.choices[i].said = &export->otlp_said;
 	return otlp_new(&export->otlp, &gather);
 }
 
@@ -369,11 +384,12 @@ int main(int argc, char **argv)
 	make_choices(&export);
 	gather_look(&export.gather);
 	if (export.textfile)
-		ret = write_file(&export, export.textfile, write_metrics);
+		ret = exit_of_once(&export, write_file(&export, export.textfile, write_metrics));
 	else if (export.page)
-		ret = write_file(&export, export.page, write_page);
+		ret = exit_of_once(&export, write_file(&export, export.page, write_page));
 	else if (export.once)
-		ret = export.push ? push_once(&export) : export_print_once(&export);
+		ret = exit_of_once(&export,
+				   export.push ? push_once(&export) : export_print_once(&export));
 	else
 		ret = export_serve(&export);
 out:
@@ -381,5 +397,6 @@ out:
 	free(export.dirs.list);
 	free(export.roots.list);
 	rings_said_free(&export.said);
+	rings_said_free(&export.otlp_said);
 	return ret;
 }

@@ -367,6 +367,20 @@ static void time_ratio(struct writer *w)
 	}
 }
 
+/* In that order; the list is to be freed. */
+static size_t living_processes(struct gather *gather, int order(const void *a, const void *b),
+			       const struct gather_process ***list)
+{
+	size_t i, n = 0;
+
+	*list = memory_need(malloc((gather->n_processes + 1) * sizeof **list));
+	for (i = 0; i < gather->n_processes; i++)
+		if (gather->processes[i].alive)
+			(*list)[n++] = &gather->processes[i];
+	qsort(*list, n, sizeof **list, order);
+	return n;
+}
+
 static int by_labels(const void *a, const void *b)
 {
 	const struct gather_process *x = *(const struct gather_process *const *)a;
@@ -384,15 +398,10 @@ static int by_labels(const void *a, const void *b)
 /* Same labels, same line: processes are counted by state, reason and mode. */
 static void metrics_states(struct writer *w, struct gather *gather)
 {
-	const struct gather_process **living =
-	    memory_need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
-	size_t i, n = 0, same;
+	const struct gather_process **living;
+	size_t i, n = living_processes(gather, by_labels, &living), same;
 
 	metrics_family(w, COUNTERS_process_state);
-	for (i = 0; i < gather->n_processes; i++)
-		if (gather->processes[i].alive)
-			living[n++] = &gather->processes[i];
-	qsort(living, n, sizeof *living, by_labels);
 	for (i = 0; i < n; i += same) {
 		const struct gcpreload_header *h = &living[i]->reader.header;
 		const struct subject subject = { .service = living[i]->service };
@@ -406,6 +415,56 @@ static void metrics_states(struct writer *w, struct gather *gather)
 		end_uint(w, same);
 	}
 	free(living);
+}
+
+static int by_versions(const void *a, const void *b)
+{
+	const struct gather_process *x = *(const struct gather_process *const *)a;
+	const struct gather_process *y = *(const struct gather_process *const *)b;
+	const struct gcpreload_header *h = &x->reader.header, *i = &y->reader.header;
+	int order = strcmp(x->service->name, y->service->name);
+
+	if (order == 0)
+		order = strcmp(h->service_version, i->service_version);
+	if (order == 0)
+		order = strcmp(h->python, i->python);
+	return order ? order : strcmp(h->library, i->library);
+}
+
+static void metrics_versions(struct writer *w, struct gather *gather)
+{
+	const struct gather_process **living;
+	size_t i, n = living_processes(gather, by_versions, &living);
+
+	metrics_family(w, COUNTERS_service_info);
+	for (i = 0; i < n; i++) {
+		const struct gcpreload_header *h = &living[i]->reader.header;
+		const struct subject subject = { .service = living[i]->service };
+
+		if (i && by_versions(&living[i - 1], &living[i]) == 0)
+			continue;
+		metrics_begin(w, counters_table[COUNTERS_service_info].prometheus, &subject);
+		metrics_label(w, "service_version", h->service_version);
+		metrics_label(w, "python_version", h->python);
+		metrics_label(w, "library_version", h->library);
+		end_uint(w, 1);
+	}
+	free(living);
+}
+
+static void metrics_of_exporter(struct writer *w, unsigned row, double value)
+{
+	metrics_family(w, row);
+	fprintf(w->out, "%s %.15g\n", counters_table[row].prometheus, value);
+}
+
+static void exporter_itself(struct writer *w, const struct gather_seen *seen)
+{
+	metrics_of_exporter(w, COUNTERS_exporter_rings, (double)seen->rings);
+	metrics_of_exporter(w, COUNTERS_exporter_unreadable_rings, (double)seen->unreadable);
+	metrics_of_exporter(w, COUNTERS_exporter_unreadable_directories,
+			    (double)seen->trouble.directories);
+	metrics_of_exporter(w, COUNTERS_exporter_last_read, (double)seen->read_ns / 1e9);
 }
 
 static void build_info(struct writer *w)
@@ -424,6 +483,8 @@ void metrics_write(FILE *out, struct gather *gather, const struct metrics_style 
 
 	choose_subjects(&w, gather);
 	build_info(&w);
+	exporter_itself(&w, &gather->seen);
+	metrics_versions(&w, gather);
 	metrics_collections(&w);
 	time_ratio(&w);
 	metrics_gauge(&w, COUNTERS_frozen_objects, offsetof(struct subject, frozen));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -165,8 +166,10 @@ static struct otlp_subject *known_by_another_ring(struct otlp_state *state,
 
 	for (i = 0; i < state->n_subjects; i++) {
 		struct otlp_subject *subject = state->subjects[i];
+		struct stat st;
 
-		if (!gather_same_process(&subject->reader.header, &process->reader.header))
+		if (!gather_same_process(&subject->reader.header, &process->reader.header) ||
+		    fstat(subject->reader.fd, &st) < 0 || st.st_nlink)
 			continue;
 		free(subject->ring);
 		subject->ring = memory_need(strdup(process->name));

@@ -134,6 +134,24 @@ static struct MHD_Response *server_saved(struct server *server)
 	return response;
 }
 
+/* For a probe: that this answers, and that it sees something to tell. */
+static enum MHD_Result server_health(struct server *server, struct MHD_Connection *connection)
+{
+	struct document document = { .body = NULL };
+	const char *why;
+	bool blind;
+
+	if (!server_begin(server, &document))
+		return MHD_NO;
+	blind = gather_is_blind(server->gather, &why);
+	fprintf(document.out, "%s: measurements of %zu processes were read\n",
+		blind ? "no data" : "ok", server->gather->seen.rings);
+	if (why)
+		fprintf(document.out, "%s\n", why);
+	return server_queue(connection, blind ? MHD_HTTP_SERVICE_UNAVAILABLE : MHD_HTTP_OK,
+			    server_end(&document, "text/plain; charset=utf-8"));
+}
+
 static struct MHD_Response *live_page(struct server *server, struct MHD_Connection *connection)
 {
 	struct MHD_Response *response = asked_for(connection, "save")
@@ -167,6 +185,8 @@ static enum MHD_Result server_handle(void *arg, struct MHD_Connection *connectio
 		    server_text("text/plain", "method not allowed; use GET or HEAD\n"));
 	if (strcmp(url, "/metrics") == 0)
 		return server_queue(connection, MHD_HTTP_OK, server_metrics(arg, connection));
+	if (strcmp(url, "/healthz") == 0)
+		return server_health(arg, connection);
 	if (strcmp(url, "/data.json") == 0)
 		return server_queue(connection, MHD_HTTP_OK, server_data(arg, connection));
 	if (strcmp(url, "/") == 0)
@@ -175,43 +195,72 @@ static enum MHD_Result server_handle(void *arg, struct MHD_Connection *connectio
 			    server_text("text/plain", "not found; see / and /metrics\n"));
 }
 
+/* A socket that listens at one address, or -1 with errno. */
+static int listen_at(const struct addrinfo *at)
+{
+	int fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	int yes = 1, no = 0, error;
+
+	if (fd < 0)
+		return -1;
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+	if (at->ai_family == AF_INET6) /* IPv4 comes to [::], too */
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+	if (bind(fd, at->ai_addr, at->ai_addrlen) == 0 && listen(fd, 64) == 0)
+		return fd;
+	error = errno;
+	close(fd);
+	errno = error;
+	return -1;
+}
+
+/* The first address where it can be done; without a host IPv6 first, which takes IPv4 as well. */
+static int listen_at_one_of(const struct addrinfo *found, bool ipv6_first)
+{
+	const struct addrinfo *at;
+	int fd = -1;
+
+	for (at = found; ipv6_first && at && fd < 0; at = at->ai_next)
+		if (at->ai_family == AF_INET6)
+			fd = listen_at(at);
+	if (fd < 0 && ipv6_first && errno == EADDRINUSE)
+		return -1;
+	for (at = found; at && fd < 0; at = at->ai_next)
+		fd = listen_at(at);
+	return fd;
+}
+
 /* A socket that listens, or -1 with *cause. */
-static int listen_on(const char *listen_at, char **cause)
+static int listen_on(const char *where, char **cause)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 				  .ai_flags = AI_PASSIVE | AI_NUMERICSERV },
 			*found = NULL;
-	const char *colon = strrchr(listen_at, ':');
+	const char *colon = strrchr(where, ':');
 	char *host = NULL;
-	int fd = -1, yes = 1, ret;
+	int fd = -1, ret;
 
 	if (!colon) {
-		*cause = format_text("--listen: %s: not ADDRESS:PORT", listen_at);
+		*cause = format_text("--listen: %s: not ADDRESS:PORT", where);
 		return -1;
 	}
-	host = memory_need(strndup(listen_at, (size_t)(colon - listen_at)));
+	host = memory_need(strndup(where, (size_t)(colon - where)));
 	if (*host == '[' && host[strlen(host) - 1] == ']') {
 		host[strlen(host) - 1] = '\0';
 		memmove(host, host + 1, strlen(host));
 	}
 	ret = getaddrinfo(*host ? host : NULL, colon + 1, &hints, &found);
 	if (ret) {
-		*cause = format_text("--listen: %s: %s", listen_at, gai_strerror(ret));
+		*cause = format_text("--listen: %s: %s", where, gai_strerror(ret));
 		goto out;
 	}
-	fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd >= 0)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-	if (fd < 0 || bind(fd, found->ai_addr, found->ai_addrlen) < 0 || listen(fd, 64) < 0) {
+	fd = listen_at_one_of(found, !*host);
+	if (fd < 0)
 		*cause = format_text(
-		    "--listen: %s: %s%s", listen_at, strerror(errno),
+		    "--listen: %s: %s%s", where, strerror(errno),
 		    errno == EADDRINUSE
 			? "; another program uses this port, choose another with --listen"
 			: "");
-		if (fd >= 0)
-			close(fd);
-		fd = -1;
-	}
 out:
 	if (found)
 		freeaddrinfo(found);

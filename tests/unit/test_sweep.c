@@ -6,6 +6,7 @@
 
 #include "ring/family.h"
 #include "ring/names.h"
+#include "ring/raw.h"
 #include "ring/retired.h"
 #include "ring/sweep.h"
 #include "test_rings.h"
@@ -41,13 +42,21 @@ static void tell(void *arg, const char *name)
 	strcat(told, "\n");
 }
 
-/* A dead ring: a file that nobody has locked. Its header says when it last lived. */
+/* A dead ring: a file that nobody has locked. Its header says when it last lived. It is of one
+ * page, has no series and one slot. */
 static void dead(const char *name, uint64_t ago_s)
 {
 	struct gcpreload_header h = { .magic = { 0 } };
 	int fd = openat(dir, name, O_CREAT | O_WRONLY, 0400);
 
+	ring_fill_layout(&h);
 	memcpy(h.magic, GCPRELOAD_RING_MAGIC, 8);
+	h.total_size = h.header_size = 4096;
+	h.header_size -= 64;
+	h.n_periods = 0;
+	h.slots_offset = h.header_size;
+	h.n_slots = 1;
+	assert_int_equal(ftruncate(fd, 4096), 0);
 	h.changed_ns = gcpreload_now_ns() - ago_s * 1000000000;
 	assert_int_equal(write(fd, &h, sizeof h), sizeof h);
 	close(fd);
@@ -145,6 +154,30 @@ static void removes_the_dead_only(void **state)
 	assert_true(there("important.txt") && there(".4.1.00000004.new"));
 	close(fd);
 	assert_int_equal(sweep(0, 0, 0, 0, false), 2);
+}
+
+/* It may be of another version, or a mistake: whoever made it may still read it. */
+static void what_cannot_be_read_stays(void **state)
+{
+	const struct gcpreload_sweep_limits totals = { .totals = true };
+	uint64_t major = 2;
+	int fd;
+
+	(void)state;
+	dead("1.1.00000001", 1000);
+	dead("2.1.00000002", 1000);
+	dead("2.1.00000002.ctl", 1000);
+	fd = openat(dir, "3.1.00000003", O_CREAT | O_WRONLY, 0600);
+	assert_true(fd >= 0 && close(fd) == 0); /* empty */
+	fchmodat(dir, "2.1.00000002", 0600, 0);
+	fd = openat(dir, "2.1.00000002", O_WRONLY);
+	assert_int_equal(pwrite(fd, &major, 2, offsetof(struct gcpreload_header, major)), 2);
+	assert_int_equal(close(fd), 0);
+	assert_int_equal(sweep(0, 0, 0, 0, true), 1);
+	assert_int_equal(sweep(0, 0, 0, 0, false), 1);
+	assert_int_equal(gcpreload_sweep(dir, &totals, NULL, NULL), 1); /* of the first one */
+	assert_false(there("1.1.00000001"));
+	assert_true(there("2.1.00000002") && there("2.1.00000002.ctl") && there("3.1.00000003"));
 }
 
 static void links_and_directories_stay(void **state)
@@ -386,6 +419,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(kinds),
 		TEST(removes_the_dead_only),
+		TEST(what_cannot_be_read_stays),
 		TEST(links_and_directories_stay),
 		TEST(by_number_oldest_first),
 		TEST(by_bytes),
