@@ -200,16 +200,15 @@ static const struct gcpreload_sweep_limits nothing_of_the_dead = {
 	.max_folds = 64,
 };
 
-int ring_file_create(struct ring_file *file, const struct gcpreload_place *place, int32_t pid,
-		     uint64_t start_time, const char **why)
+/* With the name that is set. */
+static int file_create(struct ring_file *file, const struct gcpreload_place *place,
+		       const char **why)
 {
 	int ret;
 
 	file->dir = ring_dir_open(place, why);
 	if (file->dir < 0)
 		return file->dir;
-	snprintf(file->name, sizeof file->name, "%d.%llu.%08x", pid, (unsigned long long)start_time,
-		 file_random_word());
 	snprintf(file->hidden, sizeof file->hidden, ".%.70s.new", file->name);
 	file->fd = openat(file->dir, file->hidden,
 			  O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
@@ -229,6 +228,14 @@ int ring_file_create(struct ring_file *file, const struct gcpreload_place *place
 out_dir:
 	close(file->dir);
 	return ret;
+}
+
+int ring_file_create(struct ring_file *file, const struct gcpreload_place *place, int32_t pid,
+		     uint64_t start_time, const char **why)
+{
+	snprintf(file->name, sizeof file->name, "%d.%llu.%08x", pid, (unsigned long long)start_time,
+		 file_random_word());
+	return file_create(file, place, why);
 }
 
 /* By path, because no descriptor stays open: servers close those that they do not know. */
@@ -269,6 +276,15 @@ bool ring_file_removed(const void *map)
 		: errno != ENOENT && errno != ENOTDIR)
 		return false;
 	return file_is_unlinked(map);
+}
+
+int ring_file_create_again(struct ring_file *file, const struct gcpreload_place *place,
+			   const char **why)
+{
+	const char *slash = strrchr(ring_path, '/');
+
+	snprintf(file->name, sizeof file->name, "%.79s", slash ? slash + 1 : ring_path);
+	return file_create(file, place, why);
 }
 
 int ring_file_publish(struct ring_file *file, const struct gcpreload_place *place, const char **why)

@@ -31,6 +31,10 @@ int ring_dir_open(const struct gcpreload_place *place, const char **why);
 int ring_file_create(struct ring_file *file, const struct gcpreload_place *place, int32_t pid,
 		     uint64_t start_time, const char **why);
 
+/* The same, with the name of the file that was published last, which was removed. */
+int ring_file_create_again(struct ring_file *file, const struct gcpreload_place *place,
+			   const char **why);
+
 /* Gives the file its public name and read-only mode, closes the descriptors. Returns 0 or
  * -errno with *why, and then the file is gone; the mapping is the caller's. */
 int ring_file_publish(struct ring_file *file, const struct gcpreload_place *place,

@@ -421,7 +421,7 @@ int gcpreload_ring_remake(const struct gcpreload_place *place, const char **why)
 		*why = "sub-interpreters are there";
 		return -EBUSY;
 	}
-	ret = ring_file_create(&file, place, from->header->pid, from->header->start_time, why);
+	ret = ring_file_create_again(&file, place, why);
 	if (ret < 0)
 		return ret;
 	to = writer_aim(&file);

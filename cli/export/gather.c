@@ -323,6 +323,28 @@ static void gather_settle(struct gather *gather)
 
 /* ---- directories ---- */
 
+/* The name is another file's now: is it of the same process, which made it for one that was
+ * removed? All is read anew. */
+static bool gather_moves_on(const struct look *look, struct gather_process *process, uint64_t inode)
+{
+	struct gather *gather = look->gather;
+	struct gcpreload_reader reader;
+	const char *why;
+
+	if (gcpreload_reader_open(&reader, look->fd, process->name, &why) < 0)
+		return false;
+	if (!gather_same_process(&process->reader.header, &reader.header)) {
+		gcpreload_reader_close(&reader);
+		return false;
+	}
+	gcpreload_reader_close(&reader);
+	close_process(gather, process);
+	process->counted = process->final = false;
+	process->inode = inode;
+	open_and_read(look, process);
+	return true;
+}
+
 static void gather_see(void *arg, const struct rings_dir *rings_dir, const struct dirent *entry)
 {
 	struct look *look = arg;
@@ -333,9 +355,11 @@ static void gather_see(void *arg, const struct rings_dir *rings_dir, const struc
 	if (past_has(look->dir, entry->d_name))
 		return;
 	process = gather_known(gather, look->dir, entry->d_name);
-	if (process && process->inode != entry->d_ino)
-		return; /* another file has its name now: next time, when this one has left */
-	if (process) {
+	if (process && process->inode != entry->d_ino) {
+		/* Another process: next time, when this one has left. */
+		if (!gather_moves_on(look, process, entry->d_ino))
+			return;
+	} else if (process) {
 		gather_update(look, process);
 	} else {
 		process = new_process(gather, look->dir, entry->d_name);

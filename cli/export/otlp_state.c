@@ -158,40 +158,33 @@ static void look_at_service(struct otlp_state *state, const struct gather_servic
 	otlp_state_finish(state, subject);
 }
 
-/* The process has made a new ring: it goes on as what it was, or a delta would count all again. */
-static struct otlp_subject *known_by_another_ring(struct otlp_state *state,
-						  const struct gather_process *process)
+static void take_ring(struct otlp_subject *subject, const struct gather_process *process)
 {
-	size_t i;
+	gcpreload_reader_close(&subject->reader);
+	subject->reader = process->reader;
+	subject->reader.fd = fcntl(process->reader.fd, F_DUPFD_CLOEXEC, 0);
+}
 
-	for (i = 0; i < state->n_subjects; i++) {
-		struct otlp_subject *subject = state->subjects[i];
-		struct stat st;
+/* Its file was removed, and the process has made another one of that name. */
+static bool has_new_ring(const struct otlp_subject *subject, const struct gather_process *process)
+{
+	struct stat st;
 
-		if (!gather_same_process(&subject->reader.header, &process->reader.header) ||
-		    fstat(subject->reader.fd, &st) < 0 || st.st_nlink)
-			continue;
-		free(subject->ring);
-		subject->ring = memory_need(strdup(process->name));
-		gcpreload_reader_close(&subject->reader);
-		subject->reader = process->reader;
-		subject->reader.fd = fcntl(process->reader.fd, F_DUPFD_CLOEXEC, 0);
-		return subject;
-	}
-	return NULL;
+	return gather_same_process(&subject->reader.header, &process->reader.header) &&
+	       fstat(subject->reader.fd, &st) == 0 && !st.st_nlink &&
+	       fstat(process->reader.fd, &st) == 0 && st.st_nlink;
 }
 
 static void find_process(struct otlp_state *state, const struct gather_process *process)
 {
 	struct otlp_subject *subject = otlp_state_find(state, process->name);
 
-	if (!subject)
-		subject = known_by_another_ring(state, process);
+	if (subject && has_new_ring(subject, process))
+		take_ring(subject, process);
 	if (!subject) {
 		subject = new_subject(state, process->reader.header.service_name);
 		subject->ring = memory_need(strdup(process->name));
-		subject->reader = process->reader;
-		subject->reader.fd = fcntl(process->reader.fd, F_DUPFD_CLOEXEC, 0);
+		take_ring(subject, process);
 	}
 	subject->seen = true;
 }
