@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The file between a process and its readers: layout 1.2.
+ * The file between a process and its readers: layout 1.3.
  *
  *   0            4096                 +n_series * series_size        total_size
  *   +------------+--------------------+------------------------------+
@@ -29,7 +29,7 @@
 #define GCPRELOAD_RING_MAGIC  "GCPRING1"
 #define GCPRELOAD_RING_ENDIAN 0x01020304u
 #define GCPRELOAD_RING_MAJOR  1
-#define GCPRELOAD_RING_MINOR  2
+#define GCPRELOAD_RING_MINOR  3
 
 #define GCPRELOAD_HEADER_SIZE 4096
 #define GCPRELOAD_FILE_SLOTS  2048 /* a power of two */
@@ -311,6 +311,10 @@ struct gcpreload_retired {
 	uint64_t folded; /* rings */
 	uint64_t lost;	 /* their events that were written over */
 	char last[64];	 /* the name of the last one */
+
+	/* 1.3: of the one that came first. CLOCK_REALTIME; 0: not known */
+	uint64_t first_published_ns;
+	uint64_t first_attached_ns;
 };
 
 _Static_assert(sizeof(struct gcpreload_series) == 64 + 8 * GCPRELOAD_BUCKETS, "series");
@@ -331,7 +335,7 @@ _Static_assert(GCPRELOAD_MARKS_OFFSET + GCPRELOAD_MARKS_KEPT * sizeof(struct gcp
 	       "marks");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_HEADER_SIZE, "header");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_RETIRED_OFFSET, "header and retired");
-_Static_assert(sizeof(struct gcpreload_retired) == 80, "retired");
+_Static_assert(sizeof(struct gcpreload_retired) == 96, "retired");
 _Static_assert(GCPRELOAD_HEADER_SIZE % GCPRELOAD_SLOT_SIZE == 0, "header alignment");
 _Static_assert(sizeof(struct gcpreload_series) % GCPRELOAD_SLOT_SIZE == 0, "series alignment");
 

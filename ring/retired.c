@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fnv.h"
 #include "ring/histogram.h"
 #include "ring/names.h"
@@ -92,6 +93,15 @@ int gcpreload_retired_open(struct gcpreload_reader *reader, struct gcpreload_ret
 	return retired_open_checked(reader, retired, dir, &dir_is, i);
 }
 
+uint64_t gcpreload_attached_real_ns(const struct gcpreload_header *h)
+{
+	uint64_t before = gcpreload_elapsed(h->attached_ns, h->published_ns);
+
+	return h->attached_ns > h->published_ns || before >= h->realtime_ns
+		   ? 0
+		   : h->realtime_ns - before;
+}
+
 bool gcpreload_retired_has(int ring)
 {
 	struct stat st;
@@ -171,6 +181,20 @@ static void retired_add_counters(struct gcpreload_header *sum, const struct gcpr
 #include "ring/counters.def"
 }
 
+/* The sums began with the ring that came first. One that comes later has begun earlier at times; it
+ * changes nothing, so that the begin never moves. */
+static void retired_keep_first(struct gcpreload_retired *totals,
+			       const struct gcpreload_header *from)
+{
+	uint64_t attached = gcpreload_attached_real_ns(from);
+
+	if (!attached ||
+	    (totals->first_published_ns && totals->first_published_ns <= from->realtime_ns))
+		return;
+	totals->first_published_ns = from->realtime_ns;
+	totals->first_attached_ns = attached;
+}
+
 /* The header of the new file. False where there are more series than we want to work through. */
 static bool retired_make_header(struct fold *f, struct gcpreload_header *h)
 {
@@ -195,6 +219,7 @@ static bool retired_make_header(struct fold *f, struct gcpreload_header *h)
 	memcpy(h->service_version, from->service_version, sizeof h->service_version);
 	memcpy(h->service_environment, from->service_environment, sizeof h->service_environment);
 	f->totals.folded++;
+	retired_keep_first(&f->totals, from);
 	if (from->head > from->n_slots)
 		f->totals.lost += from->head - from->n_slots;
 	memset(f->totals.last, 0, sizeof f->totals.last);

@@ -25,6 +25,9 @@ enum ring_fold {
  * which the caller has locked, and marks it as folded. */
 enum ring_fold ring_retired_fold(int dir, int ring, const char *name);
 
+/* When a process's counting began, on CLOCK_REALTIME; 0 where its times cannot be. */
+uint64_t gcpreload_attached_real_ns(const struct gcpreload_header *h);
+
 /* Whether a ring that is open was folded: it is only to be unlinked, or is already. */
 bool gcpreload_retired_has(int ring);
 

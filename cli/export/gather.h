@@ -45,6 +45,8 @@ struct gather_service {
 		struct counters counters;
 	} removed; /* of these, those that only we remember */
 	bool has_gone;
+	/* The process that came first of those whose files were folded; 0: not known. */
+	uint64_t first_published_ns, first_attached_ns;
 };
 
 /* What the last look has read, and what it could not. */

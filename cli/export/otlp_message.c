@@ -118,9 +118,6 @@ static void write_resource(struct json *json, const struct otlp_subject *subject
 	otlp_message_put(&own, "service.name", subject->service);
 	otlp_message_put(&own, "service.version", subject->version);
 	otlp_message_put(&own, "deployment.environment.name", subject->environment);
-	otlp_message_put(&own, "telemetry.sdk.name", "gcpreload");
-	otlp_message_put(&own, "telemetry.sdk.language", "c");
-	otlp_message_put(&own, "telemetry.sdk.version", GCPRELOAD_VERSION);
 	if (subject->ring && subject->newest)
 		put_process(&own, subject->newest, style);
 	else if (!otlp_message_has(style->attributes, "host.name"))

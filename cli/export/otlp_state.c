@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#include "base/clock.h"
 #include "cli/memory.h"
+#include "ring/retired.h"
 
 static uint64_t real_time(void)
 {
@@ -21,11 +21,19 @@ static uint64_t real_time(void)
 /* When a process's counting began; a time that cannot be is taken as now. */
 static uint64_t otlp_state_attached(const struct gcpreload_header *h, uint64_t now)
 {
-	uint64_t before = gcpreload_elapsed(h->attached_ns, h->published_ns);
+	uint64_t attached = gcpreload_attached_real_ns(h);
 
-	if (h->attached_ns > h->published_ns || before >= h->realtime_ns || h->realtime_ns > now)
-		return now;
-	return h->realtime_ns - before;
+	return !attached || h->realtime_ns > now ? now : attached;
+}
+
+/* The start is that of the process whose ring came first: of all that come later none can change
+ * it, and an exporter that is started again finds the same. */
+static void take_start(struct otlp_subject *subject, uint64_t published, uint64_t attached)
+{
+	if (subject->since || !published || (subject->first && subject->first <= published))
+		return;
+	subject->first = published;
+	subject->start = attached;
 }
 
 static struct otlp_subject *new_subject(struct otlp_state *state, const char *service)
@@ -94,8 +102,7 @@ static void otlp_state_add_process(struct otlp_subject *subject, const struct gc
 
 	counters_read(&counted, h);
 	counters_add(&subject->counted, &counted);
-	if (!subject->since && (!subject->start || since < subject->start))
-		subject->start = since;
+	take_start(subject, h->realtime_ns < subject->time ? h->realtime_ns : subject->time, since);
 	if (!subject->newest || h->published_ns > subject->newest->published_ns)
 		subject->newest = h;
 	if (!alive)
@@ -122,7 +129,7 @@ static void take_names(struct otlp_subject *subject)
 	memcpy(subject->environment, h->service_environment, sizeof subject->environment);
 }
 
-/* The start is that of the earliest process when it is first seen, and stays. Deltas do not reach
+/* The start stays. Deltas do not reach
  * back behind the first look: who looked before may have pushed that. */
 static void otlp_state_finish(struct otlp_state *state, struct otlp_subject *subject)
 {
@@ -146,6 +153,7 @@ static void look_at_service(struct otlp_state *state, const struct gather_servic
 	subject->newest = NULL;
 	memcpy(sum, service->gone, sizeof service->gone);
 	subject->counted = service->gone_counters;
+	take_start(subject, service->first_published_ns, service->first_attached_ns);
 	for (i = 0; i < state->gather.n_processes; i++) {
 		struct gather_process *process = &state->gather.processes[i];
 

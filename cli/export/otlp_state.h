@@ -33,6 +33,7 @@ struct otlp_subject {
 	/* Nanoseconds of CLOCK_REALTIME: when the counting began, when it was looked, and the look
 	 * that arrived last. */
 	uint64_t start, time, since;
+	uint64_t first; /* when the process whose begin is start made its ring */
 	/* For the resource, as the living ones had it when they last agreed. */
 	char version[64], environment[64];
 };

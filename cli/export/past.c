@@ -74,6 +74,8 @@ static void past_take(struct gather *gather, struct past_file *file,
 	file->service = service;
 	file->inode = stamp->inode;
 	file->folded = stamp->retired.folded;
+	file->first_published_ns = stamp->retired.first_published_ns;
+	file->first_attached_ns = stamp->retired.first_attached_ns;
 	memcpy(file->last, stamp->retired.last, sizeof file->last);
 	counters_read(&file->past.counters, &reader->header);
 	file->past.counters.values[COUNTERS_events_lost] = stamp->retired.lost;
@@ -130,6 +132,17 @@ static void past_add(struct gather_service *service, const struct gather_past *p
 	service->has_gone |= past->counts.n != 0;
 }
 
+static void past_take_first(const struct past_file *file)
+{
+	struct gather_service *service = file->service;
+
+	if (!file->first_published_ns || (service->first_published_ns &&
+					  service->first_published_ns <= file->first_published_ns))
+		return;
+	service->first_published_ns = file->first_published_ns;
+	service->first_attached_ns = file->first_attached_ns;
+}
+
 void past_sum_up(struct gather *gather)
 {
 	size_t i;
@@ -145,10 +158,14 @@ void past_sum_up(struct gather *gather)
 		past_add(service, &service->removed);
 	}
 	for (i = 0; i < gather->n_dirs; i++)
-		for (j = 0; j < GCPRELOAD_RETIRED_FILES; j++)
-			if (gather->dirs[i]->files[j].service)
-				past_add(gather->dirs[i]->files[j].service,
-					 &gather->dirs[i]->files[j].past);
+		for (j = 0; j < GCPRELOAD_RETIRED_FILES; j++) {
+			const struct past_file *file = &gather->dirs[i]->files[j];
+
+			if (!file->service)
+				continue;
+			past_add(file->service, &file->past);
+			past_take_first(file);
+		}
 }
 
 void past_free(struct gather_dir *dir)

@@ -12,6 +12,7 @@ struct past_file {
 	uint64_t inode;
 	uint64_t folded;
 	char last[sizeof(((struct gcpreload_retired *)0)->last)];
+	uint64_t first_published_ns, first_attached_ns;
 	struct gather_past past;
 };
 

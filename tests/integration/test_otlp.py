@@ -410,7 +410,6 @@ def test_a_resource_for_each_service(
     assert found["unknown_service:python"]["service.version"] == "9"
     for resource in found.values():
         assert (resource["team"], resource["host.name"]) == ("ä b", "box")
-        assert resource["telemetry.sdk.name"] == "gcpreload"
         assert not [key for key in resource if key.startswith("process.")]
     (shop_metrics,) = (
         resource
