@@ -133,6 +133,25 @@ static char *why_none_yet(const struct procfs *p)
 	return text;
 }
 
+char *no_ring_out_of_reach(pid_t pid, const char *dir)
+{
+	struct decision decision;
+	char *setting, *text = NULL;
+
+	if (decision_of_process(&decision, pid) < 0)
+		return NULL;
+	if (!reason_of(&decision, DECISION_NONE) && decision.settings.ring == GCPRELOAD_RING_OFF &&
+	    (!dir || strcmp(dir, decision.settings.dir) == 0)) {
+		setting = decision_setting(&decision, SETTINGS_RING);
+		text = format_text("%d: cannot be reached: %s: it reads no commands; restart it "
+				   "with GCPRELOAD_MODE",
+				   (int)pid, setting);
+		free(setting);
+	}
+	decision_free(&decision);
+	return text;
+}
+
 char *no_ring_why(int32_t pid, const char *where)
 {
 	struct procfs p;

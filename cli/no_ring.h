@@ -18,4 +18,9 @@ char *no_ring_why(int32_t pid, const char *where);
  */
 char *no_ring_reason(const struct procfs *p, bool *comes);
 
+/* A process without a ring: why it does not take a mode that is in force in dir, where it may be
+ * tuned; NULL where it takes it when it begins to serve, does nothing, or has its ring elsewhere.
+ * To be freed. */
+char *no_ring_out_of_reach(pid_t pid, const char *dir);
+
 #endif

@@ -4,42 +4,33 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cli/memory.h"
-#include "cli/no_ring.h"
 #include "cli/options.h"
 #include "cli/rings.h"
+#include "cli/standing.h"
+#include "cli/tell_say.h"
 #include "cli/text.h"
+#include "ring/control.h"
 
-#define MODE_VERBS "mode=off, mode=observe, mode=freeze, mode=idle or mode=concurrent"
+#define MODE_VERBS   "mode=off, mode=observe, mode=freeze, mode=idle, mode=concurrent or mode=default"
+#define WAIT_SECONDS 60 /* what is known to answer late has done so */
+#define SAY_AFTER_NS 2000000000ull
 
-/* A process that is told. */
-struct target {
-	struct gcpreload_reader reader;
-	uint64_t serial;
-	bool answered;
-	bool gone;
-};
+static volatile sig_atomic_t tell_interrupted;
 
-struct tell {
-	struct rings_choice choice;
-	const char *verb;
-	const char *service;
-	bool all;
-	double timeout;
-	int32_t *pids;
-	bool *pid_seen;
-	size_t n_pids;
-	struct target *targets;
-	size_t n_targets;
-	int exit;
-};
+static void tell_on_interrupt(int number)
+{
+	(void)number;
+	tell_interrupted = 1;
+}
 
 static bool tell_wanted(struct tell *tell, const struct gcpreload_header *h)
 {
@@ -61,87 +52,116 @@ static uint64_t tell_now(clockid_t clock)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* Fills the file. A process takes it only from its own user, so root gives it away. */
-static int tell_fill(int fd, const struct rings_dir *dir, const char *text)
-{
-	size_t n = strlen(text);
+/* ---- writing ---- */
 
-	if (write(fd, text, n) != (ssize_t)n)
-		return errno ? -errno : -EIO;
-	if (dir->owner != geteuid() && fchown(fd, dir->owner, (gid_t)-1) < 0)
-		return -errno;
-	return 0;
+static void tell_be_newer(struct tell *tell, uint64_t than)
+{
+	if (tell->serial <= than)
+		tell->serial = than + 1;
 }
 
-/* Written whole under a hidden name, then renamed: a process never reads half of it. */
-static int write_control(const struct rings_dir *dir, const char *ring, const char *text)
+/* Serials grow even where the clock was set back. */
+static void tell_look_at_ring(void *arg, struct ring *ring)
 {
-	char hidden[300], name[300];
-	int fd, ret;
-
-	snprintf(name, sizeof name, "%s.ctl", ring);
-	snprintf(hidden, sizeof hidden, ".%s.ctl.new", ring);
-	unlinkat(dir->fd, hidden, 0); /* of a command that was killed */
-	fd = openat(dir->fd, hidden, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	ret = tell_fill(fd, dir, text);
-	if (close(fd) < 0 && ret == 0)
-		ret = -errno;
-	if (ret == 0 && renameat(dir->fd, hidden, dir->fd, name) < 0)
-		ret = -errno;
-	if (ret < 0)
-		unlinkat(dir->fd, hidden, 0);
-	return ret;
+	if (!ring->why)
+		tell_be_newer(arg, ring->reader.header.control_serial);
 }
 
-static void tell_one(void *arg, struct ring *ring)
+static void tell_look_at_dir(void *arg, const struct rings_dir *dir)
+{
+	tell_be_newer(arg, standing_newest(dir));
+}
+
+static void tell_cannot_write(struct tell *tell, const struct rings_dir *dir, const char *name,
+			      int error)
+{
+	text_complain("%s/%s: the command cannot be written: %s; run as its owner or as root",
+		      dir->path, name, strerror(error));
+	tell->exit = EXIT_NO;
+}
+
+static void tell_dir(void *arg, const struct rings_dir *dir)
 {
 	struct tell *tell = arg;
-	struct target *target;
-	char text[GCPRELOAD_CONTROL_SIZE];
-	uint64_t serial = tell_now(CLOCK_REALTIME);
+	char name[GCPRELOAD_CONTROL_NAME];
 	int ret;
 
-	if (ring->why || !ring->alive || !tell_wanted(tell, &ring->reader.header))
-		return;
-	/* It grows even where the clock was set back. */
-	if (serial <= ring->reader.header.control_serial)
-		serial = ring->reader.header.control_serial + 1;
-	snprintf(text, sizeof text, GCPRELOAD_CONTROL_MAGIC "%" PRIu64 " %s\n", serial, tell->verb);
-	ret = ring->dir->foreign ? -EPERM : write_control(ring->dir, ring->name, text);
-	if (ret < 0) {
-		text_complain(
-		    "%d: the command cannot be written to %s/%s.ctl: %s; run as its owner or "
-		    "as root",
-		    ring->reader.header.pid, ring->dir->path, ring->name, strerror(-ret));
-		tell->exit = EXIT_NO;
-		return;
-	}
+	gcpreload_control_name(name, tell->service);
+	ret = standing_write(dir, name, tell->serial, tell->verb);
+	if (ret < 0)
+		tell_cannot_write(tell, dir, name, -ret);
+	else
+		tell->n_written++;
+}
+
+static void tell_add_target(struct tell *tell, struct ring *ring)
+{
+	struct target *target;
+
 	tell->targets = memory_need(realloc(tell->targets, (tell->n_targets + 1) * sizeof *target));
 	target = &tell->targets[tell->n_targets++];
 	memset(target, 0, sizeof *target);
 	target->reader = ring->reader;
-	target->serial = serial;
+	target->serial = tell->serial;
 	ring->reader.fd = -1; /* ours now */
 }
 
-/* Whether it is what the verb wants. */
-static bool tell_obeyed(const struct tell *tell, const struct gcpreload_header *h)
+/* Whether something runs there: it holds a lock on its file, whatever the layout. */
+static bool tell_is_locked(const struct ring *ring)
 {
-	const char *mode = strncmp(tell->verb, "mode=", 5) == 0 ? tell->verb + 5 : "";
+	int fd = openat(ring->dir->fd, ring->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 
-	if (*mode && strcmp(mode, gcpreload_mode_name(h->mode)) != 0)
-		return false;
-	if (strcmp(mode, "off") == 0)
-		return h->state == GCPRELOAD_STATE_OFF;
-	if (strcmp(mode, "observe") == 0)
-		return h->state == GCPRELOAD_STATE_OBSERVING;
-	if (strcmp(tell->verb, "thaw") != 0)
-		return h->state == GCPRELOAD_STATE_READY;
-	return h->frozen_objects <= 0 && h->state != GCPRELOAD_STATE_READY &&
-	       h->state != GCPRELOAD_STATE_PARENT && h->state != GCPRELOAD_STATE_BASELINE;
+	if (fd >= 0)
+		close(fd);
+	return locked;
 }
+
+static void tell_unreadable(struct tell *tell, const struct ring *ring)
+{
+	if (tell->n_pids || !tell_is_locked(ring))
+		return;
+	text_complain("%s/%s: a process that cannot be reached: %s", ring->dir->path, ring->name,
+		      ring->why);
+	tell->exit = EXIT_NO;
+}
+
+/* A process of this version reads the file of its service or directory; one of before 1.3 only its
+ * own. */
+static void tell_one(void *arg, struct ring *ring)
+{
+	const struct gcpreload_header *h = &ring->reader.header;
+	struct tell *tell = arg;
+	char name[GCPRELOAD_CONTROL_NAME];
+	int ret = 0;
+
+	if (ring->why) {
+		tell_unreadable(tell, ring);
+		return;
+	}
+	if (!ring->alive || !tell_wanted(tell, h))
+		return;
+	snprintf(name, sizeof name, "%.200s.ctl", ring->name);
+	if (!tell_stands(tell) || h->minor < 3)
+		ret = standing_write(ring->dir, name, tell->serial, tell->verb);
+	if (ret < 0)
+		tell_cannot_write(tell, ring->dir, name, -ret);
+	else
+		tell_add_target(tell, ring);
+}
+
+static void tell_write(struct tell *tell, char **where)
+{
+	tell->serial = tell_now(CLOCK_REALTIME);
+	rings_dirs(&tell->choice, tell_look_at_dir, tell, NULL);
+	rings_each(&tell->choice, tell_look_at_ring, tell, NULL);
+	if (tell_stands(tell) && !rings_dirs(&tell->choice, tell_dir, tell, NULL) &&
+	    !tell->choice.all_users && !tell->choice.root && standing_make_dir(&tell->choice) == 0)
+		rings_dirs(&tell->choice, tell_dir, tell, NULL);
+	rings_each(&tell->choice, tell_one, tell, where);
+}
+
+/* ---- answers ---- */
 
 /* Whether there is nothing left to wait for. In gevent's and uvloop's loops a process answers, and
  * does it a little later. */
@@ -158,95 +178,75 @@ static bool tell_settled(const struct tell *tell, struct target *target)
 		target->answered = true;
 	else if (!gcpreload_reader_alive(&target->reader))
 		target->gone = true;
+	if (tell_is_parent(h))
+		return true;
 	if (target->answered && !target->gone && !tell_obeyed(tell, h) &&
 	    h->state != GCPRELOAD_STATE_STANDING_BACK)
 		return !gcpreload_reader_alive(&target->reader);
 	return target->answered || target->gone;
 }
 
-static void wait_for_answers(struct tell *tell)
+static size_t tell_pending(struct tell *tell)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < tell->n_targets; i++)
+		n += !tell_settled(tell, &tell->targets[i]);
+	return n;
+}
+
+/* A worker that began meanwhile has what stands, and is to be seen to have it. */
+static void tell_add_new(void *arg, struct ring *ring)
+{
+	const struct gcpreload_header *h = &ring->reader.header, *known;
+	struct tell *tell = arg;
+	size_t i;
+
+	if (ring->why || !ring->alive || !tell_wanted(tell, h))
+		return;
+	for (i = 0; i < tell->n_targets; i++) {
+		known = &tell->targets[i].reader.header;
+		if (known->pid == h->pid && known->start_time == h->start_time &&
+		    known->pid_namespace == h->pid_namespace && known->uid == h->uid)
+			return;
+	}
+	tell_add_target(tell, ring);
+}
+
+static void tell_say_waiting(const struct tell *tell, size_t n)
+{
+	if (isatty(STDERR_FILENO))
+		text_complain("waiting up to %.0f s for %zu of %zu processes: each answers at its "
+			      "next wait for requests or collection; Ctrl-C stops waiting, the "
+			      "command stays",
+			      tell->timeout, n, tell->n_targets);
+}
+
+static void tell_wait(struct tell *tell)
 {
 	const struct timespec pause = { 0, 20000000 };
-	uint64_t end = tell_now(CLOCK_MONOTONIC) + (uint64_t)(tell->timeout * 1e9);
-	size_t i, n;
+	uint64_t begin = tell_now(CLOCK_MONOTONIC), now;
+	uint64_t end = begin + (uint64_t)(tell->timeout * 1e9);
+	bool said = false;
+	size_t n, before;
 
 	for (;;) {
-		for (n = 0, i = 0; i < tell->n_targets; i++)
-			n += tell_settled(tell, &tell->targets[i]);
-		if (n == tell->n_targets || tell_now(CLOCK_MONOTONIC) >= end)
+		n = tell_pending(tell);
+		before = tell->n_targets;
+		if (!n && tell_stands(tell))
+			rings_each(&tell->choice, tell_add_new, tell, NULL);
+		now = tell_now(CLOCK_MONOTONIC);
+		if ((!n && before == tell->n_targets) || now >= end || tell_interrupted)
 			return;
+		if (!said && n && now - begin > SAY_AFTER_NS) {
+			tell_say_waiting(tell, n);
+			said = true;
+		}
 		nanosleep(&pause, NULL);
 	}
 }
 
-static void say_disobedience(struct tell *tell, const struct gcpreload_header *h)
-{
-	tell->exit = EXIT_NO;
-	if (h->state != GCPRELOAD_STATE_STANDING_BACK) {
-		text_complain("%d: received the command, but has not changed yet; use a longer "
-			      "--timeout or see: gcpreload ps",
-			      h->pid);
-		return;
-	}
-	if (h->frozen_objects > 0)
-		text_complain("%d: received the command, but stands back: nothing changed, %" PRId64
-			      " objects are still frozen; restart it, or call gc.unfreeze() in it",
-			      h->pid, h->frozen_objects);
-	else
-		text_complain(
-		    "%d: received the command, but stands back: nothing changed; to override, "
-		    "start it with GCPRELOAD_FORCE=1",
-		    h->pid);
-}
-
-static void say_answer(struct tell *tell, const struct target *target)
-{
-	const struct gcpreload_header *h = &target->reader.header;
-	char reason[600];
-
-	if (target->answered) {
-		printf("%d: %s: mode %s, %s%s%s\n", h->pid, tell->verb,
-		       gcpreload_mode_name(h->mode), gcpreload_state_name(h->state),
-		       *h->reason ? ": " : "", text_safe(reason, sizeof reason, h->reason));
-		if (!tell_obeyed(tell, h))
-			say_disobedience(tell, h);
-		return;
-	}
-	tell->exit = EXIT_NO;
-	if (target->gone)
-		text_complain("%d: no answer: the process ended; see: gcpreload ps --all", h->pid);
-	else
-		text_complain(
-		    "%d: no answer yet: it neither waited for requests nor collected; it acts "
-		    "when it does, or use a longer --timeout",
-		    h->pid);
-}
-
-static void tell_say_missing(struct tell *tell, const char *where)
-{
-	size_t i;
-	char *why;
-
-	for (i = 0; i < tell->n_pids; i++) {
-		if (tell->pid_seen[i])
-			continue;
-		why = no_ring_why(tell->pids[i], where);
-		text_complain("%s", why);
-		free(why);
-		tell->exit = EXIT_NO;
-	}
-	if (tell->n_targets || tell->exit != EXIT_FINE)
-		return;
-	tell->exit = EXIT_NO;
-	rings_say_others(&tell->choice);
-	if (tell->service)
-		text_complain("%s: no running process of this service in %s; for the names see: "
-			      "gcpreload ps --json",
-			      tell->service, where);
-	else
-		text_complain("%s: no running process has measurements; see: gcpreload ps --all",
-			      where);
-}
+/* ---- the command line ---- */
 
 static bool is_mode_verb(const char *text)
 {
@@ -254,6 +254,8 @@ static bool is_mode_verb(const char *text)
 
 	if (strncmp(text, "mode=", 5) != 0)
 		return false;
+	if (strcmp(text + 5, "default") == 0)
+		return true;
 	for (mode = 0; mode < GCPRELOAD_MODES; mode++)
 		if (strcmp(text + 5, gcpreload_mode_name(mode)) == 0)
 			return true;
@@ -279,6 +281,10 @@ static int tell_operands(struct tell *tell, const struct command *command, int a
 		else
 			return options_wrong(command, "%s: not a process ID", word);
 	}
+	if (tell->list)
+		return tell->verb || tell->n_pids || tell->service || tell->all
+			   ? options_wrong(command, "--list: takes neither a mode nor processes")
+			   : -1;
 	if (!tell->verb)
 		return options_wrong(command, "no mode given; add " MODE_VERBS);
 	if (!tell->n_pids && !tell->service && !tell->all)
@@ -293,11 +299,15 @@ static int tell_options(struct tell *tell, const struct command *command, int ar
 {
 	static const struct option longs[] = { RINGS_OPTIONS,
 					       OPTION_HELP,
+					       OPTION_JSON,
 					       { "all", no_argument, NULL, 'a' },
 					       { "service", required_argument, NULL, 's' },
-					       { "timeout", required_argument, NULL, 't' },
+					       { "wait", required_argument, NULL, 'w' },
+					       { "timeout", required_argument, NULL, 'w' },
+					       { "no-wait", no_argument, NULL, 'W' },
+					       { "list", no_argument, NULL, 'l' },
 					       { 0 } };
-	struct options o = { command, argc, argv, ":" RINGS_SHORTS "as:t:h", longs, -1, 0 };
+	struct options o = { command, argc, argv, ":" RINGS_SHORTS "as:w:lh", longs, -1, 0 };
 	const char *why;
 	char *end;
 	int c;
@@ -309,11 +319,17 @@ static int tell_options(struct tell *tell, const struct command *command, int ar
 			tell->all = true;
 		} else if (c == 's') {
 			tell->service = optarg;
-		} else if (c == 't') {
+		} else if (c == 'j') {
+			tell->json = true;
+		} else if (c == 'l') {
+			tell->list = true;
+		} else if (c == 'W') {
+			tell->no_wait = true;
+		} else if (c == 'w') {
 			tell->timeout = strtod(optarg, &end);
 			if (*end || end == optarg || !(tell->timeout >= 0 && tell->timeout < 1e6))
-				return options_wrong(
-				    command, "--timeout: %s: not a number of seconds", optarg);
+				return options_wrong(command, "--wait: %s: not a number of seconds",
+						     optarg);
 		} else if (rings_option(&tell->choice, c, &why) < 0) {
 			return options_wrong(command, "%s: %s", optarg, why);
 		}
@@ -332,22 +348,29 @@ static void tell_release(struct tell *tell)
 	free(tell->pid_seen);
 }
 
+static int tell_now_and_wait(struct tell *tell)
+{
+	struct sigaction action = { .sa_handler = tell_on_interrupt };
+	char *where;
+
+	tell_write(tell, &where);
+	sigaction(SIGINT, &action, NULL);
+	if (tell->no_wait)
+		tell_pending(tell);
+	else
+		tell_wait(tell);
+	tell_say_all(tell, where);
+	free(where);
+	return tell->exit;
+}
+
 int tell_exec(const struct command *command, int argc, char **argv, const char *verb)
 {
-	struct tell tell = { .verb = verb, .timeout = 5, .exit = EXIT_FINE };
-	char *where;
-	size_t i;
+	struct tell tell = { .verb = verb, .timeout = WAIT_SECONDS, .exit = EXIT_FINE };
 	int ret = tell_options(&tell, command, argc, argv);
 
-	if (ret < 0) {
-		rings_each(&tell.choice, tell_one, &tell, &where);
-		wait_for_answers(&tell);
-		for (i = 0; i < tell.n_targets; i++)
-			say_answer(&tell, &tell.targets[i]);
-		tell_say_missing(&tell, where);
-		free(where);
-		ret = tell.exit;
-	}
+	if (ret < 0)
+		ret = tell.list ? standing_list(&tell.choice, tell.json) : tell_now_and_wait(&tell);
 	tell_release(&tell);
 	return ret;
 }

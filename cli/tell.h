@@ -11,13 +11,18 @@
 int tell_exec(const struct command *command, int argc, char **argv, const char *verb);
 
 #define TELL_TARGETS "(PID... | --service NAME | --all)"
-#define TELL_HELP                                                                                  \
+#define TELL_OPTIONS                                                                               \
 	"  --all              all running processes\n"                                             \
 	"  --service NAME     the processes of service NAME\n"                                     \
-	"  --timeout SECONDS  how long to wait for answers (default: 5)\n" RINGS_HELP "\n"         \
-	"Exit status 1: a process did not answer, or did not change. A process that stands\n"      \
-	"back does not change. Commands are read once a second, when a process waits for\n"        \
-	"requests or collects; a process that does neither acts later. A process that is\n"        \
-	"not ready yet has no measurements, and receives no commands.\n"
+	"  --wait SECONDS     how long to wait for answers (default: 60)\n"                        \
+	"  --no-wait          do not wait: exit status 0 says only that it was written\n"
+#define TELL_HELP                                                                                  \
+	TELL_OPTIONS RINGS_HELP                                                                    \
+	    "\n"                                                                                   \
+	    "Exit status 0: every process that serves has it. 1: one did not answer in time, or\n" \
+	    "did not change (a process that stands back does not), or cannot be reached.\n"        \
+	    "Parents that only fork workers are counted apart. Commands are read once a second,\n" \
+	    "when a process waits for requests or collects; a process that does neither acts\n"    \
+	    "later: an idle gunicorn worker within half of its --timeout.\n"
 
 #endif

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "engine/begin.h"
 #include "engine/chances.h"
 #include "engine/engine.h"
 #include "engine/entrance.h"
@@ -12,11 +13,15 @@
 #include "inject/observer.h"
 #include "inject/waiting.h"
 
-static enum gcpreload_acted act_observe(void)
+/* It serves with the interpreter's own collector. A parent that was told later may have frozen what
+ * this process inherited. */
+static enum gcpreload_acted act_not(PyObject *gc)
 {
-	process_observes();
-	process.status.period = GCPRELOAD_PERIOD_BASELINE;
-	process.status.due_ns = 0;
+	tuner_thaw(gc);
+	if (process.mode == GCPRELOAD_MODE_OFF)
+		process_is_off();
+	else
+		process_observes();
 	return GCPRELOAD_ACTED_LOOKED;
 }
 
@@ -58,14 +63,21 @@ static enum gcpreload_acted act_ready(PyObject *gc)
 	enum gcpreload_acted acted;
 	enum tuner_may may;
 
-	if (process.mode == GCPRELOAD_MODE_OBSERVE) {
-		acted = act_observe();
+	if (process.mode < GCPRELOAD_MODE_FREEZE) {
+		acted = act_not(gc);
 	} else {
 		may = tuner_consent(gc, true);
 		acted = may == TUNER_MAY ? act_tune(gc) : otherwise[may];
 	}
 	process_publish();
 	return acted;
+}
+
+/* It is to serve: what it was told meanwhile counts, and what it is. */
+static void act_begins(void)
+{
+	begin_with_mode();
+	process.status.flags &= ~GCPRELOAD_FLAG_PARENT;
 }
 
 static PyObject *ready_in_loop(PyObject *self, PyObject *unused)
@@ -105,10 +117,12 @@ enum gcpreload_acted gcpreload_engine_ready(const char *fired)
 
 	if (!entrance_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
-	if (!process_stands_back() && process.mode != GCPRELOAD_MODE_OFF) {
-		process_text(fired, fired);
+	act_begins();
+	process_text(fired, fired);
+	if (process.mode < GCPRELOAD_MODE_FREEZE)
+		acted = process_stands_back() ? acted : act_ready(gc);
+	else if (!process_stands_back())
 		acted = ready_or_defer(gc);
-	}
 	entrance_close(&guard, gc);
 	return acted;
 }
@@ -121,11 +135,11 @@ enum gcpreload_acted gcpreload_engine_baseline(const char *fired, uint64_t due_n
 
 	if (!entrance_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
+	act_begins();
 	process_text(fired, fired);
-	if (process.mode == GCPRELOAD_MODE_OBSERVE) {
-		act_observe();
-	} else if (!process_stands_back() && process.mode >= GCPRELOAD_MODE_FREEZE &&
-		   (may = tuner_consent(gc, true)) == TUNER_MAY) {
+	if (process.mode < GCPRELOAD_MODE_FREEZE) {
+		act_not(gc);
+	} else if (!process_stands_back() && (may = tuner_consent(gc, true)) == TUNER_MAY) {
 		process_text(reason, "measuring the interpreter's own collector first");
 		process.status.state = GCPRELOAD_STATE_BASELINE;
 		process.status.period = GCPRELOAD_PERIOD_BASELINE;
@@ -145,31 +159,79 @@ static void act_thaw(PyObject *gc, enum gcpreload_state state, const char *reaso
 	process_text(reason, reason);
 }
 
+static const char told[] = "by gcpreload set";
+
+static enum gcpreload_acted act_stop(PyObject *gc, enum gcpreload_mode mode, const char *why)
+{
+	process.mode = mode;
+	act_thaw(gc, mode == GCPRELOAD_MODE_OFF ? GCPRELOAD_STATE_OFF : GCPRELOAD_STATE_OBSERVING,
+		 why);
+	return GCPRELOAD_ACTED_LOOKED;
+}
+
+static enum gcpreload_acted act_start(PyObject *gc, enum gcpreload_mode mode, const char *why)
+{
+	if (process_stands_back())
+		return GCPRELOAD_ACTED_LOOKED;
+	process.thawed = false;
+	process.mode = mode;
+	/* It freezes at its next fork, and serves nothing that thresholds would be for. */
+	if (process.status.flags & GCPRELOAD_FLAG_PARENT) {
+		process.status.state = GCPRELOAD_STATE_PARENT;
+		process_text(reason, "");
+		return GCPRELOAD_ACTED_LOOKED;
+	}
+	process_text(fired, why);
+	return ready_or_defer(gc);
+}
+
+/* Taken back: as it would be without any command. What is so already stays. */
+static enum gcpreload_acted act_as_before(PyObject *gc)
+{
+	enum gcpreload_mode mode = begin_mode_of_settings();
+
+	process.by_command = false;
+	if (mode == process.mode && !process.thawed)
+		return GCPRELOAD_ACTED_LOOKED;
+	if (mode >= GCPRELOAD_MODE_FREEZE)
+		return act_start(gc, mode, told);
+	act_stop(gc, mode, "");
+	if (mode == GCPRELOAD_MODE_OFF)
+		process_is_off();
+	else
+		process_observes();
+	return GCPRELOAD_ACTED_LOOKED;
+}
+
 static enum gcpreload_acted act_on_command(PyObject *gc, const char *verb)
 {
-	static const char told[] = "by gcpreload set";
+	static const struct {
+		const char *verb;
+		enum gcpreload_mode mode;
+	} modes[] = {
+		{ "mode=off", GCPRELOAD_MODE_OFF },
+		{ "mode=observe", GCPRELOAD_MODE_OBSERVE },
+		{ "mode=freeze", GCPRELOAD_MODE_FREEZE },
+		{ "mode=idle", GCPRELOAD_MODE_IDLE },
+		{ "mode=concurrent", GCPRELOAD_MODE_CONCURRENT },
+	};
+	size_t i;
 
-	if (strcmp(verb, "mode=off") == 0) {
-		process.mode = GCPRELOAD_MODE_OFF;
-		act_thaw(gc, GCPRELOAD_STATE_OFF, told);
-	} else if (strcmp(verb, "mode=observe") == 0) {
-		process.mode = GCPRELOAD_MODE_OBSERVE;
-		act_thaw(gc, GCPRELOAD_STATE_OBSERVING, told);
-	} else if (strcmp(verb, "thaw") == 0) {
+	for (i = 0; i < sizeof modes / sizeof *modes; i++) {
+		if (strcmp(verb, modes[i].verb) != 0)
+			continue;
+		process.by_command = true;
+		return modes[i].mode < GCPRELOAD_MODE_FREEZE ? act_stop(gc, modes[i].mode, told)
+							     : act_start(gc, modes[i].mode, told);
+	}
+	if (strcmp(verb, "mode=default") == 0)
+		return act_as_before(gc);
+	if (strcmp(verb, "thaw") == 0) {
 		act_thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
-	} else if (strcmp(verb, "mode=freeze") == 0 || strcmp(verb, "mode=idle") == 0 ||
-		   strcmp(verb, "mode=concurrent") == 0 || strcmp(verb, "ready") == 0) {
-		if (process_stands_back())
-			return GCPRELOAD_ACTED_LOOKED;
-		process.thawed = false;
-		if (strcmp(verb, "mode=idle") == 0)
-			process.mode = GCPRELOAD_MODE_IDLE;
-		else if (strcmp(verb, "mode=concurrent") == 0)
-			process.mode = GCPRELOAD_MODE_CONCURRENT;
-		else if (*verb == 'm' || process.mode < GCPRELOAD_MODE_FREEZE)
-			process.mode = GCPRELOAD_MODE_FREEZE;
-		process_text(fired, strcmp(verb, "ready") ? told : "by gcpreload ready");
-		return ready_or_defer(gc);
+	} else if (strcmp(verb, "ready") == 0) {
+		return act_start(
+		    gc, process.mode < GCPRELOAD_MODE_FREEZE ? GCPRELOAD_MODE_FREEZE : process.mode,
+		    "by gcpreload ready");
 	} else {
 		gcpreload_log(GCPRELOAD_LOG_WARNING, "control file: '%s' is not a command, ignored",
 			      verb);
@@ -186,7 +248,7 @@ enum gcpreload_acted gcpreload_engine_command(const char *verb, uint64_t serial)
 	if (!entrance_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
 	acted = act_on_command(gc, verb);
-	if (acted != GCPRELOAD_ACTED_NOT)
+	if (acted != GCPRELOAD_ACTED_NOT && serial > process.status.control_serial)
 		process.status.control_serial = serial;
 	process_update();
 	entrance_close(&guard, gc);

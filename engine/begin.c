@@ -5,6 +5,7 @@
 
 #include "base/machine.h"
 #include "base/self.h"
+#include "engine/engine.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
 #include "engine/sample.h"
@@ -16,15 +17,70 @@
 
 static bool attached_late;
 
+/* What children inherit. Written and read by any thread. */
+static int told_mode = GCPRELOAD_ENGINE_NOT_TOLD;
+static uint64_t told_serial;
+
+void gcpreload_engine_told(int mode, uint64_t serial)
+{
+	store_relaxed(&told_mode, mode);
+	store_relaxed(&told_serial, serial);
+}
+
+static void note_sample(void)
+{
+	struct sample_choice choice = sample_of_this_process(settings);
+
+	process.status.sample = choice.sample;
+	sample_explain(process.sampled, sizeof process.sampled, settings, &choice);
+}
+
+enum gcpreload_mode begin_mode_of_settings(void)
+{
+	enum gcpreload_mode mode = load_relaxed(&settings->mode);
+
+	if (process.status.sample == GCPRELOAD_SAMPLE_NONE)
+		note_sample();
+	if (mode >= GCPRELOAD_MODE_FREEZE && process.status.sample == GCPRELOAD_SAMPLE_UNTUNED)
+		mode = GCPRELOAD_MODE_OBSERVE;
+	return mode;
+}
+
+static enum gcpreload_mode begin_mode(void)
+{
+	enum gcpreload_mode by_settings = begin_mode_of_settings();
+	int told = load_relaxed(&told_mode);
+
+	return told == GCPRELOAD_ENGINE_NOT_TOLD ? by_settings : (enum gcpreload_mode)told;
+}
+
+void begin_with_mode(void)
+{
+	bool parent = process.status.flags & GCPRELOAD_FLAG_PARENT;
+	uint64_t serial = load_relaxed(&told_serial);
+	enum gcpreload_mode mode = begin_mode();
+
+	if (process.status.state != GCPRELOAD_STATE_STARTING && !parent)
+		return;
+	if (mode != process.mode)
+		process.thawed = false;
+	if (parent && mode >= GCPRELOAD_MODE_FREEZE && process.mode < GCPRELOAD_MODE_FREEZE) {
+		process.status.state = GCPRELOAD_STATE_STARTING;
+		process_text(reason, "");
+	}
+	process.mode = mode;
+	process.by_command = load_relaxed(&told_mode) != GCPRELOAD_ENGINE_NOT_TOLD;
+	if (serial > process.status.control_serial)
+		process.status.control_serial = serial;
+}
+
 static void begin_new_process(void)
 {
 	static bool begun; /* in an ancestor */
-	struct sample_choice choice;
 	struct growth inherited;
 
 	pacing_forget();
 	memset(&process, 0, sizeof process);
-	process.mode = settings->mode;
 	process.thresholds_due = true;
 	if (begun) {
 		machine_growth(&inherited);
@@ -33,12 +89,8 @@ static void begin_new_process(void)
 	}
 	begun = true;
 	soon_forget();
-	choice = sample_of_this_process(settings);
-	process.status.sample = choice.sample;
-	sample_explain(process.sampled, sizeof process.sampled, settings, &choice);
-	if (process.status.sample == GCPRELOAD_SAMPLE_UNTUNED)
-		process.mode = GCPRELOAD_MODE_OBSERVE;
 	process.status.state = GCPRELOAD_STATE_STARTING;
+	begin_with_mode();
 	process.status.mode = process.mode;
 	process.status.frozen_objects = -1;
 	process.status.flags = attached_late ? GCPRELOAD_FLAG_LATE : 0;

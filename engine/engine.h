@@ -29,7 +29,8 @@ struct gcpreload_engine_hooks {
 	void (*before_fork)(void);
 };
 
-/* Before an interpreter is looked for. Both must live for ever, and are not changed. */
+/* Before an interpreter is looked for. Both must live for ever; of the settings
+ * only the mode changes. */
 void gcpreload_engine_use(const struct gcpreload_settings *settings,
 			  const struct gcpreload_engine_hooks *hooks);
 
@@ -39,6 +40,12 @@ enum gcpreload_acted {
 	GCPRELOAD_ACTED_LOOKED,	   /* decided without a collection: observing, standing back */
 	GCPRELOAD_ACTED_COLLECTED, /* a collection ran: the caller must not go on to block */
 };
+
+/* The mode that this process and its children begin with, by a command that is in force, and the
+ * command's serial; NOT_TOLD: by the settings, whose mode may have changed since. Any place; counts
+ * where the process is to act next. */
+#define GCPRELOAD_ENGINE_NOT_TOLD (-1)
+void gcpreload_engine_told(int mode, uint64_t serial);
 
 /* The application is ready: collect, freeze, thresholds, as the settings say. At a server's wait
  * or with the GIL. fired: what showed it, a text that stays. */
@@ -98,7 +105,7 @@ enum gcpreload_acted gcpreload_engine_collect(bool endless);
 void gcpreload_engine_woke(bool at_once);
 
 /* A command that came through the control file: "mode=off", "mode=observe", "mode=freeze",
- * "mode=idle", "mode=concurrent", "thaw" or "ready". At a server's wait or with the GIL. Returns
+ * "mode=idle", "mode=concurrent", "mode=default" (of the settings), "thaw" or "ready". At a server's wait or with the GIL. Returns
  * ACTED_NOT where it could not be tried. serial is written into the header as the answer. */
 enum gcpreload_acted gcpreload_engine_command(const char *verb, uint64_t serial);
 

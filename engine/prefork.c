@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Before a server forks its workers: what they inherit is frozen, so that they share its pages. */
 #include "base/machine.h"
+#include "engine/begin.h"
 #include "engine/engine.h"
 #include "engine/entrance.h"
 #include "engine/process.h"
@@ -8,10 +9,28 @@
 #include "inject/hooks.h"
 #include "inject/inject.h"
 
+/* It was told after it had frozen; its children are to inherit nothing frozen. */
+static void thaw_before_fork(PyObject *gc)
+{
+	tuner_thaw(gc);
+	if (process.mode == GCPRELOAD_MODE_OFF)
+		process_is_off();
+	else
+		process_observes();
+}
+
 static void freeze_before_fork(PyObject *gc, const char *fired)
 {
-	if (process_stands_back() || process.thawed || process.mode < GCPRELOAD_MODE_FREEZE)
+	/* What serves by itself, too, is told at its waits. */
+	if (process.status.state == GCPRELOAD_STATE_STARTING)
+		process.status.flags |= GCPRELOAD_FLAG_PARENT;
+	begin_with_mode();
+	if (process.status.state == GCPRELOAD_STATE_PARENT && process.mode < GCPRELOAD_MODE_FREEZE)
+		thaw_before_fork(gc);
+	if (process_stands_back() || process.thawed || process.mode < GCPRELOAD_MODE_FREEZE) {
+		process_update();
 		return;
+	}
 	process_text(fired, fired);
 	if (tuner_consent(gc, process.status.state == GCPRELOAD_STATE_STARTING) == TUNER_MAY)
 		tuner_freeze_before_fork(gc);

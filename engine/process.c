@@ -21,11 +21,20 @@ void process_use(const struct gcpreload_settings *the_settings)
 
 void process_observes(void)
 {
+	const char *by_settings = settings->observes ? settings->observes
+				  : process.status.sample == GCPRELOAD_SAMPLE_UNTUNED
+				      ? process.sampled
+				      : "GCPRELOAD_MODE=observe";
+
 	process.status.state = GCPRELOAD_STATE_OBSERVING;
-	process_text(reason, settings->observes ? settings->observes
-			     : process.status.sample == GCPRELOAD_SAMPLE_UNTUNED
-				 ? process.sampled
-				 : "GCPRELOAD_MODE=observe");
+	process_text(reason, process.by_command ? "by gcpreload set" : by_settings);
+}
+
+void process_is_off(void)
+{
+	process.status.state = GCPRELOAD_STATE_OFF;
+	process_text(reason,
+		     process.by_command ? "by gcpreload set" : "mode off in the settings file");
 }
 
 void process_is_tuned(bool chances)

@@ -14,6 +14,7 @@
 struct process {
 	struct gcpreload_status status;
 	enum gcpreload_mode mode;  /* the settings', until a command changes it */
+	bool by_command;	   /* it began with the mode of one */
 	bool no_ring;		   /* it was tried, and logged */
 	unsigned ring_failures;	   /* in a row, of making one or one in its place */
 	bool observed_enough;	   /* asked to publish that it only observes */
@@ -58,8 +59,9 @@ static inline bool process_stands_back(void)
 	return process.status.state == GCPRELOAD_STATE_STANDING_BACK;
 }
 
-/* It only observes: says why, in the status. */
+/* It only observes, or does nothing: says why, in the status. */
 void process_observes(void);
+void process_is_off(void);
 
 /* What we did is in force; chances: and collections at waits are wanted. */
 void process_is_tuned(bool chances);

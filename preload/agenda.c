@@ -109,6 +109,7 @@ void agenda_begin_process(void)
 	agenda_set(accepts_fired, false);
 	agenda_set(reopened, 0);
 	agenda_set(is_parent, false);
+	control_begin_process();
 	/* A worker that never listens (Celery's) was made ready by its parent's fork. */
 	if (load_relaxed(&preforked))
 		agenda_fire(TRIGGER_FORK, "fork, in the child");
@@ -205,6 +206,7 @@ static bool agenda_is_due(uint64_t now)
 
 static void agenda_end(void)
 {
+	control_begins();
 	agenda_set(stage, DONE);
 	agenda_set(due_ns, 0);
 }
@@ -231,7 +233,7 @@ static enum gcpreload_acted agenda_do(uint64_t now)
 /* A command may have come, through the file beside the ring. */
 static enum gcpreload_acted agenda_take_command(uint64_t now)
 {
-	struct control_command command;
+	struct gcpreload_control command;
 	enum gcpreload_acted acted;
 
 	if (!control_read(now, &command))
@@ -239,7 +241,7 @@ static enum gcpreload_acted agenda_take_command(uint64_t now)
 	acted = gcpreload_engine_command(command.verb, command.serial);
 	if (acted == GCPRELOAD_ACTED_NOT)
 		return acted;
-	control_taken(command.serial);
+	control_taken(&command);
 	agenda_end();
 	return acted;
 }
@@ -266,6 +268,7 @@ enum gcpreload_acted agenda_at_wait(void)
 		gcpreload_engine_make_ring();
 	}
 	if (agenda_is_due(now)) {
+		control_before_acting(now);
 		acted = agenda_do(now);
 	} else if (agenda_done() &&
 		   gcpreload_elapsed(agenda_get(checked_ns), now) >= CHECK_EVERY_NS) {
@@ -311,6 +314,7 @@ void agenda_before_fork(void)
 
 	if (!asked && !agenda_makes_workers())
 		return;
+	control_before_fork(gcpreload_now_ns());
 	gcpreload_engine_prefork(asked ? "fork" : "auto: fork");
 	if (asked)
 		store_relaxed(&preforked, true);
@@ -319,8 +323,10 @@ void agenda_before_fork(void)
 
 void agenda_before_c_fork(void)
 {
-	if (agenda_makes_workers())
-		gcpreload_engine_prefork_from_c("auto: fork");
+	if (!agenda_makes_workers())
+		return;
+	control_before_fork(gcpreload_now_ns());
+	gcpreload_engine_prefork_from_c("auto: fork");
 }
 
 bool agenda_is_parent(void)

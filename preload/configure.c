@@ -11,9 +11,11 @@
 #include "engine/engine.h"
 #include "inject/inject.h"
 #include "preload/agenda.h"
+#include "preload/control.h"
 #include "preload/entry.h"
 #include "preload/log.h"
 #include "preload/next.h"
+#include "preload/service.h"
 #include "preload/settings.h"
 
 /* Written by the thread that turns UNREAD into READING, and read by others once it is IN_USE. */
@@ -48,6 +50,8 @@ static bool configure_begin(bool quiet)
 	if (settings.excluded || settings.mode == GCPRELOAD_MODE_OFF)
 		return false;
 	agenda_start(&settings.triggers, settings.baseline_ns);
+	service_start(&settings, environ);
+	control_start(&settings);
 	if (gcpreload_self_init() < 0)
 		return false;
 	if (!quiet)

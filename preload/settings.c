@@ -3,10 +3,14 @@
 
 #include <string.h>
 
+#include "base/shared.h"
 #include "base/small_file.h"
 #include "preload/log.h"
 #include "preload/origin.h"
+#include "rules/config.h"
 
+static char room[SETTINGS_FILE_ROOM];
+static bool mode_in_environment;
 static unsigned unsaid;
 static settings_complain *say;
 
@@ -54,7 +58,6 @@ static void say_or_count(void *unused, const char *sentence)
 void settings_read(struct gcpreload_settings *settings, char **environment,
 		   settings_complain *complain)
 {
-	static char room[SETTINGS_FILE_ROOM];
 	static const struct settings_asker asker = {
 		.command_line = own_command_line,
 		.slurp = slurp_file,
@@ -67,10 +70,54 @@ void settings_read(struct gcpreload_settings *settings, char **environment,
 	 * and an excluded process says nothing. */
 	unsaid = 0;
 	say = NULL;
+	mode_in_environment = settings_variable(environment, "GCPRELOAD_MODE") != NULL;
 	settings_resolve(settings, environment, &asker);
 	log_configure(settings->log_level, settings->log_file);
 	if (!unsaid || settings->excluded || !complain)
 		return;
 	say = complain;
 	settings_resolve(settings, environment, &asker);
+}
+
+static const char *keep_nothing(void *unused, const char *text, size_t length)
+{
+	(void)unused;
+	(void)text;
+	(void)length;
+	return "";
+}
+
+static ssize_t slurp_and_tell(void *was_read, const char *path, char *text, size_t size)
+{
+	ssize_t length = small_file_read(path, text, size);
+
+	*(bool *)was_read = length >= 0;
+	return length;
+}
+
+static void say_nothing(void *unused, const char *sentence)
+{
+	(void)unused;
+	(void)sentence;
+}
+
+void settings_mode_again(struct gcpreload_settings *settings)
+{
+	struct gcpreload_settings again = *settings;
+	bool was_read = false;
+	const struct settings_asker asker = {
+		.arg = &was_read,
+		.command_line = own_command_line,
+		.slurp = slurp_and_tell,
+		.room = room,
+		.keep = keep_nothing,
+		.complain = say_nothing,
+	};
+
+	if (mode_in_environment || !*settings->conf)
+		return;
+	settings_take_default(&again, &asker, &settings_rows[SETTINGS_MODE]);
+	config_apply(&again, &asker, false);
+	if (was_read && again.mode != settings->mode)
+		store_relaxed(&settings->mode, again.mode);
 }

@@ -308,36 +308,7 @@ int ring_file_publish(struct ring_file *file, const struct gcpreload_place *plac
 	return ret;
 }
 
-/* Reads a small file that only its owner and root may have written. */
-static int file_read_command(int fd, char *text, size_t size, const char **why)
+int ring_file_control(struct gcpreload_control *control, const char **why)
 {
-	struct stat st;
-	ssize_t n;
-
-	if (ring_stat_fd(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
-	    (st.st_uid != geteuid() && st.st_uid != 0)) {
-		*why = "it is not a file of this user or of root";
-		return -EPERM;
-	}
-	if (st.st_size >= (off_t)size) {
-		*why = "it is too long";
-		return -EFBIG;
-	}
-	n = read(fd, text, size - 1);
-	if (n < 0)
-		return file_fail(why, "it cannot be read");
-	text[n] = '\0';
-	return (int)n;
-}
-
-int ring_file_control(char *text, size_t size, const char **why)
-{
-	int fd, ret;
-
-	fd = open(control_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	if (fd < 0)
-		return errno == ELOOP ? file_fail(why, "it is a symbolic link") : 0;
-	ret = file_read_command(fd, text, size, why);
-	close(fd);
-	return ret;
+	return gcpreload_control_read(AT_FDCWD, control_path, geteuid(), control, why);
 }

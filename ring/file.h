@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ring/control.h"
 #include "ring/writer.h"
 
 /* A file that is being made: mapped and locked, still under its hidden name. */
@@ -45,6 +46,6 @@ int ring_file_publish(struct ring_file *file, const struct gcpreload_place *plac
 bool ring_file_removed(const void *map);
 
 /* See gcpreload_ring_control; for the file that was published last. */
-int ring_file_control(char *text, size_t size, const char **why);
+int ring_file_control(struct gcpreload_control *control, const char **why);
 
 #endif

@@ -103,6 +103,7 @@ enum gcpreload_mark_how {
 /* Bits of gcpreload_header.flags. */
 #define GCPRELOAD_FLAG_LATE	       0x1u /* attached after start: counts are "since attach" */
 #define GCPRELOAD_FLAG_SUBINTERPRETERS 0x4u /* collections of sub-interpreters are not seen */
+#define GCPRELOAD_FLAG_PARENT	       0x8u /* 1.3: forks the workers; serves nothing itself */
 
 /* Cumulative, so totals stay exact when the slots were overrun. collections is added last: a
  * reader that finds it equal before and after a copy has a consistent one. */
@@ -126,7 +127,15 @@ struct gcpreload_series {
  *
  * SERIAL is a decimal number that grows (CLOCK_REALTIME nanoseconds will do); a process takes
  * each once, looks at most once a second, and answers in control_serial. VERB is one of
- * "mode=off", "mode=observe", "mode=freeze", "mode=idle", "mode=concurrent", "thaw", "ready".
+ * "mode=off", "mode=observe", "mode=freeze", "mode=idle", "mode=concurrent", "mode=default" (1.3),
+ * "thaw", "ready".
+ *
+ * 1.3: all.ctl for all processes of the directory, and service.NAME.ctl for those of a service: the
+ * same text, with a mode=... that stays in force. mode=default takes it back; the file stays, so
+ * that a process that looks late sees that. Bytes of NAME other than letters, digits, "-", "_" and
+ * "." are written as %XX. Of the three files the newest SERIAL counts; where it says mode=default,
+ * the newest of all.ctl and the service's that says another mode; else the process's settings. A
+ * process begins with the mode that its parent was given, and looks again before it acts.
  */
 #define GCPRELOAD_CONTROL_MAGIC "gcpreload-control 1 "
 #define GCPRELOAD_CONTROL_SIZE	128

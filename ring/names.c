@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ring/control.h"
 #include "ring/layout.h"
 
 #define OTHER  (GCPRELOAD_RETIRED_FILES - 1)
@@ -81,6 +82,8 @@ enum gcpreload_name gcpreload_name_kind(const char *name)
 
 	if (name_is_family(name))
 		return GCPRELOAD_NAME_FAMILY;
+	if (!end && gcpreload_control_half(name))
+		return GCPRELOAD_NAME_HALF;
 	if (!end && gcpreload_retired_name(name, hidden))
 		return hidden ? GCPRELOAD_NAME_HALF : GCPRELOAD_NAME_TOTALS;
 	if (!end)

@@ -440,7 +440,7 @@ int gcpreload_ring_remake(const struct gcpreload_place *place, const char **why)
 	return 0;
 }
 
-int gcpreload_ring_control(char *text, size_t size, const char **why)
+int gcpreload_ring_control(struct gcpreload_control *control, const char **why)
 {
-	return gcpreload_ring_published() ? ring_file_control(text, size, why) : 0;
+	return gcpreload_ring_published() ? ring_file_control(control, why) : 0;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/clock.h"
+#include "ring/control.h"
 #include "ring/layout.h"
 
 struct gcpreload_event {
@@ -97,7 +98,7 @@ bool gcpreload_ring_published(void);
 /* Reads the file NAME.ctl beside this process's ring into text, NUL-terminated. Returns its
  * length, 0 where there is none (or no ring), or -errno with *why: not ours, or too long. A few
  * system calls. */
-int gcpreload_ring_control(char *text, size_t size, const char **why);
+int gcpreload_ring_control(struct gcpreload_control *control, const char **why);
 
 /* When the collector of this process began to be seen (a child: when it was first noticed). */
 uint64_t gcpreload_ring_attached_ns(void);

@@ -26,25 +26,25 @@ static void change(struct gcpreload_status *status, const char *verb)
 /* Takes commands as the library does. */
 static void obey(const char *there, struct gcpreload_status *status)
 {
-	char name[512], verb[32] = "";
+	char name[512], verb[32] = "", service[GCPRELOAD_CONTROL_NAME];
 	unsigned long long serial = 0;
 	struct dirent *entry;
 	FILE *file;
 	DIR *dir = opendir(place_rings(there));
 
+	gcpreload_control_name(service, status->service_name);
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' || !strstr(entry->d_name, ".ctl"))
 			continue;
-		if (atoi(entry->d_name) != getpid())
+		if (atoi(entry->d_name) != getpid() && strcmp(entry->d_name, service) != 0)
 			continue;
 		snprintf(name, sizeof name, "%s/%s", place_rings(there), entry->d_name);
 		file = fopen(name, "r");
 		CHECK(file &&
 		      fscanf(file, GCPRELOAD_CONTROL_MAGIC "%llu %31s\n", &serial, verb) == 2);
 		fclose(file);
-		if (serial == status->control_serial)
+		if (serial <= status->control_serial)
 			continue;
-		CHECK(serial > status->control_serial);
 		status->control_serial = serial;
 		change(status, verb);
 		gcpreload_ring_status(status);
@@ -121,7 +121,7 @@ static void telling_what_stands_back(void **state)
 static void telling(void **state)
 {
 	struct writer good = begin_busy(true, "shop"), deaf = begin_busy(false, "till");
-	char line[128], expected[128];
+	char line[128], expected[128], name[256];
 
 	(void)state;
 	snprintf(line, sizeof line, "%d mode=off", (int)good.pid);
@@ -144,12 +144,13 @@ static void telling(void **state)
 	says(errors, "nosuch: no running process of this service");
 	assert_int_equal(run(&command_thaw, "999999"), 1);
 	says(errors, "999999: no such process");
-	/* Two rings, two control files, nothing half made. */
-	assert_int_equal(place_count(place, NULL), 4);
+	/* Two rings, two control files and that of a service, nothing half made. */
+	assert_int_equal(place_count(place, NULL), 5);
 	writer_end(&good);
 	writer_end(&deaf);
 	assert_int_equal(run(&command_clean, "--totals"), 0);
-	assert_int_equal(place_count(place, NULL), 0);
+	assert_int_equal(place_count(place, name), 1); /* in force, until it is taken back */
+	assert_string_equal(name, "service.shop.ctl");
 }
 
 static void control_file_is_private(void **state)

@@ -32,7 +32,7 @@ static void kept_and_read(const char *there)
 	gcpreload_ring_status(&status);
 	CHECK(publish(there, &why) == 0);
 	open_only_ring(there, &reader);
-	CHECK(reader.header.minor == 2);
+	CHECK(reader.header.minor == GCPRELOAD_RING_MINOR);
 	CHECK(memcmp(&reader.header.marks, &status.marks, sizeof status.marks) == 0);
 	are_marks(&reader, 0, 3);
 	/* The same number again is the same mark, as it is now. */
