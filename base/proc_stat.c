@@ -8,6 +8,7 @@
 #include "base/small_file.h"
 
 #define STATE	   3
+#define USER_TIME  14
 #define START_TIME 22
 
 /* Field 2 is the command in parentheses and may hold any byte, so count from its end. */
@@ -26,8 +27,12 @@ int proc_stat_read(const char *path, struct proc_stat *stat)
 		return -EBADMSG;
 	stat->state = at[2];
 	stat->parent = (pid_t)strtol(at + 3, NULL, 10);
-	for (field = STATE - 1; at && field < START_TIME; field++)
+	for (field = STATE - 1; at && field < START_TIME; field++) {
 		at = strchr(at + 1, ' ');
+		/* User and system time stand side by side. */
+		if (at && (field == USER_TIME - 1 || field == USER_TIME))
+			stat->cpu_ticks += strtoull(at + 1, NULL, 10);
+	}
 	stat->start_time = at ? strtoull(at + 1, NULL, 10) : 0;
 	return 0;
 }

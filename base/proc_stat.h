@@ -9,6 +9,7 @@
 struct proc_stat {
 	char state;
 	pid_t parent;
+	uint64_t cpu_ticks;  /* processor time of all threads, clock ticks */
 	uint64_t start_time; /* clock ticks since boot; 0: unknown */
 };
 

@@ -41,6 +41,7 @@ static void self_wipe(void)
 	store_relaxed(&page->inject, 0);
 	store_relaxed(&page->preload, 0);
 	store_relaxed(&page->settled, 0);
+	store_relaxed(&page->accepted, 0);
 	store_relaxed(&owner, syscall(SYS_getpid));
 }
 

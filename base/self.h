@@ -18,6 +18,10 @@ struct gcpreload_self_words {
 	uint32_t inject;  /* inject/: my state belongs to this process */
 	uint32_t preload; /* preload/: my state belongs to this process */
 	uint32_t settled; /* preload/: how closely to look, 0: at everything */
+
+	/* Connections that this process accepted. On a line of its own: the words above are read
+	 * by each wait. */
+	uint64_t accepted __attribute__((aligned(64)));
 };
 
 extern struct gcpreload_self_words *gcpreload_self_page;

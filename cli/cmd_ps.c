@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cli/claim.h"
 #include "cli/command.h"
 #include "cli/counters.h"
 #include "cli/no_ring.h"
@@ -113,18 +114,29 @@ static void ps_print_json(const struct ps *ps, const struct snapshots *all)
 	json_finish(&json);
 }
 
+/* Since the process is ready: nobody waits for the start. */
+static void longest_cell(struct table *table, const struct snapshot *s)
+{
+	struct snapshot_period serving = s->periods[GCPRELOAD_PERIOD_BASELINE];
+	char text[64];
+
+	snapshot_period_merge(&serving, &s->periods[GCPRELOAD_PERIOD_TUNED]);
+	if (report_present(&serving))
+		table_cell(table, text_duration(text, sizeof text,
+						(double)serving.in_requests.max_ns / 1e9));
+	else
+		table_cell(table, "-");
+}
+
 static void measured_cells(struct table *table, const struct snapshot *s)
 {
-	uint64_t n[GCPRELOAD_GENERATIONS] = { 0 }, longest = 0;
+	uint64_t n[GCPRELOAD_GENERATIONS] = { 0 };
 	char text[64];
 	unsigned g, c;
 
 	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
-		for (c = 0; c < GCPRELOAD_CAUSES; c++) {
+		for (c = 0; c < GCPRELOAD_CAUSES; c++)
 			n[g] += s->gc[g][c].collections;
-			if (s->gc_max_ns[g][c] > longest)
-				longest = s->gc_max_ns[g][c];
-		}
 	if (s->header.frozen_objects < 0)
 		table_cell(table, "-");
 	else
@@ -132,7 +144,7 @@ static void measured_cells(struct table *table, const struct snapshot *s)
 	table_cell(table, text_share(text, sizeof text,
 				     snapshot_share(&s->periods[snapshot_period_now(s)])));
 	table_cellf(table, "%" PRIu64 "/%" PRIu64 "/%" PRIu64, n[0], n[1], n[2]);
-	table_cell(table, text_duration(text, sizeof text, (double)longest / 1e9));
+	longest_cell(table, s);
 }
 
 static void put_dashes(struct table *table, int n)
@@ -305,8 +317,10 @@ const struct command command_ps = {
 	    "  --config           show the settings in force and where each comes from,\n"
 	    "                     of the processes PID, or of all\n"
 	    "  --json             print a JSON array, one object per process\n" RINGS_HELP "\n"
-	    "GC% is the share of time spent in collections in the current period: start-up,\n"
+	    "GC% is the share of time spent in all collections in the current period: start-up,\n"
 	    "stock (ready, with the interpreter's own collector) or tuned. COLLECTIONS are the\n"
-	    "collections of generation 0, 1 and 2. LONGEST is the longest of all.\n",
+	    "collections of generation 0, 1 and 2. LONGEST is the longest collection in requests\n"
+	    "since the process is ready; --json has that of the start-up (startup_max_seconds),\n"
+	    "and time in requests and while waiting.\n",
 	.exec = exec_ps,
 };

@@ -7,6 +7,8 @@
 
 #include "cli/command.h"
 #include "cli/compare.h"
+#include "cli/counters.h"
+#include "cli/load.h"
 #include "cli/memory.h"
 #include "cli/options.h"
 #include "cli/report.h"
@@ -94,6 +96,11 @@ static void json_all(const struct snapshots *all)
 		json_open(&json, '{');
 		snapshot_json(all->list[i], &json);
 		report_json_periods(all->list[i]->periods, &json);
+		report_json_claim(all->list[i]->periods, NULL, NULL, &json);
+		if (load_age(all->list[i]) < 0)
+			json_pair_null(&json, COUNTERS_KEY(load_age));
+		else
+			json_pair_double(&json, COUNTERS_KEY(load_age), load_age(all->list[i]));
 		json_close(&json, '}');
 	}
 	json_close(&json, ']');
@@ -150,6 +157,7 @@ static int exec_report(const struct command *command, int argc, char **argv)
 	struct report report = { 0 };
 	struct snapshots all;
 	char *where;
+	size_t i;
 	int ret = report_options(&report, command, argc, argv);
 
 	if (ret < 0) {
@@ -157,6 +165,8 @@ static int exec_report(const struct command *command, int argc, char **argv)
 		if (!report.n_pids)
 			rings_say_others(&report.choice);
 		select_wanted(&report, &all);
+		for (i = 0; i < all.n; i++)
+			load_until_now(all.list[i]);
 		ret = report_say_missing(&report, &all, where);
 		if (report.json)
 			json_all(&all);

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "cli/command.h"
+#include "cli/fair.h"
 #include "cli/json.h"
 #include "cli/json_read.h"
+#include "cli/memory.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "ring/layout.h"
@@ -16,51 +18,93 @@ struct generation {
 	double collections, collected, seconds, longest, p99;
 };
 
+/* What may leave out the first minutes. */
+struct served_load {
+	double seconds, cpu_seconds, connections, collections, in_requests;
+};
+
 /* Of all processes, without their start-up. */
 struct served {
-	double processes, seconds, gc_seconds;
-	double in_requests, in_requests_longest, idle, idle_longest;
+	double processes, gc_seconds;
+	double in_requests_longest, idle, idle_longest;
+	struct served_load all, steady;
+	struct served_load *told; /* one of the two */
+	double seconds;		  /* all.seconds, or 0 */
+	bool load_unknown, connections_known;
+	char **services;
+	size_t n_services;
 	struct generation generations[GCPRELOAD_GENERATIONS];
 };
+
+enum per { ALONE, PER_MINUTE, PER_CPU_SECOND, PER_CONNECTION };
 
 /* A figure of the table. */
 static const struct figure {
 	const char *label;
 	const char *key;
-	size_t offset;
-	bool duration; /* seconds; else a number */
-	bool rate;     /* shown for each second of serving */
+	size_t offset;	/* in struct served, or in its struct served_load */
+	bool duration;	/* seconds; else a number */
+	bool of_load;	/* may leave out the first minutes */
+	bool of_a_span; /* a longest: grows with the time */
+	enum per per;
 } figures[] = {
-#define F(label, key, field, duration, rate)                                                       \
+#define F(label, key, field, duration, per)                                                        \
 	{                                                                                          \
-		label, key, offsetof(struct served, field), duration, rate                         \
+		label, key, offsetof(struct served, field), duration, false, false, per            \
+	}
+#define LONGEST(label, key, field)                                                                 \
+	{                                                                                          \
+		label, key, offsetof(struct served, field), true, false, true, ALONE               \
+	}
+#define LOAD(label, key, field, duration, per)                                                     \
+	{                                                                                          \
+		label, key, offsetof(struct served_load, field), duration, true, false, per        \
 	}
 #define G(n)                                                                                       \
 	F("generation " #n ": collections per minute", "generation_" #n "_collections",            \
-	  generations[n].collections, false, true),                                                \
+	  generations[n].collections, false, PER_MINUTE),                                          \
 	    F("generation " #n ": objects collected per minute", "generation_" #n "_collected",    \
-	      generations[n].collected, false, true),                                              \
+	      generations[n].collected, false, PER_MINUTE),                                        \
 	    F("generation " #n ": time per minute", "generation_" #n "_seconds",                   \
-	      generations[n].seconds, true, true),                                                 \
+	      generations[n].seconds, true, PER_MINUTE),                                           \
 	    F("generation " #n ": p99, worst process", "generation_" #n "_p99",                    \
-	      generations[n].p99, true, false),                                                    \
-	    F("generation " #n ": longest", "generation_" #n "_max_seconds",                       \
-	      generations[n].longest, true, false)
-	F("processes", "processes", processes, false, false),
-	F("time serving, all processes", "seconds", seconds, true, false),
-	F("in collections per minute", "gc_seconds", gc_seconds, true, true),
-	F("in requests per minute", "in_request_seconds", in_requests, true, true),
-	F("in requests: longest", "in_request_max_seconds", in_requests_longest, true, false),
-	F("out of requests per minute", "idle_seconds", idle, true, true),
-	F("out of requests: longest", "idle_max_seconds", idle_longest, true, false),
+	      generations[n].p99, true, ALONE),                                                    \
+	    LONGEST("generation " #n ": longest", "generation_" #n "_max_seconds",                 \
+		    generations[n].longest)
+	F("processes", "processes", processes, false, ALONE),
+	F("time serving, all processes", "seconds", seconds, true, ALONE),
+	LOAD("processor time per minute", "cpu_seconds", cpu_seconds, true, PER_MINUTE),
+	LOAD("connections per minute", "connections", connections, false, PER_MINUTE),
+	F("in collections per minute", "gc_seconds", gc_seconds, true, PER_MINUTE),
+	LOAD("in requests per minute", "in_request_seconds", in_requests, true, PER_MINUTE),
+	LOAD("in requests per CPU second", "in_request_seconds_per_cpu_second", in_requests, true,
+	     PER_CPU_SECOND),
+	LOAD("in requests per connection", "in_request_seconds_per_connection", in_requests, true,
+	     PER_CONNECTION),
+	LOAD("in requests: collections per CPU second", "in_request_collections_per_cpu_second",
+	     collections, false, PER_CPU_SECOND),
+	LOAD("in requests: collections per connection", "in_request_collections_per_connection",
+	     collections, false, PER_CONNECTION),
+	LONGEST("in requests: longest", "in_request_max_seconds", in_requests_longest),
+	F("while waiting per minute", "idle_seconds", idle, true, PER_MINUTE),
+	LONGEST("while waiting: longest", "idle_max_seconds", idle_longest),
 	G(0),
 	G(1),
 	G(2),
 #undef G
+#undef LOAD
+#undef LONGEST
 #undef F
 };
 
 #define N_FIGURES (sizeof figures / sizeof *figures)
+
+/* Two reports, and why they are not compared, or "". */
+struct comparison {
+	struct served served[2];
+	bool steady;
+	char why_not[512];
+};
 
 static void keep_most(double *most, double value)
 {
@@ -83,15 +127,34 @@ static void add_generation(struct served *served, const struct json_value *from)
 	keep_most(&to->p99, json_number(from, "p99"));
 }
 
+static bool is_number(const struct json_value *object, const char *key)
+{
+	const struct json_value *value = json_member(object, key);
+
+	return value && value->type == JSON_NUMBER;
+}
+
+static void add_load(struct served_load *load, const struct json_value *from)
+{
+	load->seconds += json_number(from, "seconds");
+	load->cpu_seconds += json_number(from, "cpu_seconds");
+	load->connections += json_number(from, "connections");
+	load->collections += json_number(from, "in_request_collections");
+	load->in_requests += json_number(from, "in_request_seconds");
+}
+
 static void add_period(struct served *served, const struct json_value *period)
 {
 	const struct json_value *name = json_member(period, "period"), *list, *one;
 
 	if (!name || name->type != JSON_TEXT || strcmp(name->text, "startup") == 0)
 		return;
-	served->seconds += json_number(period, "seconds");
+	served->load_unknown = served->load_unknown || !is_number(period, "cpu_seconds");
+	served->connections_known = served->connections_known || is_number(period, "connections");
+	add_load(&served->all, period);
+	add_load(&served->steady, json_member(period, "steady"));
+	served->seconds = served->all.seconds;
 	served->gc_seconds += json_number(period, "gc_seconds");
-	served->in_requests += json_number(period, "in_request_seconds");
 	served->idle += json_number(period, "idle_seconds");
 	keep_most(&served->in_requests_longest, json_number(period, "in_request_max_seconds"));
 	keep_most(&served->idle_longest, json_number(period, "idle_max_seconds"));
@@ -100,14 +163,62 @@ static void add_period(struct served *served, const struct json_value *period)
 		add_generation(served, one);
 }
 
+static const char *service_of(const struct json_value *process)
+{
+	const struct json_value *name = json_member(json_member(process, "service"), "name");
+
+	return name && name->type == JSON_TEXT ? name->text : "";
+}
+
+static void served_add_service(struct served *served, const char *name)
+{
+	size_t i, n = served->n_services;
+
+	for (i = 0; i < n; i++)
+		if (strcmp(served->services[i], name) == 0)
+			return;
+	served->services =
+	    memory_need(realloc(served->services, (n + 1) * sizeof *served->services));
+	served->services[served->n_services++] = format_text("%s", name);
+}
+
+/* A service of the other that is not among them, or NULL. */
+static const char *service_missing(const struct served *served, const struct served *other)
+{
+	size_t i, j;
+
+	for (i = 0; i < other->n_services; i++) {
+		for (j = 0; j < served->n_services; j++)
+			if (strcmp(served->services[j], other->services[i]) == 0)
+				break;
+		if (j == served->n_services)
+			return other->services[i];
+	}
+	return NULL;
+}
+
+static void add_served(struct served *served, const struct json_value *process)
+{
+	const struct json_value *state = json_member(process, "state"), *periods, *one;
+
+	/* A parent that only forks serves nothing. */
+	if (state && state->type == JSON_TEXT && strcmp(state->text, "parent") == 0)
+		return;
+	served->processes++;
+	served_add_service(served, service_of(process));
+	periods = json_member(process, "periods");
+	for (one = periods && periods->type == JSON_ARRAY ? periods->first : NULL; one;
+	     one = one->next)
+		add_period(served, one);
+}
+
 static int read_served(struct served *served, const char *path)
 {
 	char *cause = NULL;
 	struct json_value *report = json_read_file(path, &cause);
-	const struct json_value *list = json_member(report, "processes"), *process, *periods, *one;
+	const struct json_value *list = json_member(report, "processes"), *process;
 	int ret = 0;
 
-	memset(served, 0, sizeof *served);
 	if (!report) {
 		text_complain("%s", cause);
 		ret = -1;
@@ -116,45 +227,104 @@ static int read_served(struct served *served, const char *path)
 			      path);
 		ret = -1;
 	}
-	for (process = ret == 0 ? list->first : NULL; process; process = process->next) {
-		const struct json_value *state = json_member(process, "state");
-
-		/* A parent that only forks serves nothing. */
-		if (state && state->type == JSON_TEXT && strcmp(state->text, "parent") == 0)
-			continue;
-		served->processes++;
-		periods = json_member(process, "periods");
-		for (one = periods && periods->type == JSON_ARRAY ? periods->first : NULL; one;
-		     one = one->next)
-			add_period(served, one);
-	}
+	for (process = ret == 0 ? list->first : NULL; process; process = process->next)
+		add_served(served, process);
 	json_forget(report);
 	free(cause);
 	return ret;
 }
 
+static void side_of(struct fair_side *side, const char *name, const struct served *served)
+{
+	*side = (struct fair_side){
+		.name = name,
+		.seconds = served->told->seconds,
+		.cpu_seconds = served->load_unknown ? -1 : served->told->cpu_seconds,
+		.connections = served->connections_known ? served->told->connections : -1,
+		.collections = served->told->collections,
+		.in_requests = served->told->in_requests,
+	};
+}
+
+static void compare_decide(struct comparison *c)
+{
+	struct served *a = &c->served[0], *b = &c->served[1];
+	struct fair_side sides[2];
+	const char *missing;
+
+	c->steady = fair_leaves_out(a->steady.seconds, b->steady.seconds);
+	a->told = c->steady ? &a->steady : &a->all;
+	b->told = c->steady ? &b->steady : &b->all;
+	missing = service_missing(a, b);
+	if (!missing)
+		missing = service_missing(b, a);
+	if (missing) {
+		snprintf(c->why_not, sizeof c->why_not, "the service %s is not in both",
+			 *missing ? missing : "without a name");
+		return;
+	}
+	side_of(&sides[0], "in A", a);
+	side_of(&sides[1], "in B", b);
+	fair_why_not(c->why_not, sizeof c->why_not, &sides[0], &sides[1]);
+}
+
+/* NAN: unknown. */
 static double value_of(const struct served *served, const struct figure *figure)
 {
-	double value = *(const double *)(const void *)((const char *)served + figure->offset);
+	const struct served_load *load = figure->of_load ? served->told : &served->all;
+	const char *from = figure->of_load ? (const char *)load : (const char *)served;
+	double value = *(const double *)(const void *)(from + figure->offset);
+	double of = figure->per == PER_MINUTE	    ? load->seconds / 60
+		    : figure->per == PER_CPU_SECOND ? load->cpu_seconds
+						    : load->connections;
 
-	if (!figure->rate)
+	if (figure->per == ALONE)
 		return value;
-	return served->seconds > 0 ? value / served->seconds * 60 : 0;
+	if ((figure->per == PER_CPU_SECOND && served->load_unknown) ||
+	    (figure->per == PER_CONNECTION && !served->connections_known))
+		return NAN;
+	return of > 0 ? value / of : 0;
 }
 
 static void compare_cell(struct table *table, const struct figure *figure, double value)
 {
 	char text[64];
 
-	if (figure->duration)
+	if (isnan(value))
+		table_cell(table, "unknown");
+	else if (figure->duration)
 		table_cell(table, text_duration(text, sizeof text, value));
 	else
 		table_cellf(table,
-			    value >= 100 || value == (double)(long long)value ? "%.0f" : "%.2f",
+			    value >= 100 || value == (double)(long long)value ? "%.0f" : "%.3g",
 			    value);
 }
 
-static void print_text(const struct served served[2])
+/* NAN: not to be told. */
+static double ratio_of(const struct comparison *c, const struct figure *figure)
+{
+	double a = value_of(&c->served[0], figure), b = value_of(&c->served[1], figure);
+
+	if (*c->why_not || !(a > 0) ||
+	    (figure->of_a_span && !fair_spans(c->served[0].seconds, c->served[1].seconds)))
+		return NAN;
+	return b / a;
+}
+
+static void print_notes(const struct comparison *c)
+{
+	char why[1200];
+
+	if (*c->why_not)
+		printf("\nA and B are not compared: %s.\n", text_safe(why, sizeof why, c->why_not));
+	else if (!fair_spans(c->served[0].seconds, c->served[1].seconds))
+		printf("\nA and B served for different times: their longest are not compared.\n");
+	if (c->steady)
+		printf("* without the first %d minutes of each process\n",
+		       (int)(GCPRELOAD_WARM_NS / 60000000000ull));
+}
+
+static void print_text(const struct comparison *c)
 {
 	static const struct column columns[] = {
 		{ "", 0, 0 }, { "A", 1, 0 }, { "B", 1, 0 }, { "B / A", 1, 0 }
@@ -164,54 +334,63 @@ static void print_text(const struct served served[2])
 
 	table_start(&table, columns, 4);
 	for (i = 0; i < N_FIGURES; i++) {
-		double a = value_of(&served[0], &figures[i]), b = value_of(&served[1], &figures[i]);
+		double a = value_of(&c->served[0], &figures[i]);
+		double b = value_of(&c->served[1], &figures[i]);
 
-		if (!a && !b)
+		if (!(a > 0) && !(b > 0))
 			continue;
-		table_cell(&table, figures[i].label);
+		table_cellf(&table, "%s%s", figures[i].label,
+			    c->steady && figures[i].of_load ? " *" : "");
 		compare_cell(&table, &figures[i], a);
 		compare_cell(&table, &figures[i], b);
-		if (a)
-			table_cellf(&table, "%.2fx", b / a);
-		else
+		if (isnan(ratio_of(c, &figures[i])))
 			table_cell(&table, "-");
+		else
+			table_cellf(&table, "%.2fx", ratio_of(c, &figures[i]));
 	}
 	table_print(&table, stdout, 1);
+	print_notes(c);
 }
 
-static void print_json(const struct served served[2])
+static void print_json(const struct comparison *c)
 {
 	struct json json;
-	size_t i, j;
+	size_t i;
 
 	json_start(&json, stdout, true);
 	json_open(&json, '{');
+	json_pair_string(&json, "not_compared", *c->why_not ? c->why_not : NULL);
+	json_pair_bool(&json, "without_first_minutes", c->steady);
 	for (i = 0; i < N_FIGURES; i++) {
-		double values[3] = { value_of(&served[0], &figures[i]),
-				     value_of(&served[1], &figures[i]), NAN };
-		static const char *const names[3] = { "a", "b", "ratio" };
-
-		if (values[0])
-			values[2] = values[1] / values[0];
 		json_key(&json, figures[i].key);
 		json_open(&json, '{');
-		for (j = 0; j < 3; j++)
-			json_pair_double(&json, names[j], values[j]);
+		json_pair_double(&json, "a", value_of(&c->served[0], &figures[i]));
+		json_pair_double(&json, "b", value_of(&c->served[1], &figures[i]));
+		json_pair_double(&json, "ratio", ratio_of(c, &figures[i]));
 		json_close(&json, '}');
 	}
 	json_close(&json, '}');
 	json_finish(&json);
 }
 
+static void forget_services(struct served *served)
+{
+	while (served->n_services)
+		free(served->services[--served->n_services]);
+	free(served->services);
+}
+
 int compare_reports(const char *a, const char *b, bool as_json)
 {
-	struct served served[2];
+	struct comparison c = { .steady = false };
+	int ret = EXIT_NO;
 
-	if (read_served(&served[0], a) < 0 || read_served(&served[1], b) < 0)
-		return EXIT_NO;
-	if (as_json)
-		print_json(served);
-	else
-		print_text(served);
-	return EXIT_FINE;
+	if (read_served(&c.served[0], a) == 0 && read_served(&c.served[1], b) == 0) {
+		compare_decide(&c);
+		(as_json ? print_json : print_text)(&c);
+		ret = EXIT_FINE;
+	}
+	forget_services(&c.served[0]);
+	forget_services(&c.served[1]);
+	return ret;
 }

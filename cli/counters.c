@@ -9,9 +9,8 @@
 enum { PS = COUNTERS_PS, REPORT = COUNTERS_REPORT, PAGE = COUNTERS_PAGE };
 
 const struct counters_row counters_table[COUNTERS] = {
-#define PROCESS(id, field, title, unit, json, where, prometheus, otlp, reason, help)               \
-	[COUNTERS_##                                                                               \
-	    id] = { "counter", title, unit, json, where, prometheus, otlp, reason, help, 0 },
+#define PROCESS(id, field, title, unit, json, where, prometheus, otlp, label, help)                \
+	[COUNTERS_##id] = { "counter", title, unit, json, where, prometheus, otlp, label, help, 0 },
 #define COMPUTED(id, title, unit, json, where, prometheus, otlp, help)                             \
 	[COUNTERS_##id] = { "counter", title, unit, json, where, prometheus, otlp, "", help, 0 },
 #define SERIES(id, field, title, unit, json, where, prometheus, otlp, help)                        \
@@ -60,6 +59,14 @@ double counters_value(const struct counters *counters, unsigned row)
 	double value = (double)counters->values[row];
 
 	return counters_is_time(row) ? value / 1e9 : value;
+}
+
+const char *counters_label(unsigned row, char *name, size_t size)
+{
+	const char *label = counters_table[row].label, *value = strchr(label, '=');
+
+	snprintf(name, size, "%.*s", value ? (int)(value - label) : 0, label);
+	return value ? value + 1 : "";
 }
 
 uint64_t counters_in_series(const struct gcpreload_series *series, unsigned row)

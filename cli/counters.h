@@ -44,7 +44,7 @@ struct counters_row {
 	const char *json;
 	unsigned where; /* enum counters_where */
 	const char *prometheus, *otlp;
-	const char *reason; /* a label; "": none */
+	const char *label; /* "reason=busy"; "": none */
 	const char *help;
 	size_t field; /* of a series: where it is in struct gcpreload_series */
 };
@@ -65,6 +65,9 @@ void counters_add(struct counters *to, const struct counters *from);
 /* In the row's unit. */
 double counters_value(const struct counters *counters, unsigned row);
 bool counters_is_time(unsigned row);
+
+/* The name of a row's label; returns its value. */
+const char *counters_label(unsigned row, char *name, size_t size);
 
 /* A row's number in a series. */
 uint64_t counters_in_series(const struct gcpreload_series *series, unsigned row);

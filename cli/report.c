@@ -5,7 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/claim.h"
 #include "cli/counters.h"
+#include "cli/fair.h"
+#include "cli/load.h"
 #include "cli/memory.h"
 #include "cli/table.h"
 #include "cli/text.h"
@@ -13,6 +16,7 @@
 
 #define BASELINE GCPRELOAD_PERIOD_BASELINE
 #define TUNED	 GCPRELOAD_PERIOD_TUNED
+#define AGE_TOLD 5 /* seconds */
 
 static bool belong_together(const struct snapshot *a, const struct snapshot *b)
 {
@@ -20,7 +24,8 @@ static bool belong_together(const struct snapshot *a, const struct snapshot *b)
 
 	if (*x->service_name || *y->service_name)
 		return strcmp(x->service_name, y->service_name) == 0;
-	return x->pid_namespace == y->pid_namespace && x->ppid == y->ppid;
+	/* What a service manager started has nothing in common but that. */
+	return x->pid_namespace == y->pid_namespace && x->ppid == y->ppid && x->ppid != 1;
 }
 
 static void report_add_process(struct report_total *total, const struct snapshot *s)
@@ -31,6 +36,10 @@ static void report_add_process(struct report_total *total, const struct snapshot
 		total->first = s;
 	for (p = 0; p < GCPRELOAD_PERIODS; p++)
 		snapshot_period_merge(&total->periods[p], &s->periods[p]);
+	if (s->header.sample == GCPRELOAD_SAMPLE_UNTUNED)
+		snapshot_period_merge(&total->untuned, &s->periods[BASELINE]);
+	else if (s->header.sample == GCPRELOAD_SAMPLE_TUNED)
+		snapshot_period_merge(&total->sampled, &s->periods[TUNED]);
 	marks_add(&total->marks, &s->header);
 }
 
@@ -90,12 +99,6 @@ static void report_cell(struct table *table, const struct gcpreload_series *seri
 	table_cell(table, text_duration(text, sizeof text, seconds));
 }
 
-/* A period that never began shows nothing at all, not zeros. */
-static bool report_present(const struct snapshot_period *period)
-{
-	return period->length_ns || period->gc_ns;
-}
-
 static void series_rows(struct table *table, const struct snapshot_period *periods, int generation)
 {
 	const struct gcpreload_series *series;
@@ -120,6 +123,20 @@ static void series_rows(struct table *table, const struct snapshot_period *perio
 	}
 }
 
+/* A row of what each period has; the title is the table's, or one's own. */
+static void report_row(struct table *table, const struct snapshot_period *periods,
+		       const char *title,
+		       char *cell(char *out, size_t size, const struct snapshot_period *period))
+{
+	char text[64];
+	int p;
+
+	table_cell(table, title);
+	for (p = 0; p < GCPRELOAD_PERIODS; p++)
+		table_cell(table,
+			   report_present(&periods[p]) ? cell(text, sizeof text, &periods[p]) : "");
+}
+
 static void head_rows(struct table *table, const struct snapshot_period *periods)
 {
 	static const char *const absent[] = { "-", "no baseline", "not yet" };
@@ -134,11 +151,42 @@ static void head_rows(struct table *table, const struct snapshot_period *periods
 		else
 			table_cell(table, absent[p]);
 	}
-	table_cell(table, counters_table[COUNTERS_gc_time_share].title);
-	for (p = 0; p < GCPRELOAD_PERIODS; p++)
-		table_cell(table, report_present(&periods[p])
-				      ? text_share(text, sizeof text, snapshot_share(&periods[p]))
-				      : "");
+}
+
+static double share_of_time(const struct snapshot_period *period, uint64_t ns)
+{
+	struct snapshot_period part = *period;
+
+	part.gc_ns = ns;
+	return snapshot_share(&part);
+}
+
+static char *cell_share(char *out, size_t size, const struct snapshot_period *period)
+{
+	return text_share(out, size, snapshot_share(period));
+}
+
+static char *cell_share_in_requests(char *out, size_t size, const struct snapshot_period *period)
+{
+	return text_share(out, size, share_of_time(period, period->in_requests.sum_ns));
+}
+
+static char *cell_share_waiting(char *out, size_t size, const struct snapshot_period *period)
+{
+	return text_share(out, size, share_of_time(period, period->idle.sum_ns));
+}
+
+/* Of the start nobody is told in what share requests met them: there were none. */
+static void share_rows(struct table *table, const struct snapshot_period *periods, bool idle)
+{
+	struct snapshot_period serving[GCPRELOAD_PERIODS];
+
+	memcpy(serving, periods, sizeof serving);
+	memset(&serving[GCPRELOAD_PERIOD_STARTUP], 0, sizeof *serving);
+	report_row(table, periods, counters_table[COUNTERS_gc_time_share].title, cell_share);
+	report_row(table, serving, "in requests: share of time", cell_share_in_requests);
+	if (idle)
+		report_row(table, serving, "while waiting: share of time", cell_share_waiting);
 }
 
 /* Total and longest of the collections that a request could meet, and of the others. */
@@ -169,9 +217,12 @@ static void print_periods(const struct snapshot_period *periods)
 	struct table table;
 	int g, p;
 	bool once = false, any;
+	bool idle = periods[TUNED].idle.collections || periods[BASELINE].idle.collections;
 
 	table_start(&table, columns, 4);
 	head_rows(&table, periods);
+	share_rows(&table, periods, idle);
+	report_load_rows(&table, periods);
 	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
 		for (any = false, p = 0; p < GCPRELOAD_PERIODS; p++)
 			any = any || periods[p].generations[g].collections;
@@ -182,20 +233,11 @@ static void print_periods(const struct snapshot_period *periods)
 		once = once || periods[p].once.collections;
 	if (once)
 		series_rows(&table, periods, -1);
-	if (periods[TUNED].idle.collections || periods[BASELINE].idle.collections) {
+	if (idle) {
 		where_rows(&table, periods, false);
 		where_rows(&table, periods, true);
 	}
 	table_print(&table, stdout, 1);
-}
-
-/* Time in the collections that a request could have met. */
-static double serving_share(const struct snapshot_period *period)
-{
-	struct snapshot_period serving = *period;
-
-	serving.gc_ns = period->in_requests.sum_ns;
-	return snapshot_share(&serving);
 }
 
 /* Collections, and what mode concurrent does besides. */
@@ -206,28 +248,76 @@ static double longest_tuned(const struct snapshot_period *tuned, const struct ma
 	return (double)(marks->longest_ns > longest ? marks->longest_ns : longest) / 1e9;
 }
 
-static void print_summary(const struct snapshot_period *periods, const struct marks_sum *marks)
+/* The longest of a longer time is longer: where the times differ, each is said with its own. */
+static void print_longest(const struct snapshot_period *stock, const struct snapshot_period *tuned,
+			  double stock_longest, double tuned_longest)
+{
+	double stock_time = (double)stock->length_ns / 1e9;
+	double tuned_time = (double)tuned->length_ns / 1e9;
+	char a[64], b[64], c[64], d[64];
+
+	text_duration(a, sizeof a, stock_longest);
+	text_duration(b, sizeof b, tuned_longest);
+	if (fair_spans(stock_time, tuned_time))
+		printf("Longest pause: %s with the stock collector, %s tuned.\n", a, b);
+	else
+		printf("Longest pause: %s in %s with the stock collector, %s in %s tuned.\n", a,
+		       text_duration(c, sizeof c, stock_time), b,
+		       text_duration(d, sizeof d, tuned_time));
+}
+
+static void print_shares(const struct fair_side *stock, const struct fair_side *tuned,
+			 const struct snapshot_period *periods[2])
+{
+	char a[64], b[64];
+
+	printf("Share of time in collections in requests: %s with the stock collector, %s "
+	       "tuned.\n",
+	       text_share(a, sizeof a, stock->in_requests / stock->seconds),
+	       text_share(b, sizeof b, tuned->in_requests / tuned->seconds));
+	if (periods[0]->idle.collections || periods[1]->idle.collections)
+		printf("While waiting: %s with the stock collector, %s tuned.\n",
+		       text_share(a, sizeof a, share_of_time(periods[0], periods[0]->idle.sum_ns)),
+		       text_share(b, sizeof b, share_of_time(periods[1], periods[1]->idle.sum_ns)));
+}
+
+static void print_claim(const struct report_claim *claim, const struct marks_sum *marks)
+{
+	const struct snapshot_period *periods[2] = { claim->stock, claim->tuned };
+
+	if (*claim->why_not) {
+		printf("Stock and tuned are not compared: %s.\n", claim->why_not);
+		return;
+	}
+	print_shares(&claim->sides[0], &claim->sides[1], periods);
+	print_longest(claim->stock, claim->tuned, (double)claim->stock->in_requests.max_ns / 1e9,
+		      longest_tuned(claim->tuned, marks));
+	if (claim->same_time)
+		printf("Stock: the untuned processes of the same time (GCPRELOAD_SAMPLE).\n");
+	if (claim->steady)
+		printf("The shares leave out the first %d minutes of each process.\n",
+		       (int)(GCPRELOAD_WARM_NS / 60000000000ull));
+}
+
+static void print_summary(const struct report_claim *claim, const struct snapshot_period *periods,
+			  const struct marks_sum *marks)
 {
 	const struct snapshot_period *stock = &periods[BASELINE], *tuned = &periods[TUNED];
-	char a[64], b[64], c[64], d[64], text[600];
+	char b[64], d[64], text[600];
 
-	text_share(a, sizeof a, serving_share(stock));
-	text_share(b, sizeof b, serving_share(tuned));
-	text_duration(c, sizeof c, (double)stock->in_requests.max_ns / 1e9);
-	text_duration(d, sizeof d, longest_tuned(tuned, marks));
-	if (report_present(stock) && report_present(tuned))
-		printf("Share of time in collections in requests: %s with the stock collector, %s "
-		       "tuned.\nLongest pause: %s with the stock collector, %s tuned.\n",
-		       a, b, c, d);
+	if (claim->possible)
+		print_claim(claim, marks);
 	else if (report_present(tuned))
 		printf("Share of time in collections in requests: %s tuned. Longest pause: %s.\nNo "
 		       "baseline to compare with; GCPRELOAD_BASELINE measures one.\n",
-		       b, d);
+		       cell_share_in_requests(b, sizeof b, tuned),
+		       text_duration(d, sizeof d, longest_tuned(tuned, marks)));
 	else if (report_present(stock))
 		printf("Share of time in collections in requests: %s with the stock "
 		       "collector.\nLongest "
 		       "pause: %s. Not tuned.\n",
-		       a, c);
+		       cell_share_in_requests(b, sizeof b, stock),
+		       text_duration(d, sizeof d, (double)stock->in_requests.max_ns / 1e9));
 	else
 		printf("Nothing to compare: only the start-up was measured.\n");
 	marks_told(text, sizeof text, marks, tuned->length_ns);
@@ -235,11 +325,22 @@ static void print_summary(const struct snapshot_period *periods, const struct ma
 		printf("\n%s\n", text);
 }
 
+/* Connections are known as they were when the process looked last. */
+static void print_age(const struct snapshot *s)
+{
+	double age = load_age(s);
+	char text[64];
+
+	if (age >= AGE_TOLD)
+		printf("Connections as of %s ago.\n", text_duration(text, sizeof text, age));
+}
+
 void report_print(const struct snapshot *s)
 {
 	const struct gcpreload_header *h = &s->header;
 	char command[1100], reason[600];
 	struct marks_sum marks = { 0 };
+	struct report_claim claim;
 
 	if (s->why) {
 		printf("%s/%s: cannot be read: %s\n\n", s->dir,
@@ -258,13 +359,16 @@ void report_print(const struct snapshot *s)
 	print_periods(s->periods);
 	printf("\n");
 	marks_add(&marks, h);
-	print_summary(s->periods, &marks);
+	report_claim(&claim, &s->periods[BASELINE], &s->periods[TUNED], NULL, NULL);
+	print_summary(&claim, s->periods, &marks);
+	print_age(s);
 	printf("\n");
 }
 
 void report_print_total(const struct report_total *total)
 {
 	const struct gcpreload_header *h = &total->first->header;
+	struct report_claim claim;
 	char text[300];
 
 	if (*h->service_name)
@@ -274,76 +378,8 @@ void report_print_total(const struct report_total *total)
 		printf("All %zu children of %d\n\n", total->n, h->ppid);
 	print_periods(total->periods);
 	printf("\n");
-	print_summary(total->periods, &total->marks);
+	report_claim(&claim, &total->periods[BASELINE], &total->periods[TUNED], &total->untuned,
+		     &total->sampled);
+	print_summary(&claim, total->periods, &total->marks);
 	printf("\n");
-}
-
-static void json_series(const struct gcpreload_series *series, struct json *json)
-{
-	counters_json_series(series, COUNTERS_REPORT, json);
-	json_pair_double(json, COUNTERS_KEY(duration), (double)series->sum_ns / 1e9);
-	json_pair_double(json, COUNTERS_KEY(p50),
-			 (double)gcpreload_histogram_quantile(series, .5) / 1e9);
-	json_pair_double(json, COUNTERS_KEY(p99),
-			 (double)gcpreload_histogram_quantile(series, .99) / 1e9);
-	json_pair_double(json, COUNTERS_KEY(max), (double)series->max_ns / 1e9);
-}
-
-void report_json_period(const struct snapshot_period *period, struct json *json)
-{
-	int g;
-
-	json_pair_double(json, "seconds", (double)period->length_ns / 1e9);
-	json_pair_double(json, COUNTERS_KEY(gc_time), (double)period->gc_ns / 1e9);
-	json_key(json, COUNTERS_KEY(gc_time_share));
-	if (snapshot_share(period) < 0)
-		json_null(json);
-	else
-		json_double(json, snapshot_share(period));
-	snapshot_json_requests(period, json);
-	json_key(json, "generations");
-	json_open(json, '[');
-	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
-		json_open(json, '{');
-		json_pair_int(json, "generation", g);
-		json_series(&period->generations[g], json);
-		json_close(json, '}');
-	}
-	json_close(json, ']');
-	json_key(json, "once");
-	json_open(json, '{');
-	json_series(&period->once, json);
-	json_close(json, '}');
-}
-
-void report_json_periods(const struct snapshot_period *periods, struct json *json)
-{
-	int p;
-
-	json_key(json, "periods");
-	json_open(json, '[');
-	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
-		if (!report_present(&periods[p]))
-			continue;
-		json_open(json, '{');
-		json_pair_string(json, "period", gcpreload_period_name((unsigned)p));
-		report_json_period(&periods[p], json);
-		json_close(json, '}');
-	}
-	json_close(json, ']');
-}
-
-void report_json_total(const struct report_total *total, struct json *json)
-{
-	const struct gcpreload_header *h = &total->first->header;
-
-	json_open(json, '{');
-	json_pair_string(json, "service", *h->service_name ? h->service_name : NULL);
-	if (*h->service_name)
-		json_pair_null(json, "ppid");
-	else
-		json_pair_int(json, "ppid", h->ppid);
-	json_pair_uint(json, COUNTERS_KEY(process_state), total->n);
-	report_json_periods(total->periods, json);
-	json_close(json, '}');
 }

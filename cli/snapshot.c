@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cli/follow.h"
+#include "cli/load.h"
 #include "cli/memory.h"
 #include "cli/text.h"
 #include "ring/histogram.h"
@@ -63,6 +64,7 @@ void snapshot_period_merge(struct snapshot_period *into, const struct snapshot_p
 	gcpreload_series_merge(&into->idle, &from->idle);
 	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
 		gcpreload_series_merge(&into->generations[g], &from->generations[g]);
+	load_merge(into, from);
 }
 
 static void read_series(struct snapshot *s, struct gcpreload_reader *reader)
@@ -137,6 +139,7 @@ void snapshot_read(struct snapshot *s, struct gcpreload_reader reader, bool aliv
 		s->last_ns = last_event_end(&reader);
 	read_series(s, &reader);
 	measure_periods(s);
+	load_measure(s);
 }
 
 void snapshot_take(struct snapshot *s, struct ring *ring)
@@ -223,6 +226,18 @@ const char *snapshot_state(const struct snapshot *s)
 unsigned snapshot_period_now(const struct snapshot *s)
 {
 	return at_most(s->header.period, GCPRELOAD_PERIODS);
+}
+
+double snapshot_startup_longest(const struct snapshot *s)
+{
+	const struct snapshot_period *startup = &s->periods[GCPRELOAD_PERIOD_STARTUP];
+	uint64_t longest = startup->once.max_ns;
+	int g;
+
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
+		if (startup->generations[g].max_ns > longest)
+			longest = startup->generations[g].max_ns;
+	return (double)longest / 1e9;
 }
 
 double snapshot_share(const struct snapshot_period *period)

@@ -9,6 +9,12 @@
 #include "cli/json.h"
 #include "cli/rings.h"
 
+/* A period without its first minutes, of the processes that were in it for longer. */
+struct snapshot_steady {
+	uint64_t length_ns, cpu_ns, accepted;
+	uint64_t collections, in_request_ns; /* of those in requests */
+};
+
 /* A period of a process's life, as report shows it. */
 struct snapshot_period {
 	uint64_t length_ns; /* 0: there was none, or nobody knows */
@@ -18,6 +24,11 @@ struct snapshot_period {
 	/* The others: those that a request could meet, and those while the server waited. */
 	struct gcpreload_series in_requests;
 	struct gcpreload_series idle;
+	/* What else was done (cli/load.h). */
+	uint64_t cpu_ns, accepted;
+	bool load_unknown; /* of one process at least: of an earlier version of the library */
+	bool accepts;	   /* connections are seen here, in this period or in another */
+	struct snapshot_steady steady;
 };
 
 struct snapshot {
@@ -88,7 +99,10 @@ unsigned snapshot_period_now(const struct snapshot *s);
 /* A period's share of time in collections; -1 where it cannot be computed. */
 double snapshot_share(const struct snapshot_period *period);
 
-/* Time in collections in requests and out of them, into an open object. */
+/* The longest collection before the process was ready, seconds. */
+double snapshot_startup_longest(const struct snapshot *s);
+
+/* Time in collections in requests and while waiting, into an open object. */
 void snapshot_json_requests(const struct snapshot_period *period, struct json *json);
 
 /* The members that ps and report have in common, into an open object. */

@@ -103,6 +103,7 @@ static void snapshot_json_idle(const struct snapshot *s, struct json *json)
 
 	snapshot_period_merge(&serving, &s->periods[GCPRELOAD_PERIOD_TUNED]);
 	snapshot_json_requests(&serving, json);
+	json_pair_double(json, COUNTERS_KEY(startup_max), snapshot_startup_longest(s));
 	json_pair_string(json, "guard", gcpreload_guard_name(i->guard));
 	if (i->due)
 		json_pair_int(json, COUNTERS_KEY(due_generation), (int)i->due - 1);
@@ -126,6 +127,7 @@ static void nothing_known(const struct snapshot *s, struct json *json)
 		"library",
 		"in_request_seconds",
 		"in_request_max_seconds",
+		"startup_max_seconds",
 		"idle_seconds",
 		"idle_max_seconds",
 		"guard",

@@ -2,6 +2,7 @@
 /* The entrances from preload/: each takes the GIL where it must, decides, and tells the ring. */
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "engine/begin.h"
 #include "engine/chances.h"
@@ -265,6 +266,7 @@ void gcpreload_engine_check(void)
 	/* The application may have cleared gc.callbacks, and nobody would count. */
 	if (tuner_still_ours(gc))
 		observer_attach(gc);
+	gcpreload_ring_load(gcpreload_now_ns(), false);
 	entrance_close(&guard, gc);
 }
 

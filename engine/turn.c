@@ -46,6 +46,7 @@ void turn_tick(uint64_t now_ns, const struct gcpreload_event *event)
 	pacing_observed(event, now_ns);
 	startup_tick(now_ns);
 	tick_observer(now_ns);
+	gcpreload_ring_load(now_ns, event->cause == GCPRELOAD_CAUSE_FINAL);
 	if (process.status.state == GCPRELOAD_STATE_READY &&
 	    now_ns > process.looked_ns + LOOK_EVERY_NS && gcpreload_engine_soon())
 		process.looked_ns = now_ns;

@@ -111,9 +111,13 @@ EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, stru
 	return wait_select(nfds, reads, writes, excepts, timeout, CALLER);
 }
 
+/* One relaxed addition: how many connections a process took tells what its collections were for. */
 static int accept_counted(int fd)
 {
-	if (fd >= 0 && load_acquire(&look_counts_accepts))
+	if (fd < 0)
+		return fd;
+	add_relaxed(&gcpreload_self->accepted, 1);
+	if (load_acquire(&look_counts_accepts))
 		ready_accepted();
 	return fd;
 }
@@ -153,27 +157,27 @@ static bool accept_looks(void)
 {
 	uint64_t now;
 
-	if (look_at_calls() || look_is_off())
-		return !look_is_off();
+	if (look_at_calls())
+		return true;
 	now = look_coarse_now();
 	return now >= accept_next_ns && look_is_due(now);
 }
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
 {
+	if (look_is_off())
+		return REAL(accept)(fd, address, length);
 	if (accept_looks())
 		return accept_looking(fd, address, length, NO_FLAGS, CALLER);
-	if (!load_acquire(&look_counts_accepts))
-		return REAL(accept)(fd, address, length);
 	return accept_counted(REAL(accept)(fd, address, length));
 }
 
 EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flags)
 {
+	if (look_is_off())
+		return REAL(accept4)(fd, address, length, flags);
 	if (accept_looks() && flags >= 0)
 		return accept_looking(fd, address, length, flags, CALLER);
-	if (!load_acquire(&look_counts_accepts))
-		return REAL(accept4)(fd, address, length, flags);
 	return accept_counted(REAL(accept4)(fd, address, length, flags));
 }
 

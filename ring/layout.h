@@ -223,6 +223,26 @@ struct gcpreload_mark {
 	uint64_t reserved[3];
 };
 
+/* 1.3: what a serving period had counted when its first GCPRELOAD_WARM_NS were over, which a
+ * comparison leaves out: caches are filled then, and modules are imported. */
+struct gcpreload_warm {
+	uint32_t spent_ms;    /* of the period until then; 0: not over yet */
+	uint32_t collections; /* in requests */
+	uint64_t in_request_ns;
+	uint64_t cpu_ns;
+	uint64_t accepted;
+};
+
+#define GCPRELOAD_WARM_NS 120000000000ull
+
+/* 1.3: what else the process did in each period, to tell how comparable they are. */
+struct gcpreload_load {
+	uint64_t as_of_ns;		      /* when this was looked at; 0: never */
+	uint64_t cpu_ns[GCPRELOAD_PERIODS];   /* processor time, of all threads */
+	uint64_t accepted[GCPRELOAD_PERIODS]; /* connections that accept() and accept4() gave */
+	struct gcpreload_warm warm[2];	      /* of baseline and of tuned */
+};
+
 #define GCPRELOAD_MARKS_OFFSET 2048
 #define GCPRELOAD_MARKS_KEPT   16u
 
@@ -297,6 +317,9 @@ struct gcpreload_header {
 
 	/* 1.2; zeros in a file of before */
 	struct gcpreload_marks marks;
+
+	/* 1.3; zeros in a file of before */
+	struct gcpreload_load load;
 };
 
 /*
@@ -338,6 +361,8 @@ _Static_assert(sizeof(struct gcpreload_idle) == 64, "idle");
 _Static_assert(offsetof(struct gcpreload_header, marks) == 1512, "header.marks");
 _Static_assert(sizeof(struct gcpreload_marks) == 160, "marks");
 _Static_assert(sizeof(struct gcpreload_mark) == 128, "mark");
+_Static_assert(offsetof(struct gcpreload_header, load) == 1672, "header.load");
+_Static_assert(sizeof(struct gcpreload_load) == 120, "load");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_MARKS_OFFSET, "header and marks");
 _Static_assert(GCPRELOAD_MARKS_OFFSET + GCPRELOAD_MARKS_KEPT * sizeof(struct gcpreload_mark) <=
 		   GCPRELOAD_HEADER_SIZE,

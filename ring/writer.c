@@ -13,9 +13,11 @@
 #include "ring/file.h"
 #include "ring/histogram.h"
 #include "ring/identity.h"
+#include "ring/load.h"
 #include "ring/raw.h"
 
-#define EARLY_SLOTS 256 /* a power of two */
+#define EARLY_SLOTS   256 /* a power of two */
+#define LOAD_EVERY_NS 1000000000ull
 
 /* What a file holds, without the padding of the header's page. */
 struct early {
@@ -281,6 +283,28 @@ static void writer_enter_period(struct gcpreload_header *h, uint32_t next, uint6
 		h->period_ns[next] = now;
 }
 
+/* CLOCK_PROCESS_CPUTIME_ID is a system call. */
+static void writer_look_at_load(struct gcpreload_header *h, uint64_t now)
+{
+	const struct ring_load_now load = {
+		.now_ns = now,
+		.cpu_ns = gcpreload_clock_ns(CLOCK_PROCESS_CPUTIME_ID),
+		.accepted = load_relaxed(&gcpreload_self->accepted),
+	};
+
+	ring_load_account(h, current->series, &load);
+}
+
+void gcpreload_ring_load(uint64_t now_ns, bool at_once)
+{
+	struct gcpreload_header *h;
+
+	writer_begin_if_new();
+	h = current->header;
+	if (at_once || gcpreload_elapsed(h->load.as_of_ns, now_ns) >= LOAD_EVERY_NS)
+		writer_look_at_load(h, now_ns);
+}
+
 void gcpreload_ring_status(const struct gcpreload_status *status)
 {
 	struct gcpreload_header *h;
@@ -302,6 +326,8 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 	h->idle = status->idle;
 	h->marks = status->marks;
 	h->sample = status->sample;
+	/* What was until now is the former period's. */
+	gcpreload_ring_load(now, status->period != h->period);
 	writer_enter_period(h, status->period, now);
 	h->changed_ns = now;
 	memcpy(h->thresholds, status->thresholds, sizeof h->thresholds);

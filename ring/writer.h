@@ -78,6 +78,10 @@ void gcpreload_ring_concurrent(void);
 /* Takes over a new status. One thread at a time (the GIL). */
 void gcpreload_ring_status(const struct gcpreload_status *status);
 
+/* Counts processor time and connections for the present period: once a second at most, or at once.
+ * One thread at a time (the GIL). */
+void gcpreload_ring_load(uint64_t now_ns, bool at_once);
+
 /* Makes the file and moves the counters into it; does nothing where it exists. Returns 0 or
  * -errno, with *why set to a static text that says what failed. One thread at a time. */
 int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why);

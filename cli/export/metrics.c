@@ -322,12 +322,13 @@ static void choose_subjects(struct writer *w, struct gather *gather)
 static void process_counters(struct writer *w)
 {
 	const char *before = "";
-	char name[LONGEST_NAME];
+	char name[LONGEST_NAME], label[16];
 	unsigned row;
 	size_t i;
 
 	for (row = 0; row < COUNTERS_OF_PROCESS; row++) {
 		const struct counters_row *about = &counters_table[row];
+		const char *value = counters_label(row, label, sizeof label);
 
 		if (!*about->prometheus)
 			continue;
@@ -336,8 +337,8 @@ static void process_counters(struct writer *w)
 		before = about->prometheus;
 		for (i = 0; i < w->n_subjects; i++) {
 			metrics_begin(w, name_of(name, w, row, "_total"), &w->subjects[i]);
-			if (*about->reason)
-				metrics_label(w, "reason", about->reason);
+			if (*about->label)
+				metrics_label(w, label, value);
 			end_double(w, counters_value(&w->subjects[i].counted, row));
 		}
 	}

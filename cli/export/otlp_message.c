@@ -397,10 +397,13 @@ static void otlp_message_counter(struct json *json, const struct otlp_subject *s
 				 const struct counters *counted, unsigned row, bool delta)
 {
 	uint64_t start = delta ? subject->since : subject->start;
-	const struct attribute reason = { "gcpreload.reason", counters_table[row].reason, 0 };
+	char name[16], key[32];
+	const char *value = counters_label(row, name, sizeof name);
+	const struct attribute label = { key, value, 0 };
 
 	json_open(json, '{');
-	write_attributes(json, &reason, *reason.text ? 1 : 0);
+	snprintf(key, sizeof key, "gcpreload.%s", name);
+	write_attributes(json, &label, *value ? 1 : 0);
 	pair_uint64(json, "startTimeUnixNano", start);
 	pair_uint64(json, "timeUnixNano", subject->time > start ? subject->time : start);
 	if (counters_is_time(row))

@@ -27,6 +27,8 @@ def test_stock_against_tuned(system_python: Interpreter, tmp_path: Path) -> None
     done = command("report", "--compare", a, b)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"generation 2: longest" in done.stdout
+    assert b"A and B are not compared: only " in done.stdout
+    assert b"and less than 60 s is too short.\n" in done.stdout
     found = json.loads(command("report", "--compare", "--json", a, b).stdout)
     collections = []
     for name, path, period in (("a", a, "baseline"), ("b", b, "tuned")):
@@ -41,10 +43,35 @@ def test_stock_against_tuned(system_python: Interpreter, tmp_path: Path) -> None
         assert found["generation_0_collections"][name] == pytest.approx(expected)
         assert found["generation_0_max_seconds"][name] == generation["max_seconds"]
         assert found["in_request_max_seconds"][name] == part["in_request_max_seconds"]
-    both = found["generation_0_collections"]
-    assert both["ratio"] == pytest.approx(both["b"] / both["a"])
+        expected = part["in_request_seconds"] / part["cpu_seconds"]
+        assert found["in_request_seconds_per_cpu_second"][name] == pytest.approx(expected)
     # Not their rates: how long each was measured is the machine's doing.
     assert collections[0] > collections[1]
+    assert found["not_compared"].startswith("only ")
+    ratios = [figure["ratio"] for figure in found.values() if isinstance(figure, dict)]
+    assert ratios
+    assert set(ratios) == {None}
+
+
+def longer(path: Path, into: Path) -> Path:
+    """The same, as if it had lasted for a thousand times as long."""
+    report = json.loads(path.read_text())
+    for process in report["processes"]:
+        for period in process["periods"]:
+            for key in ("seconds", "cpu_seconds", "in_request_seconds", "in_request_collections"):
+                period[key] *= 1000
+    into.write_text(json.dumps(report))
+    return into
+
+
+def test_ratios(system_python: Interpreter, tmp_path: Path) -> None:
+    one = saved(system_python, tmp_path / "one", GCPRELOAD_MODE="observe")
+    a, b = longer(one, tmp_path / "a"), longer(one, tmp_path / "b")
+    found = json.loads(command("report", "--compare", "--json", a, b).stdout)
+    assert found["not_compared"] is None
+    assert found["generation_0_collections"]["ratio"] == 1
+    assert found["in_request_seconds_per_cpu_second"]["ratio"] == 1
+    assert found["in_request_max_seconds"]["ratio"] == 1
 
 
 @pytest.mark.parametrize(

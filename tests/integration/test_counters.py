@@ -21,10 +21,10 @@ from venvs import Interpreter
 
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="libcurl or libmicrohttpd is missing")
 
-TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\w.| ]+|[(),]|\s+')
+TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|[\w.|\[\] ]+|[(),]|\s+')
 COLUMNS = ["title", "unit", "json", "where", "prometheus", "otlp"]
 FIRST = {
-    "PROCESS": ["field", *COLUMNS, "reason", "help"],
+    "PROCESS": ["field", *COLUMNS, "label", "help"],
     "COMPUTED": [*COLUMNS, "help"],
     "SERIES": ["field", *COLUMNS, "help"],
     "HISTOGRAM": [*COLUMNS, "help"],
@@ -127,11 +127,11 @@ def test_json(system_python: Interpreter, ring_dir: Path) -> None:
                 url = f"{exporter.url}/data.json"
                 with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
                     page = json.load(answer)
-    # null: nothing waits for an idle moment.
+    # null: nothing waits for an idle moment, and there are no connections.
     assert all("due_generation" in process for process in listed)
     assert keys(listed) == expected("PS", "due_generation")
-    assert keys(report) == expected("REPORT", "due_generation")
-    assert keys(page) - PAGE_ONLY == expected("PAGE")
+    assert keys(report) == expected("REPORT", "due_generation", "connections")
+    assert keys(page) - PAGE_ONLY == expected("PAGE", "connections")
     assert page["metrics"] == {
         row.json: {"title": row.title, "unit": row.unit, "help": row.help}
         for row in TABLE
@@ -148,11 +148,13 @@ def families(text: str) -> dict[str, tuple[str, str]]:
 
 
 def samples(text: str) -> dict[str, set[str]]:
-    """Values of the label reason of each name that has samples."""
+    """The labels reason and period of each name of process counters that has samples."""
     found: dict[str, set[str]] = {}
     for name, labels in re.findall(r"^(\w+)(\{.*\})? \S+$", text, re.M):
-        reasons = re.findall(r'reason="([^"]*)"', labels)
-        found.setdefault(name, set()).update(reasons)
+        given = re.findall(r'\b(reason|period)="([^"]*)"', labels)
+        if "cause=" in labels:  # of collections
+            given = []
+        found.setdefault(name, set()).update("=".join(pair) for pair in given)
     return found
 
 
@@ -179,12 +181,18 @@ def test_prometheus(system_python: Interpreter, style: list[str], ring_dir: Path
         if row.kind == "HISTOGRAM":
             reasons |= {f"{name}_{part}": set() for part in ("bucket", "sum", "count")}
         else:
-            given = {row.reason} if row.kind == "PROCESS" and row.reason else set()
+            given = {row.label} if row.kind == "PROCESS" and row.label else set()
             reasons.setdefault(name + ("_total" if counter else ""), set()).update(given)
     assert families(text) == found
     actual = samples(text)
     del actual["gcpreload_process_state"], reasons["gcpreload_process_state"]  # a text
     assert actual == reasons
+
+
+def label_of(attributes: dict[str, Any]) -> str:
+    """As the table has it."""
+    names = [name for name in attributes if name in ("gcpreload.reason", "gcpreload.period")]
+    return "".join(f"{name.removeprefix('gcpreload.')}={attributes[name]}" for name in names)
 
 
 @pytest.mark.parametrize("style", [[], ["--per-process"]])
@@ -201,11 +209,11 @@ def test_otlp(system_python: Interpreter, style: list[str], ring_dir: Path) -> N
         counter = row.kind in COUNTERS
         assert counter == (metric.WhichOneof("data") == "sum")
         assert not counter or metric.sum.is_monotonic
-        reasons = {r.reason for r in TABLE if r.kind == "PROCESS" and r.otlp == name and r.reason}
+        labels = {r.label for r in TABLE if r.kind == "PROCESS" and r.otlp == name and r.label}
         if row.kind == "PROCESS":
             given = [attributes(point) for point in data(metric).data_points]
-            assert len(given) == len(reasons or {""})
-            assert {one.get("gcpreload.reason") for one in given} == (reasons or {None})
+            assert len(given) == len(labels or {""})
+            assert {label_of(one) for one in given} == (labels or {""})
 
 
 def put(ring: Path, offset: int, *values: int) -> None:
@@ -216,8 +224,9 @@ def put(ring: Path, offset: int, *values: int) -> None:
         file.write(b"".join(value.to_bytes(8, "little") for value in values))
 
 
-# ring/layout.h: struct gcpreload_idle, struct gcpreload_marks, and log_dropped.
-IDLE, MARKS, LOG_DROPPED = 1440, 1512, 288
+# ring/layout.h: struct gcpreload_idle, struct gcpreload_marks, log_dropped, and struct
+# gcpreload_load from cpu_ns on.
+IDLE, MARKS, LOG_DROPPED, LOAD = 1440, 1512, 288, 1680
 VALUES = {
     "delayed_wakeups": 1,
     "delayed_time": 2 * 10**9,
@@ -228,6 +237,11 @@ VALUES = {
     "guard_trips": 7,
 }
 DROPPED = 8
+LOADS = {
+    f"{what}_{period}": (90 + i) * (10**9 if what == "cpu" else 1)
+    for what in ("cpu", "accepted")
+    for i, period in enumerate(("startup", "baseline", "tuned"))
+}
 # Each of its fields; of the table, that is.
 MARK_FIELDS = [row for row in TABLE if row.kind == "PROCESS" and row.field.startswith("marks.")]
 NO_COUNTERS = ("fork_max_ns", "longest_ns", "live", "pending")
@@ -260,7 +274,7 @@ def values_of(resources: list[Any]) -> dict[str, float]:
         if row.kind != "PROCESS" or not row.otlp:
             continue
         for point in points(resources, row.otlp):
-            if attributes(point).get("gcpreload.reason", "") == row.reason:
+            if label_of(attributes(point)) == row.label:
                 found[row.id] = point.as_double if row.unit == "s" else point.as_int
     return found
 
@@ -271,6 +285,7 @@ def said() -> dict[str, float]:
         **VALUES,
         "delayed_time": 2.0,
         "log_lines_dropped": DROPPED,
+        **{name: float(n) / (10**9 if "cpu" in name else 1) for name, n in LOADS.items()},
         **{
             row.id: marks[row.field.removeprefix("marks.")] / (10**9 if row.unit == "s" else 1)
             for row in MARK_FIELDS
@@ -289,8 +304,9 @@ def test_counters_of_ended_processes(system_python: Interpreter, ring_dir: Path)
         found: dict[str, float] = {}
         for row in TABLE:
             if row.kind == "PROCESS" and row.prometheus:
-                reason = f',reason="{row.reason}"' if row.reason else ""
-                line = rf'^{row.prometheus}_total\{{service=""{reason}\}} (\S+)$'
+                name, _, value = row.label.partition("=")
+                label = f',{name}="{value}"' if name else ""
+                line = rf'^{row.prometheus}_total\{{service=""{label}\}} (\S+)$'
                 (value,) = re.findall(line, text, re.M)
                 found[row.id] = float(value)
         assert found == values_of(pushed(collector, ring_dir).resources)
@@ -302,6 +318,7 @@ def test_counters_of_ended_processes(system_python: Interpreter, ring_dir: Path)
     put(ring, IDLE, *VALUES.values())
     put(ring, MARKS, *marks_values().values())
     put(ring, LOG_DROPPED, DROPPED)
+    put(ring, LOAD, *LOADS.values())
     with Collector() as collector:
         assert look(collector) == SAID
         assert command("clean", "--dir", ring_dir).returncode == 0
@@ -329,7 +346,13 @@ def test_deltas_of_counters(system_python: Interpreter, ring_dir: Path) -> None:
             put(new, IDLE, *VALUES.values())
             put(new, MARKS, *marks_values().values())
             put(new, LOG_DROPPED, DROPPED)
+            put(new, LOAD, *LOADS.values())
             new.rename(copy)
             collector.wait(1, lambda one: bool(values_of(one.resources)))
         told = [values_of(one.resources) for one in collector.requests]
-    assert [one for one in told if one] == [SAID]
+    # The processor time of the living one grows.
+    cpu = [name for name in LOADS if name.startswith("cpu_")]
+    apart = [{name: one.pop(name) for name in cpu if name in one} for one in told]
+    assert [one for one in told if one] == [{k: v for k, v in SAID.items() if k not in cpu}]
+    for name in cpu:
+        assert sum(one.get(name, 0) for one in apart) == pytest.approx(SAID[name], abs=5)

@@ -73,7 +73,7 @@ def test_report_tells_where(server_python: Interpreter, ring_dir: Path) -> None:
     with gunicorn(server_python, ring_dir, workers=1, GCPRELOAD_MODE="idle") as server:
         (process,) = ask_until_idle(server, ring_dir, 1)
         text = command("report", "--dir", ring_dir, str(process.pid)).stdout.decode()
-        assert "out of requests: total" in text
+        assert "while waiting: total" in text
 
 
 def test_app_that_disables_gc_is_left_alone(server_python: Interpreter, ring_dir: Path) -> None:

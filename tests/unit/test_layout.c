@@ -95,6 +95,16 @@ static const struct {
 	H(marks.longest_ns, 1648),
 	H(marks.live, 1656),
 	H(marks.pending, 1664),
+	H(load, 1672),
+	H(load.as_of_ns, 1672),
+	H(load.cpu_ns, 1680),
+	H(load.accepted, 1704),
+	H(load.warm, 1728),
+	H(load.warm[1].spent_ms, 1760),
+	H(load.warm[1].collections, 1764),
+	H(load.warm[1].in_request_ns, 1768),
+	H(load.warm[1].cpu_ns, 1776),
+	H(load.warm[1].accepted, 1784),
 	MARK(seq, 0),
 	MARK(start_ns, 8),
 	MARK(fork_ns, 16),
@@ -143,7 +153,7 @@ static void offsets(void **state)
 static void sizes(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct gcpreload_header), 1672);
+	assert_int_equal(sizeof(struct gcpreload_header), 1792);
 	assert_int_equal(sizeof(struct gcpreload_series), 1600);
 	assert_int_equal(sizeof(struct gcpreload_slot), 64);
 	assert_int_equal(sizeof(struct gcpreload_totals), 24);
