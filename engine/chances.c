@@ -75,6 +75,7 @@ static enum gcpreload_chance chances_busy(bool again)
 	if (!reach_expects(reach, now))
 		return GCPRELOAD_CHANCE_NONE;
 	add_relaxed(&process.at_waits.refused_busy, 1);
+	reach_refused(reach);
 	if (reach_is_overdue(reach, now) && !load_relaxed(&process.guard_asked))
 		store_relaxed(&process.guard_asked, gcpreload_engine_soon());
 	if (load_relaxed(&reach->lost) &&

@@ -59,9 +59,7 @@ static const char *pacing_word(void)
 		return "memory grows, and no moment to collect: using the interpreter's own "
 		       "thresholds";
 	if (pacing.on && tiers->unreached)
-		return pacing.reach.had_chance
-			   ? "no idle moment: using the interpreter's own thresholds"
-			   : "its waits are not known: using the interpreter's own thresholds";
+		return reach_word(&pacing.reach);
 	if (pacing.on && tiers->too_long)
 		return "longer than GCPRELOAD_BUDGET_MS at a wait: using the interpreter's own "
 		       "thresholds";

@@ -54,6 +54,8 @@ void reach_chance(struct reach *reach, uint64_t now)
 {
 	store_relaxed(&reach->chance_ns, now);
 	store_relaxed(&reach->lost, false);
+	store_relaxed(&reach->busy, false);
+	reach->piled = false;
 	reach->had_chance = true;
 	reach->automatic = 0;
 }
@@ -74,8 +76,28 @@ void reach_automatic(struct reach *reach, uint64_t now, bool piles_up)
 {
 	if (++reach->automatic < AUTOMATIC_LEAST)
 		return;
-	if (piles_up)
+	if (piles_up) {
+		reach->piled = reach->piled || !load_relaxed(&reach->lost);
 		store_relaxed(&reach->lost, true);
-	else
+	} else {
 		reach_lose(reach, now);
+	}
+}
+
+void reach_refused(struct reach *reach)
+{
+	store_relaxed(&reach->busy, true);
+}
+
+/* A server may wait nearly all the time, and yet have none: what is said must be so. */
+const char *reach_word(const struct reach *reach)
+{
+	if (load_relaxed(&reach->busy))
+		return "other threads at work at each wait: using the interpreter's own thresholds";
+	if (!reach->had_chance)
+		return "its waits are not known: using the interpreter's own thresholds";
+	if (reach->piled)
+		return "too much survives between two waits: using the interpreter's own "
+		       "thresholds";
+	return "no idle moment for a second: using the interpreter's own thresholds";
 }

@@ -19,6 +19,8 @@ struct reach {
 	bool had_chance;    /* there is a wait that is known to be the server's */
 	unsigned automatic; /* collections of the interpreter's since the last chance */
 	bool lost;	    /* chances stay away; shared */
+	bool busy;  /* since the last one some were refused: other threads at work; shared */
+	bool piled; /* lost because too much has survived, however short the time */
 };
 
 void reach_begin(struct reach *reach, uint64_t now);
@@ -39,6 +41,12 @@ void reach_automatic(struct reach *reach, uint64_t now, bool piles_up);
 
 /* Whether chances stay away although something is due. Any thread, without the GIL. */
 bool reach_is_overdue(const struct reach *reach, uint64_t now);
+
+/* A wait with nothing to do, while other threads were at work: no chance. Any thread. */
+void reach_refused(struct reach *reach);
+
+/* Why they stay away, in words. */
+const char *reach_word(const struct reach *reach);
 
 /* Then, with the GIL. */
 void reach_lose(struct reach *reach, uint64_t now);

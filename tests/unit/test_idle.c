@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -343,6 +344,41 @@ static void lost_by_automatic_collections(void **state)
 	assert_false(r.lost);
 }
 
+static void says_why(const struct reach *r, const char *why)
+{
+	const char *word = reach_word(r);
+
+	if (strncmp(word, why, strlen(why)) != 0)
+		fail_msg("%s, and not: %s", word, why);
+}
+
+/* "No idle moment" is not said of a process that waits nearly all the time. */
+static void why_they_stay_away(void **state)
+{
+	struct reach r;
+	int i;
+
+	(void)state;
+	reach_begin(&r, BEGUN);
+	says_why(&r, "its waits are not known");
+	reach_chance(&r, BEGUN);
+	/* One request, long after which it waits again. */
+	for (i = 0; i < 3; i++)
+		reach_automatic(&r, BEGUN + MS, true);
+	assert_true(r.lost);
+	says_why(&r, "too much survives between two waits");
+	reach_automatic(&r, BEGUN + 2 * MS, true);
+	says_why(&r, "too much survives between two waits");
+	/* It waits, and a thread of its own is at work. */
+	reach_refused(&r);
+	says_why(&r, "other threads at work at each wait");
+	reach_chance(&r, BEGUN + SECOND);
+	for (i = 0; i < 3; i++)
+		reach_automatic(&r, BEGUN + 3 * SECOND, false);
+	assert_true(r.lost);
+	says_why(&r, "no idle moment for a second");
+}
+
 /* ---- the machine ---- */
 
 static void memory_limit(void **state)
@@ -412,6 +448,7 @@ int main(void)
 		cmocka_unit_test(expected_by_rate),
 		cmocka_unit_test(overdue),
 		cmocka_unit_test(lost_by_automatic_collections),
+		cmocka_unit_test(why_they_stay_away),
 		cmocka_unit_test(memory_limit),
 		cmocka_unit_test(cpu_quota),
 		cmocka_unit_test(machine_once_a_second),
