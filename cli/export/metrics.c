@@ -243,6 +243,30 @@ static uint64_t metrics_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* A parent that only forks serves nothing, and neither does one that has not begun. */
+static bool metrics_serves(const struct gcpreload_header *h)
+{
+	return h->state != GCPRELOAD_STATE_PARENT && h->period != GCPRELOAD_PERIOD_STARTUP;
+}
+
+/* Since it is ready: how long, and how much of it in collections; seconds. */
+static void add_served(struct subject *subject, const struct gather_process *process)
+{
+	const struct gcpreload_header *h = &process->reader.header;
+	struct gcpreload_series series;
+	unsigned place;
+	size_t at = 0;
+	int p;
+
+	for (p = GCPRELOAD_PERIOD_BASELINE; p < GCPRELOAD_PERIODS; p++)
+		if (!gcpreload_elapsed_wrapped(h->period_spent_ns[p]))
+			subject->lives += (double)h->period_spent_ns[p] / 1e9;
+	subject->lives += (double)gcpreload_elapsed(h->period_since_ns, metrics_now()) / 1e9;
+	while ((at = counts_next(&process->counts, at, &place, &series)))
+		if (place / GCPRELOAD_CAUSES / GCPRELOAD_GENERATIONS != GCPRELOAD_PERIOD_STARTUP)
+			subject->spent += (double)series.sum_ns / 1e9;
+}
+
 static void metrics_add_process(struct subject *subject, const struct gather_process *process)
 {
 	const struct gcpreload_header *h = &process->reader.header;
@@ -252,11 +276,12 @@ static void metrics_add_process(struct subject *subject, const struct gather_pro
 	counters_add(&subject->counted, &counters);
 	if (!process->alive)
 		return;
-	subject->lives += (double)gcpreload_elapsed(h->attached_ns, metrics_now()) / 1e9;
-	subject->spent += (double)process->counts.gc_ns / 1e9;
 	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
 	subject->live += (double)h->marks.live;
 	subject->pending += (double)h->marks.pending;
+	if (!metrics_serves(h))
+		return;
+	add_served(subject, process);
 	if (h->state == GCPRELOAD_STATE_READY)
 		subject->tuned++;
 	else

@@ -45,6 +45,26 @@ def test_metrics_and_labels_are_there(system_python: Interpreter, ring_dir: Path
         assert set(re.findall(r'le=\\?"([\d.]+)', text)) <= bounds, file
 
 
+def test_the_start_is_in_no_request() -> None:
+    """A service that has no collection while it serves has none in requests."""
+    for file in ("prometheus-rules.yml", "grafana.json"):
+        text = (EXAMPLES / file).read_text().replace('\\"', '"')
+        selectors = re.findall(r"gcpreload_gc_duration\w*(\{[^}]*\})", text)
+        assert len(selectors) >= 3
+        for selector in selectors:
+            assert 'period!="startup"' in selector, f"{file}: {selector}"
+            assert "cause" in selector, f"{file}: {selector}"
+
+
+def test_shares_are_of_what_serves() -> None:
+    """And there is none where nothing does: what is divided by zero is above any limit."""
+    for file in ("prometheus-rules.yml", "grafana.json"):
+        text = (EXAMPLES / file).read_text()
+        divided = re.findall(r"/ (.*?untuned_processes.*?\).{5})", text)
+        assert divided
+        assert all(one.startswith("(sum by") and one.endswith(") > 0)") for one in divided), file
+
+
 def test_the_dashboard_is_json() -> None:
     dashboard = json.loads((EXAMPLES / "grafana.json").read_text())
     assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"]) > 5

@@ -24,6 +24,7 @@ from lib.ports import reserved_port
 from lib.puppet import Puppet
 from lib.rings import by_pid, command, ring_files
 from lib.run import environment, wait_for
+from lib.server import gunicorn
 from venvs import Interpreter
 
 DEAD = 40  # more than
@@ -101,6 +102,41 @@ def test_promtool_has_nothing_to_say(
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
     shown = {labels.get("service") for _, labels, _ in parsed(done.stdout.decode())}
     assert 'a\\"b\\\\c\\nd e\ufffd{}' in shown
+
+
+@pytest.mark.parametrize("mode", ["freeze", "observe"])
+def test_a_parent_serves_nothing(mode: str, system_python: Interpreter, ring_dir: Path) -> None:
+    """Nor is it one that is not tuned: shares of its service would be too small."""
+    with gunicorn(system_python, ring_dir, GCPRELOAD_MODE=mode) as server:
+        server.workers_in_state("ready" if mode == "freeze" else "observing", ring_dir)
+        # A parent that only observes has measurements after two seconds of its life.
+        wait_for("its ring", lambda: server.pid in by_pid(ring_dir) or mode == "observe")
+        samples = once(ring_dir)
+    assert one(samples, "gcpreload_tuned_processes") == (2 if mode == "freeze" else 0)
+    assert one(samples, "gcpreload_untuned_processes") == (0 if mode == "freeze" else 2)
+
+
+def test_the_time_ratio_is_of_serving(system_python: Interpreter, ring_dir: Path) -> None:
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do("[gc.collect() for _ in range(30)]")  # nearly all of its time until now
+        puppet.do("one = listen()", "arm(one)", "gc.disable()")
+        puppet.wait_for("ready")
+
+        def tuned() -> dict[str, float]:
+            report = json.loads(command("report", "--json", "--dir", ring_dir).stdout)
+            (process,) = report["processes"]
+            return process["periods"][1]
+
+        before, samples, after = tuned(), once(ring_dir), tuned()
+    spent = sum(
+        value
+        for name, labels, value in samples
+        if name == "gcpreload_gc_duration_seconds_sum" and labels["period"] == "tuned"
+    )
+    assert spent > 0
+    served_for = spent / one(samples, "gcpreload_gc_time_ratio")
+    assert before["seconds"] <= served_for * 1.0001
+    assert served_for <= after["seconds"] * 1.0001
 
 
 def test_counters_never_go_back(system_python: Interpreter, ring_dir: Path) -> None:
