@@ -45,7 +45,8 @@ void report_json_period(const struct snapshot_period *period, struct json *json)
 /* The key "periods" and its value. */
 void report_json_periods(const struct snapshot_period *periods, struct json *json);
 
-/* Why stock and tuned are not compared, or null: the key "not_compared" and its value. */
+/* Why stock and tuned are not compared, or null, and how they are: "not_compared",
+ * "without_first_minutes" and "equal_times" with their values. */
 void report_json_claim(const struct snapshot_period *periods, const struct snapshot_period *untuned,
 		       const struct snapshot_period *sampled, struct json *json);
 

@@ -67,6 +67,10 @@ void report_json_claim(const struct snapshot_period *periods, const struct snaps
 		     untuned, sampled);
 	json_pair_string(json, "not_compared",
 			 claim.possible && *claim.why_not ? claim.why_not : NULL);
+	json_pair_bool(json, "without_first_minutes", claim.possible && claim.steady);
+	json_pair_bool(json, "equal_times",
+		       claim.possible && fair_spans((double)claim.stock->length_ns,
+						    (double)claim.tuned->length_ns));
 }
 
 void report_json_period(const struct snapshot_period *period, struct json *json)

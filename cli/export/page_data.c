@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "cli/export/page_history.h"
+#include "cli/load.h"
 #include "cli/memory.h"
 #include "cli/report.h"
 
@@ -234,6 +235,7 @@ static void json_group(const struct group *group, const struct page_history *his
 	json_pair_uint(json, COUNTERS_KEY(frozen_objects), group->frozen);
 	json_sample(group, json);
 	report_json_periods(group->periods, json);
+	report_json_claim(group->periods, NULL, NULL, json);
 	json_counters(group->counters, json);
 	if (history) {
 		json_key(json, "history");
@@ -393,6 +395,7 @@ static void page_take_counts(struct snapshot *s, struct gather_process *process)
 			for (c = 0; c < GCPRELOAD_CAUSES; c++)
 				if ((*sum)[p][g][c].collections)
 					snapshot_add(s, p, g, c, &(*sum)[p][g][c]);
+	load_measure(s);
 	free(sum);
 }
 

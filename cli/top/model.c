@@ -14,11 +14,10 @@ static void take_pauses(struct model_process *p, const struct snapshot *s)
 	unsigned g, c;
 
 	p->share = snapshot_share(period);
+	p->longest_ns = period->in_requests.max_ns;
 	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
 		series = &period->generations[g];
 		p->p99_ns[g] = gcpreload_histogram_quantile(series, .99);
-		if (series->max_ns > p->longest_ns)
-			p->longest_ns = series->max_ns;
 		for (c = 0; c < GCPRELOAD_CAUSES; c++) {
 			p->gc_ns[g] += s->gc_sum_ns[g][c];
 			p->collections[g] += s->gc[g][c].collections;

@@ -19,8 +19,8 @@ struct model_process {
 	char command[256];
 
 	/* Of the present period; what comes once in a process's life is left out of the pauses. */
-	double share; /* of the time in collections; -1: unknown, also below */
-	uint64_t longest_ns;
+	double share;	     /* of the time in collections; -1: unknown, also below */
+	uint64_t longest_ns; /* in requests */
 	uint64_t p99_ns[GCPRELOAD_GENERATIONS];
 
 	/* Since it was seen. */

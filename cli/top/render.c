@@ -255,11 +255,10 @@ static const char *const help[] = {
 	"e                  hide or show exited processes",
 	"h, ?               this help",
 	"",
-	"NOW      % of time in collections since the last refresh",
+	"NOW      % of time in all collections since the last refresh",
 	"ALL      the same for the current period of the process: start-up, stock",
 	"         (the interpreter's own collector) or tuned",
-	"MAX      longest collection of that period in ms, except for those that",
-	"         run once: at readiness, before a fork, at exit",
+	"MAX      longest collection in requests of that period, in ms",
 	"G0 G1 G2 99th percentile of the collections of that generation, in ms",
 	"FROZEN   objects that the collector skips, counted at the freeze",
 };

@@ -238,7 +238,7 @@ static void add_idle(struct lines *lines, const struct snapshot_period *period)
 
 	if (!period->idle.collections)
 		return;
-	lines_add(lines, LINE_PLAIN, "In requests %s, longest %s; while idle %s, longest %s",
+	lines_add(lines, LINE_PLAIN, "In requests %s, longest %s; while waiting %s, longest %s",
 		  text_duration(a, sizeof a, (double)period->in_requests.sum_ns / 1e9),
 		  text_duration(b, sizeof b, (double)period->in_requests.max_ns / 1e9),
 		  text_duration(c, sizeof c, (double)period->idle.sum_ns / 1e9),

@@ -51,8 +51,8 @@ function shareTile(group, last) {
 	const detail = last && last.lived ? `last ${minutes(last.to - last.from)}` : "since ready";
 	if (!shares)
 		return tile("Time in collections", "–", "no process is ready yet");
-	const split = shares.outside ? `${share(shares.inside)} in requests, ${detail}` : detail;
-	return tile("Time in collections", share(shares.inside + shares.outside), split);
+	const waiting = shares.outside ? `, ${share(shares.outside)} while waiting` : "";
+	return tile("Time in collections", share(shares.inside), `in requests${waiting}, ${detail}`);
 }
 
 function longestTile(samples) {
@@ -120,14 +120,14 @@ function shareLines(group, coarse) {
 		const lines = [{ name: "in requests", style: "k0", values: valuesOf(samples, shareOf((s) => s.inside)) }];
 		if (outside)
 			lines.push({
-				name: "while idle", style: "k1 dashed",
+				name: "while waiting", style: "k1 dashed",
 				values: valuesOf(samples, shareOf((s) => s.outside)),
 			});
 		return lines;
 	}
-	const whole = shareOf((s) => s.inside + s.outside);
+	const inside = shareOf((s) => s.inside);
 	return data.services.slice(0, STYLES).map((one) => ({
-		name: serviceName(one.service), style: styleOf(one), values: valuesOf(coarse(History.key(one)), whole),
+		name: serviceName(one.service), style: styleOf(one), values: valuesOf(coarse(History.key(one)), inside),
 	}));
 }
 
@@ -141,7 +141,8 @@ function styleOf(group) {
 function showShare(group, coarse, range) {
 	const lines = shareLines(group, coarse);
 	const more = state.data.n_services - STYLES;
-	let about = "Share of the time of ready processes, without start-up.";
+	let about = "Share of the time of ready processes, without start-up";
+	about += mixesServices(group) ? "; in requests." : ".";
 	if (lines.length > 2 && more > 0)
 		about += ` The ${STYLES} largest services; ${count(more)} more are in the total.`;
 	by("share-about").textContent = about;
@@ -252,12 +253,15 @@ function periodTable(caption, columns) {
 	const over = (name) => served((p) => (p.seconds ? share(p[name] / p.seconds) : "–"));
 	row("Time observed, all processes", (p) => duration(p.seconds));
 	row("Share of time in collections", (p) => share(p.gc_time_share));
-	row("… of it in requests", over("in_request_seconds"));
+	row("… in requests", over("in_request_seconds"));
 	row("Longest pause in requests", served((p) => duration(p.in_request_max_seconds)));
 	if (some((p) => p.idle_seconds)) {
-		row("… while the server waited", over("idle_seconds"));
-		row("Longest while idle", served((p) => duration(p.idle_max_seconds)));
+		row("… while waiting", over("idle_seconds"));
+		row("Longest while waiting", served((p) => duration(p.idle_max_seconds)));
 	}
+	const known = (value, told) => (value === null ? "unknown" : told(value));
+	row("Processor time", (p) => known(p.cpu_seconds, duration));
+	row("Connections accepted", (p) => known(p.connections, count));
 	for (const g of GENERATIONS) {
 		if (!some((p) => p.generations[g].collections))
 			continue;
@@ -275,19 +279,23 @@ function periodTable(caption, columns) {
 		body);
 }
 
-function gainText(stock, tuned) {
-	const told = (p) => (p.seconds ? share(p.in_request_seconds / p.seconds) : "–");
-	const longest = (p) => duration(p.in_request_max_seconds);
+function gainText(group, stock, tuned) {
+	const part = (p) => (group.without_first_minutes ? p.steady : p);
+	const told = (p) => (p.seconds ? share(part(p).in_request_seconds / part(p).seconds) : "–");
+	const longest = (p) => duration(p.in_request_max_seconds) +
+		(group.equal_times ? "" : ` in ${duration(p.seconds)}`);
 	const strong = (text) => html("strong", {}, text);
+	if (group.not_compared)
+		return [`Stock and tuned are not compared: ${group.not_compared}.`];
 	if (stock && tuned)
-		return ["Share of time in collections, in requests: ", strong(told(stock)), " with the stock collector, ",
+		return ["Share of time in collections in requests: ", strong(told(stock)), " with the stock collector, ",
 			strong(told(tuned)), " tuned. Longest pause: ", strong(longest(stock)),
 			" with the stock collector, ", strong(longest(tuned)), " tuned."];
 	if (tuned)
-		return ["Share of time in collections, in requests: ", strong(told(tuned)), " tuned. No baseline to ",
+		return ["Share of time in collections in requests: ", strong(told(tuned)), " tuned. No baseline to ",
 			"compare with; GCPRELOAD_BASELINE measures one."];
 	if (stock)
-		return ["Share of time in collections, in requests: ", strong(told(stock)),
+		return ["Share of time in collections in requests: ", strong(told(stock)),
 			" with the stock collector. Not tuned."];
 	return ["Nothing to compare yet: no process was ready."];
 }
@@ -321,7 +329,7 @@ function showGain(group) {
 			(one) => [periodOf(one, "baseline"), periodOf(one, "tuned")]));
 		return;
 	}
-	by("gain-about").replaceChildren(...gainText(stock, tuned));
+	by("gain-about").replaceChildren(...gainText(group, stock, tuned));
 	if (!group.periods.length) {
 		empty(by("gain"), "No measurements yet; a process has them once it is ready.");
 		return;
