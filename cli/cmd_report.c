@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/compare.h"
 #include "cli/counters.h"
+#include "cli/fleet.h"
 #include "cli/load.h"
 #include "cli/memory.h"
 #include "cli/options.h"
@@ -18,6 +19,7 @@ struct report {
 	struct rings_choice choice;
 	bool json;
 	bool compare;
+	bool fleet;
 	int32_t *pids;
 	size_t n_pids;
 };
@@ -121,6 +123,7 @@ static int report_options(struct report *report, const struct command *command, 
 					       OPTION_JSON,
 					       OPTION_HELP,
 					       { "compare", no_argument, NULL, 'C' },
+					       { "fleet", no_argument, NULL, 'L' },
 					       { 0 } };
 	struct options o = { command, argc, argv, ":" RINGS_SHORTS "jh", longs, -1, 0 };
 	const char *why;
@@ -134,6 +137,8 @@ static int report_options(struct report *report, const struct command *command, 
 			report->json = true;
 		else if (c == 'C')
 			report->compare = true;
+		else if (c == 'L')
+			report->fleet = true;
 		else if (rings_option(&report->choice, c, &why) < 0)
 			return options_wrong(command, "%s: %s", optarg, why);
 	}
@@ -142,6 +147,12 @@ static int report_options(struct report *report, const struct command *command, 
 			return options_wrong(command,
 					     "--compare: two files of report --json are required");
 		return compare_reports(argv[optind], argv[optind + 1], report->json);
+	}
+	if (report->fleet) {
+		if (optind == argc)
+			return options_wrong(command,
+					     "--fleet: files of report --json are required");
+		return fleet_reports(argv + optind, (size_t)(argc - optind), report->json);
 	}
 	report->pids = memory_need(calloc((size_t)(argc - optind) + 1, sizeof *report->pids));
 	for (; optind < argc; optind++) {
@@ -187,17 +198,28 @@ static int exec_report(const struct command *command, int argc, char **argv)
 const struct command command_report = {
 	.name = "report",
 	.usage = "[--json] [--dir DIR] [--user UID | --all-users] [PID...]\n"
-		 "[--json] --compare A B",
+		 "[--json] --compare A B\n"
+		 "[--json] --fleet FILE...",
 	.summary = "compare the stock collector with the tuned one",
 	.help =
 	    "Without PID: all processes, including ended ones that still have measurements.\n"
 	    "\n"
 	    "  --json             print a JSON object: processes, and totals per service\n"
 	    "  --compare A B      compare two files of report --json; B / A is the "
-	    "ratio\n" RINGS_HELP "\n"
+	    "ratio\n"
+	    "  --fleet FILE...    compare pods, from their files of report --json: tuned with\n"
+	    "                     untuned, and each version with the one before, and how sure\n"
+	    "                     that is; four pods on each side at least\n" RINGS_HELP "\n"
 	    "The columns are the periods of a process: start-up, stock GC (ready, with the\n"
 	    "interpreter's own collector) and tuned. Start-up is not compared: no requests are\n"
-	    "served then. \"once\" is what readiness, forks and exit took, outside requests; the\n"
-	    "share of time includes it. p50 and p99 are at most 9 % too high.\n",
+	    "served then. \"In requests\" are collections that could delay one, \"while waiting\"\n"
+	    "those made while the server waited; \"once\" is what readiness, forks and exit took.\n"
+	    "The share of time is of all of them. p50 and p99 are at most 9 % too high.\n"
+	    "\n"
+	    "Stock and tuned, or A and B, are compared where both lasted a minute (of all\n"
+	    "processes), neither had more than twice the load of the other (processor time, and\n"
+	    "connections from one a second on), one had ten collections in requests, and the\n"
+	    "service is the same. The first two minutes of each process are left out where a\n"
+	    "minute is behind them.\n",
 	.exec = exec_report,
 };

@@ -5,7 +5,6 @@
 
 #include "cli/text.h"
 
-#define NO_LOAD .001 /* of a processor */
 /* Connections that are kept open say nothing of the load: so many a second are one each request. */
 #define EACH_REQUEST 1
 
@@ -51,7 +50,7 @@ static bool fair_too_little(char *out, size_t size, const struct fair_side *side
 		snprintf(out, size,
 			 "the load %s is not known: the library was of an earlier version",
 			 side->name);
-	else if (side->cpu_seconds < NO_LOAD * side->seconds)
+	else if (side->cpu_seconds < FAIR_NO_LOAD * side->seconds)
 		snprintf(out, size, "no load %s: %s of processor time in %s", side->name,
 			 text_duration(text, sizeof text, side->cpu_seconds),
 			 text_duration(long_text, sizeof long_text, side->seconds));
@@ -60,7 +59,7 @@ static bool fair_too_little(char *out, size_t size, const struct fair_side *side
 	return true;
 }
 
-static bool fair_differs(double a, double b)
+bool fair_loads_differ(double a, double b)
 {
 	return a > FAIR_LOAD * b || b > FAIR_LOAD * a;
 }
@@ -75,14 +74,15 @@ char *fair_why_not(char *out, size_t size, const struct fair_side *a, const stru
 	a_rate = a->connections / a->seconds;
 	b_rate = b->connections / b->seconds;
 	if (a->connections >= 0 && b->connections >= 0 &&
-	    (a_rate >= EACH_REQUEST || b_rate >= EACH_REQUEST) && fair_differs(a_rate, b_rate)) {
+	    (a_rate >= EACH_REQUEST || b_rate >= EACH_REQUEST) &&
+	    fair_loads_differ(a_rate, b_rate)) {
 		snprintf(out, size, "load differs: %.3g connections a second %s, %.3g %s", a_rate,
 			 a->name, b_rate, b->name);
 		return out;
 	}
 	a_rate = a->cpu_seconds / a->seconds;
 	b_rate = b->cpu_seconds / b->seconds;
-	if (fair_differs(a_rate, b_rate))
+	if (fair_loads_differ(a_rate, b_rate))
 		snprintf(out, size, "load differs: %.2g of a processor %s, %.2g %s", a_rate,
 			 a->name, b_rate, b->name);
 	else if (a->collections < FAIR_COLLECTIONS && b->collections < FAIR_COLLECTIONS)

@@ -13,6 +13,7 @@
 
 #define FAIR_SECONDS	 60   /* of all processes of a side */
 #define FAIR_COLLECTIONS 10   /* in requests, of the side that has more */
+#define FAIR_NO_LOAD	 .001 /* of a processor */
 #define FAIR_LOAD	 2    /* times as much */
 #define FAIR_SPAN	 1.25 /* longest pauses are compared where the times differ by less */
 
@@ -32,6 +33,9 @@ void fair_side_of(struct fair_side *side, const char *name, const struct snapsho
 
 /* Whether both have enough behind the first minutes to leave these out. */
 bool fair_leaves_out(double a_steady_seconds, double b_steady_seconds);
+
+/* Whether the one has more than twice the other. */
+bool fair_loads_differ(double a, double b);
 
 /* Why they must not be compared, or "". Returns out. */
 char *fair_why_not(char *out, size_t size, const struct fair_side *a, const struct fair_side *b);

@@ -54,8 +54,10 @@ static void cell_number(struct table *table, double value)
 {
 	if (value < 0)
 		table_cell(table, "-");
-	else
+	else if (value < 1)
 		table_cellf(table, "%.3g", value);
+	else
+		table_cellf(table, "%.*f", value < 1000 ? text_decimals(value) : 0, value);
 }
 
 static void cell_seconds(struct table *table, double value)

@@ -64,7 +64,7 @@ _gcpreload() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_options "$command")" -- "$word")
 	elif [[ $command == set ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) $(_gcpreload_values --mode | sed 's/[a-z][a-z]*/mode=&/g')" -- "$word")
-	elif [[ $command == report && " ${COMP_WORDS[*]} " == *" --compare "* ]]; then
+	elif [[ $command == report && " ${COMP_WORDS[*]} " =~ " --"(compare|fleet)" " ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	elif [[ $command != run && $command != clean && $command != top ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids)" -- "$word")

@@ -44,6 +44,7 @@ EXAMPLES: dict[str, Pairs] = {
             "Save a report, to compare it with a later one:",
         ),
         ("gcpreload report --compare before.json after.json", "Compare two saved reports."),
+        ("gcpreload report --fleet pods/*.json", "Compare pods, from one saved report of each."),
     ],
     "watch": [
         ("gcpreload watch", "Print the collections of all processes until Ctrl-C."),

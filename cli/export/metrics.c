@@ -250,7 +250,7 @@ static bool metrics_serves(const struct gcpreload_header *h)
 }
 
 /* Since it is ready: how long, and how much of it in collections; seconds. */
-static void add_served(struct subject *subject, const struct gather_process *process)
+static void metrics_add_served(struct subject *subject, const struct gather_process *process)
 {
 	const struct gcpreload_header *h = &process->reader.header;
 	struct gcpreload_series series;
@@ -281,7 +281,7 @@ static void metrics_add_process(struct subject *subject, const struct gather_pro
 	subject->pending += (double)h->marks.pending;
 	if (!metrics_serves(h))
 		return;
-	add_served(subject, process);
+	metrics_add_served(subject, process);
 	if (h->state == GCPRELOAD_STATE_READY)
 		subject->tuned++;
 	else
