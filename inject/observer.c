@@ -21,6 +21,7 @@
 #include "inject/hooks.h"
 #include "inject/module.h"
 #include "inject/slow.h"
+#include "inject/span.h"
 #include "ring/writer.h"
 
 #define INTERPRETERS 64
@@ -134,6 +135,9 @@ static void collection_stopped(struct observer *observer, PyObject *info)
 		.cause = observer->cause,
 	};
 
+	struct gcpreload_hit hit;
+	bool slow;
+
 	read_info(info, &event);
 	if (!observer->start_ns || event.generation >= GCPRELOAD_GENERATIONS)
 		return;
@@ -141,10 +145,13 @@ static void collection_stopped(struct observer *observer, PyObject *info)
 	if (__builtin_expect(event.cause == GCPRELOAD_CAUSE_IDLE, 0) &&
 	    machine_others_worked(machine_cpu_of_others(), others_before_ns))
 		event.cause = GCPRELOAD_CAUSE_IDLE_BUSY;
+	slow = __builtin_expect(slow_from_ns != 0, 0) && event.duration_ns >= slow_from_ns;
+	if (slow && observer->main && event.cause != GCPRELOAD_CAUSE_FINAL && span_current(&hit))
+		event.hit = &hit;
 	gcpreload_ring_record(&event);
 	if (askers && observer->main && inject_told->at_stop(&event))
 		ticked_ns = 0;
-	if (__builtin_expect(slow_from_ns != 0, 0) && event.duration_ns >= slow_from_ns)
+	if (slow)
 		slow_say(&event, observer->count);
 	if (observer->main && gcpreload_elapsed(ticked_ns, now) >= TICK_NS) {
 		ticked_ns = now;

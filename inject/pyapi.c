@@ -23,7 +23,7 @@ static const char *const names[] = {
 
 #define N_NAMES (sizeof names / sizeof *names)
 
-_Static_assert(sizeof(struct pyapi) == (N_NAMES + 3) * sizeof(void *), "names in struct's order");
+_Static_assert(sizeof(struct pyapi) == (N_NAMES + 5) * sizeof(void *), "names in struct's order");
 
 static void *symbol_of_either(void *handle, const char *new_name, const char *old_name)
 {
@@ -61,6 +61,10 @@ int pyapi_fill(void *handle)
 	found.Py_IsFinalizing = symbol_of_either(handle, "Py_IsFinalizing", "_Py_IsFinalizing");
 	found.PyThreadState_GetInterpreter =
 	    (PyObject * (*)(PyObject *)) dlsym(handle, "PyThreadState_GetInterpreter");
+	found._PyType_Lookup =
+	    (PyObject * (*)(PyObject *, PyObject *)) dlsym(handle, "_PyType_Lookup");
+	found.PyContextVar_Get =
+	    (int (*)(PyObject *, PyObject *, PyObject **))dlsym(handle, "PyContextVar_Get");
 	dlerror(); /* what an old name left pending is ours, not the program's */
 	if (!whole || !found.PyThreadState_GetUnchecked || !found.Py_IsFinalizing)
 		return -ENOSYS;
@@ -90,9 +94,9 @@ bool py_in_main_interpreter(void)
 static struct {
 	const char *text;
 	PyObject *name;
-} kept_names[32];
+} kept_names[48];
 
-PyObject *py_attribute(PyObject *object, const char *name)
+PyObject *py_kept_name(const char *name)
 {
 	size_t i;
 
@@ -104,9 +108,16 @@ PyObject *py_attribute(PyObject *object, const char *name)
 			kept_names[i].text = name;
 		}
 		if (strcmp(kept_names[i].text, name) == 0)
-			return py.PyObject_GetAttr(object, kept_names[i].name);
+			return kept_names[i].name;
 	}
-	return py.PyObject_GetAttrString(object, name);
+	return NULL;
+}
+
+PyObject *py_attribute(PyObject *object, const char *name)
+{
+	PyObject *kept = py_kept_name(name);
+
+	return kept ? py.PyObject_GetAttr(object, kept) : py.PyObject_GetAttrString(object, name);
 }
 
 void py_forget_names(void)

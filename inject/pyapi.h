@@ -77,6 +77,7 @@ struct PyMemAllocatorEx {
 	F(int, PyDict_Next, (PyObject *, Py_ssize_t *, PyObject **, PyObject **)) /* borrowed */   \
 	F(PyObject *, PyObject_GetAttrString, (PyObject *, const char *))	  /* new */        \
 	F(PyObject *, PyObject_GetAttr, (PyObject *, PyObject *))		  /* new */        \
+	F(PyObject *, PyObject_GenericGetAttr, (PyObject *, PyObject *))	  /* new */        \
 	F(PyObject *, PyObject_CallFunction, (PyObject *, const char *, ...))	  /* new */        \
 	F(PyObject *, PyObject_CallMethod, (PyObject *, const char *, const char *, ...))          \
 	F(PyObject *, PyObject_Type, (PyObject *)) /* new */                                       \
@@ -90,6 +91,9 @@ struct PyMemAllocatorEx {
 	F(PyObject *, PyTuple_GetItem, (PyObject *, Py_ssize_t)) /* borrowed */                    \
 	F(PyObject *, PyLong_FromLong, (long))			 /* new */                         \
 	F(long, PyLong_AsLong, (PyObject *))                                                       \
+	F(unsigned long long, PyLong_AsUnsignedLongLongMask, (PyObject *))                         \
+	F(PyObject *, PyNumber_Rshift, (PyObject *, PyObject *))  /* new */                        \
+	F(PyObject *, PyModule_GetDict, (PyObject *))		  /* borrowed */                   \
 	F(PyObject *, PyUnicode_InternFromString, (const char *)) /* new */                        \
 	F(int, PyUnicode_CompareWithASCIIString, (PyObject *, const char *))                       \
 	F(Py_ssize_t, PyUnicode_GetLength, (PyObject *))                                           \
@@ -113,7 +117,9 @@ struct PyMemAllocatorEx {
 #define PYAPI_OBJECTS(O)                                                                           \
 	O(_Py_NoneStruct)                                                                          \
 	O(PyBaseObject_Type)                                                                       \
-	O(PyModuleDef_Type)
+	O(PyModuleDef_Type)                                                                        \
+	O(PyMemberDescr_Type)                                                                      \
+	O(PyGetSetDescr_Type)
 
 struct pyapi {
 #define F(type, name, args) type(*name) args;
@@ -127,6 +133,9 @@ struct pyapi {
 	int (*Py_IsFinalizing)(void);
 	/* From 3.9; NULL before, where there is one collector for all interpreters. */
 	PyObject *(*PyThreadState_GetInterpreter)(PyObject *);
+	/* May be NULL: then there is no span (inject/span.h). */
+	PyObject *(*_PyType_Lookup)(PyObject *type, PyObject *name);	   /* borrowed */
+	int (*PyContextVar_Get)(PyObject *, PyObject *, PyObject **value); /* new */
 };
 
 /* Valid once pyapi_fill has returned 0. */
@@ -155,6 +164,9 @@ void py_note_main_interpreter(void);
  * method cache (Objects/typeobject.c) would keep thousands of them, each in the way of a whole
  * arena's release. */
 PyObject *py_attribute(PyObject *object, const char *name);
+
+/* The string itself; borrowed, NULL with an exception where none is to be had. */
+PyObject *py_kept_name(const char *name);
 
 /* object.NAME(...), the arguments as for Py_BuildValue; new. */
 #define py_call(object, name, ...)                                                                 \

@@ -60,16 +60,26 @@ static void place_of_frame(char *into, size_t size)
 	snprintf(into, size, ", at %s:%ld in %s", file, number, function);
 }
 
+static void span_say(const struct gcpreload_hit *hit, char *into, size_t size)
+{
+	char trace_id[GCPRELOAD_TRACE_ID_TEXT], span_id[GCPRELOAD_SPAN_ID_TEXT];
+
+	gcpreload_span_text(&hit->span, trace_id, span_id);
+	snprintf(into, size, ", trace %s, span %s", trace_id, span_id);
+}
+
 void slow_say(const struct gcpreload_event *event, int64_t count)
 {
-	char place[512], objects[64] = "";
+	char place[512], objects[64] = "", span[80] = "";
 
 	place_of_frame(place, sizeof place);
 	if (count >= 0)
 		snprintf(objects, sizeof objects, ", %lld new objects before", (long long)count);
-	gcpreload_log(GCPRELOAD_LOG_WARNING,
-		      "slow collection: generation %u, %.1f ms, %s, %llu collected%s, thread %ld%s",
-		      event->generation, (double)event->duration_ns / 1e6,
-		      gcpreload_cause_name(event->cause), (unsigned long long)event->collected,
-		      objects, syscall(SYS_gettid), place);
+	if (event->hit)
+		span_say(event->hit, span, sizeof span);
+	gcpreload_log(
+	    GCPRELOAD_LOG_WARNING,
+	    "slow collection: generation %u, %.1f ms, %s, %llu collected%s, thread %ld%s%s",
+	    event->generation, (double)event->duration_ns / 1e6, gcpreload_cause_name(event->cause),
+	    (unsigned long long)event->collected, objects, syscall(SYS_gettid), span, place);
 }

@@ -98,3 +98,22 @@ const char *gcpreload_mark_how_name(unsigned how)
 {
 	return label_name(mark_how_names, GCPRELOAD_MARK_HOWS, how);
 }
+
+static void labels_hex(const uint8_t *bytes, size_t n, char *text)
+{
+	static const char digits[] = "0123456789abcdef";
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		text[2 * i] = digits[bytes[i] >> 4];
+		text[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	text[2 * n] = '\0';
+}
+
+void gcpreload_span_text(const struct gcpreload_span *span, char trace_id[GCPRELOAD_TRACE_ID_TEXT],
+			 char span_id[GCPRELOAD_SPAN_ID_TEXT])
+{
+	labels_hex(span->trace_id, sizeof span->trace_id, trace_id);
+	labels_hex(span->span_id, sizeof span->span_id, span_id);
+}

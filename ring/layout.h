@@ -8,7 +8,9 @@
  *   | one page   | [period][gen][cause] | 64 bytes each, overwritten |
  *   +------------+--------------------+------------------------------+
  *
- * In the header's page, from GCPRELOAD_MARKS_OFFSET on, are the last marks (1.2).
+ * In the header's page, from GCPRELOAD_MARKS_OFFSET on, are the last marks (1.2). Between series
+ * and slots are the last slow collections that hit a request with a trace id (1.3); where, says
+ * the header.
  *
  * Who may include this: ring/ and cli/; inject/ and engine/ for the words in it. Everything is
  * fixed width, native endian (the header says which), and without pointers. A reader takes sizes
@@ -104,6 +106,9 @@ enum gcpreload_mark_how {
 #define GCPRELOAD_FLAG_LATE	       0x1u /* attached after start: counts are "since attach" */
 #define GCPRELOAD_FLAG_SUBINTERPRETERS 0x4u /* collections of sub-interpreters are not seen */
 #define GCPRELOAD_FLAG_PARENT	       0x8u /* 1.3: forks the workers; serves nothing itself */
+
+/* Bits of gcpreload_slot.flags. */
+#define GCPRELOAD_SLOT_HIT 0x1u /* 1.3: its struct gcpreload_hit was written */
 
 /* Cumulative, so totals stay exact when the slots were overrun. collections is added last: a
  * reader that finds it equal before and after a copy has a consistent one. */
@@ -243,6 +248,37 @@ struct gcpreload_load {
 	struct gcpreload_warm warm[2];	      /* of baseline and of tuned */
 };
 
+/* 1.3: the span that was current in the thread that collected, as W3C's Trace Context has it. */
+struct gcpreload_span {
+	uint8_t trace_id[16];
+	uint8_t span_id[8];
+};
+
+/* 1.3: a collection of at least GCPRELOAD_SLOW_MS in a span, written before its slot. seq is the
+ * number of the hit + 1 when it is whole, 0 while it is written. */
+struct gcpreload_hit {
+	uint64_t seq;
+	uint64_t event; /* the collection's number + 1: seq of its slot */
+	uint64_t start_ns;
+	uint64_t duration_ns;
+	struct gcpreload_span span;
+	uint8_t generation;
+	uint8_t cause;
+	uint8_t period;
+	uint8_t sampled; /* the application says that it exports the trace, or cannot know yet */
+	uint32_t thread;
+};
+
+/* 1.3: where they are. A file of before has zeros here. */
+struct gcpreload_hits {
+	uint64_t written; /* so far; the last n of them are kept, number i at i % n */
+	uint32_t offset;
+	uint16_t n;
+	uint16_t size;
+};
+
+#define GCPRELOAD_HITS_KEPT 48u
+
 #define GCPRELOAD_MARKS_OFFSET 2048
 #define GCPRELOAD_MARKS_KEPT   16u
 
@@ -320,6 +356,7 @@ struct gcpreload_header {
 
 	/* 1.3; zeros in a file of before */
 	struct gcpreload_load load;
+	struct gcpreload_hits hits;
 };
 
 /*
@@ -363,6 +400,8 @@ _Static_assert(sizeof(struct gcpreload_marks) == 160, "marks");
 _Static_assert(sizeof(struct gcpreload_mark) == 128, "mark");
 _Static_assert(offsetof(struct gcpreload_header, load) == 1672, "header.load");
 _Static_assert(sizeof(struct gcpreload_load) == 120, "load");
+_Static_assert(sizeof(struct gcpreload_hit) == 64, "hit");
+_Static_assert(sizeof(struct gcpreload_hits) == 16, "hits");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_MARKS_OFFSET, "header and marks");
 _Static_assert(GCPRELOAD_MARKS_OFFSET + GCPRELOAD_MARKS_KEPT * sizeof(struct gcpreload_mark) <=
 		   GCPRELOAD_HEADER_SIZE,
@@ -374,8 +413,10 @@ _Static_assert(GCPRELOAD_HEADER_SIZE % GCPRELOAD_SLOT_SIZE == 0, "header alignme
 _Static_assert(sizeof(struct gcpreload_series) % GCPRELOAD_SLOT_SIZE == 0, "series alignment");
 
 #define GCPRELOAD_SERIES_OFFSET GCPRELOAD_HEADER_SIZE
-#define GCPRELOAD_SLOTS_OFFSET                                                                     \
+#define GCPRELOAD_HITS_OFFSET                                                                      \
 	(GCPRELOAD_SERIES_OFFSET + GCPRELOAD_SERIES * sizeof(struct gcpreload_series))
+#define GCPRELOAD_SLOTS_OFFSET                                                                     \
+	(GCPRELOAD_HITS_OFFSET + GCPRELOAD_HITS_KEPT * sizeof(struct gcpreload_hit))
 #define GCPRELOAD_FILE_SIZE                                                                        \
 	((GCPRELOAD_SLOTS_OFFSET + GCPRELOAD_FILE_SLOTS * GCPRELOAD_SLOT_SIZE + 4095) & ~4095ul)
 

@@ -55,6 +55,9 @@ void ring_fill_layout(struct gcpreload_header *h)
 	h->slots_offset = GCPRELOAD_SLOTS_OFFSET;
 	h->slot_size = GCPRELOAD_SLOT_SIZE;
 	h->n_slots = GCPRELOAD_FILE_SLOTS;
+	h->hits.offset = GCPRELOAD_HITS_OFFSET;
+	h->hits.n = GCPRELOAD_HITS_KEPT;
+	h->hits.size = sizeof(struct gcpreload_hit);
 }
 
 void ring_terminate_texts(struct gcpreload_header *h)

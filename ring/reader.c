@@ -180,6 +180,58 @@ int gcpreload_reader_marks(struct gcpreload_reader *reader,
 	return n;
 }
 
+static bool reader_keeps_hits(const struct gcpreload_header *h)
+{
+	const struct gcpreload_hits *hits = &h->hits;
+
+	return h->minor >= 3 && hits->n && hits->n <= GCPRELOAD_HITS_KEPT &&
+	       hits->size == sizeof(struct gcpreload_hit) && hits->offset >= h->header_size &&
+	       (uint64_t)hits->offset + hits->n * hits->size <= h->total_size;
+}
+
+int gcpreload_reader_hits(const struct gcpreload_reader *reader,
+			  struct gcpreload_hit hits[GCPRELOAD_HITS_KEPT])
+{
+	const struct gcpreload_hits *where = &reader->header.hits;
+	struct gcpreload_hit kept[GCPRELOAD_HITS_KEPT], again[GCPRELOAD_HITS_KEPT];
+	const size_t size = where->n * sizeof *kept;
+	int n = 0, ret;
+	unsigned i, j;
+
+	if (!reader_keeps_hits(&reader->header))
+		return 0;
+	ret = ring_read_at(reader->fd, kept, size, where->offset);
+	if (ret == 0)
+		ret = ring_read_at(reader->fd, again, size, where->offset);
+	if (ret < 0)
+		return ret;
+	for (i = 0; i < where->n; i++) {
+		/* One that is being written is read at the next look. */
+		if (!kept[i].seq || (kept[i].seq - 1) % where->n != i ||
+		    memcmp(&kept[i], &again[i], sizeof *kept) != 0 ||
+		    gcpreload_elapsed_wrapped(kept[i].duration_ns))
+			continue;
+		for (j = (unsigned)n++; j > 0 && hits[j - 1].seq > kept[i].seq; j--)
+			hits[j] = hits[j - 1];
+		hits[j] = kept[i];
+	}
+	return n;
+}
+
+bool gcpreload_reader_hit(const struct gcpreload_reader *reader, const struct gcpreload_slot *slot,
+			  struct gcpreload_hit *hit)
+{
+	struct gcpreload_hit hits[GCPRELOAD_HITS_KEPT];
+	int n = slot->flags & GCPRELOAD_SLOT_HIT ? gcpreload_reader_hits(reader, hits) : 0;
+
+	while (n-- > 0)
+		if (hits[n].event == slot->seq) {
+			*hit = hits[n];
+			return true;
+		}
+	return false;
+}
+
 bool gcpreload_mark_is_over(const struct gcpreload_mark *mark)
 {
 	return mark->how != GCPRELOAD_MARK_HOW_RUNNING && mark->how != GCPRELOAD_MARK_HOW_SWEEPING;

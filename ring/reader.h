@@ -50,6 +50,15 @@ int gcpreload_reader_next(struct gcpreload_reader *reader, struct gcpreload_slot
 int gcpreload_reader_marks(struct gcpreload_reader *reader,
 			   struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT]);
 
+/* Reads the last slow collections that hit a span, the oldest first; none of a file that has no
+ * place for them. Returns how many, or -errno. */
+int gcpreload_reader_hits(const struct gcpreload_reader *reader,
+			  struct gcpreload_hit hits[GCPRELOAD_HITS_KEPT]);
+
+/* The one of an event that gcpreload_reader_next has just read. Returns whether there is one. */
+bool gcpreload_reader_hit(const struct gcpreload_reader *reader, const struct gcpreload_slot *slot,
+			  struct gcpreload_hit *hit);
+
 /* Whether a mark will not change any more. */
 bool gcpreload_mark_is_over(const struct gcpreload_mark *mark);
 
@@ -65,5 +74,12 @@ const char *gcpreload_guard_name(unsigned guard);
 const char *gcpreload_sample_name(unsigned sample);
 const char *gcpreload_mark_why_name(unsigned why);
 const char *gcpreload_mark_how_name(unsigned how);
+
+/* A span's ids as W3C's Trace Context writes them. */
+#define GCPRELOAD_TRACE_ID_TEXT 33
+#define GCPRELOAD_SPAN_ID_TEXT	17
+
+void gcpreload_span_text(const struct gcpreload_span *span, char trace_id[GCPRELOAD_TRACE_ID_TEXT],
+			 char span_id[GCPRELOAD_SPAN_ID_TEXT]);
 
 #endif

@@ -24,6 +24,7 @@ struct early {
 	struct gcpreload_header header;
 	struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT];
 	struct gcpreload_series series[GCPRELOAD_SERIES];
+	struct gcpreload_hit hits[GCPRELOAD_HITS_KEPT];
 	struct gcpreload_slot slots[EARLY_SLOTS];
 };
 
@@ -32,14 +33,16 @@ struct target {
 	struct gcpreload_header *header;
 	struct gcpreload_mark *marks;
 	struct gcpreload_series *series;
+	struct gcpreload_hit *hits;
 	struct gcpreload_slot *slots;
 	uint64_t mask;
 	size_t size; /* of the mapping */
 };
 
 static struct early early;
-static const struct target early_target = { &early.header, early.marks,	    early.series,
-					    early.slots,   EARLY_SLOTS - 1, 0 };
+static const struct target early_target = {
+	&early.header, early.marks, early.series, early.hits, early.slots, EARLY_SLOTS - 1, 0
+};
 static struct target file_targets[2]; /* one is in use; the other for a file that replaces it */
 static const struct target *current = &early_target;
 
@@ -77,6 +80,8 @@ static void writer_begin_process(void)
 	if (marked)
 		memset(early.marks, 0, sizeof early.marks);
 	marked = false;
+	if (header->hits.written)
+		memset(early.hits, 0, sizeof early.hits);
 	memset(header, 0, sizeof *header);
 	memcpy(header->inherited, lineage, sizeof lineage);
 	header->frozen_objects = -1;
@@ -142,11 +147,34 @@ static void writer_count(struct gcpreload_series *series, const struct gcpreload
 	writer_add(&series->collections, 1);
 }
 
+/* Before the slot, so that who sees its flag finds this, if it was not overwritten since. */
+static void writer_write_hit(const struct target *to, const struct gcpreload_event *event,
+			     uint64_t number)
+{
+	uint64_t i = writer_add(&to->header->hits.written, 1);
+	struct gcpreload_hit *hit = &to->hits[i % GCPRELOAD_HITS_KEPT], copy = *event->hit;
+
+	copy.seq = 0;
+	copy.event = number + 1;
+	copy.start_ns = event->start_ns;
+	copy.duration_ns = event->duration_ns;
+	copy.generation = event->generation;
+	copy.cause = event->cause;
+	copy.period = (uint8_t)load_relaxed(&period);
+	copy.thread = writer_this_thread();
+	store_relaxed(&hit->seq, 0);
+	fence_release();
+	*hit = copy;
+	store_release(&hit->seq, i + 1);
+}
+
 static void writer_write_slot(const struct target *to, const struct gcpreload_event *event)
 {
 	uint64_t i = writer_add(&to->header->head, 1);
 	struct gcpreload_slot *slot = &to->slots[i & to->mask];
 
+	if (__builtin_expect(event->hit != NULL, 0))
+		writer_write_hit(to, event, i);
 	store_relaxed(&slot->seq, 0);
 	fence_release();
 	store_relaxed(&slot->start_ns, event->start_ns);
@@ -157,7 +185,7 @@ static void writer_write_slot(const struct target *to, const struct gcpreload_ev
 	store_relaxed(&slot->generation, event->generation);
 	store_relaxed(&slot->cause, event->cause);
 	store_relaxed(&slot->period, (uint8_t)load_relaxed(&period));
-	store_relaxed(&slot->flags, event->flags);
+	store_relaxed(&slot->flags, event->hit ? GCPRELOAD_SLOT_HIT : 0);
 	store_release(&slot->seq, i + 1);
 }
 
@@ -370,6 +398,7 @@ static struct target *writer_aim(const struct ring_file *file)
 	to->header = file->map;
 	to->marks = (void *)((char *)file->map + GCPRELOAD_MARKS_OFFSET);
 	to->series = (void *)((char *)file->map + GCPRELOAD_SERIES_OFFSET);
+	to->hits = (void *)((char *)file->map + GCPRELOAD_HITS_OFFSET);
 	to->slots = (void *)((char *)file->map + GCPRELOAD_SLOTS_OFFSET);
 	to->mask = file->slots - 1;
 	to->size = file->size;
@@ -419,6 +448,8 @@ int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why
 	writer_copy_slots(to, &early_target, head);
 	if (marked)
 		memcpy(to->marks, early.marks, sizeof early.marks);
+	if (early.header.hits.written)
+		memcpy(to->hits, early.hits, sizeof early.hits);
 	writer_finish(to, &file);
 	store_release(&current, to);
 	writer_drain_early(to->series);
@@ -454,6 +485,7 @@ int gcpreload_ring_remake(const struct gcpreload_place *place, const char **why)
 	*to->header = *from->header;
 	memcpy(to->marks, from->marks, sizeof early.marks);
 	memcpy(to->series, from->series, sizeof early.series);
+	memcpy(to->hits, from->hits, sizeof early.hits);
 	writer_copy_slots(to, from, to->header->head);
 	writer_finish(to, &file);
 	ret = ring_file_publish(&file, place, why);

@@ -24,9 +24,9 @@ struct gcpreload_event {
 	uint64_t duration_ns;
 	uint64_t collected;
 	uint64_t uncollectable;
-	uint8_t generation; /* below GCPRELOAD_GENERATIONS */
-	uint8_t cause;	    /* enum gcpreload_cause */
-	uint8_t flags;
+	uint8_t generation;		 /* below GCPRELOAD_GENERATIONS */
+	uint8_t cause;			 /* enum gcpreload_cause */
+	const struct gcpreload_hit *hit; /* span and sampled of it; NULL: no span was found */
 };
 
 /* What inject/ knows of the process; copied into the header at each change. */

@@ -28,6 +28,11 @@
 #field, offsetof(struct gcpreload_slot, field), offset                             \
 	}
 
+#define HIT(field, offset)                                                                         \
+	{                                                                                          \
+#field, offsetof(struct gcpreload_hit, field), offset                              \
+	}
+
 static const struct {
 	const char *name;
 	size_t offset;
@@ -105,6 +110,18 @@ static const struct {
 	H(load.warm[1].in_request_ns, 1768),
 	H(load.warm[1].cpu_ns, 1776),
 	H(load.warm[1].accepted, 1784),
+	H(hits, 1792),
+	HIT(seq, 0),
+	HIT(event, 8),
+	HIT(start_ns, 16),
+	HIT(duration_ns, 24),
+	HIT(span, 32),
+	HIT(span.span_id, 48),
+	HIT(generation, 56),
+	HIT(cause, 57),
+	HIT(period, 58),
+	HIT(sampled, 59),
+	HIT(thread, 60),
 	MARK(seq, 0),
 	MARK(start_ns, 8),
 	MARK(fork_ns, 16),
@@ -153,7 +170,7 @@ static void offsets(void **state)
 static void sizes(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct gcpreload_header), 1792);
+	assert_int_equal(sizeof(struct gcpreload_header), 1808);
 	assert_int_equal(sizeof(struct gcpreload_series), 1600);
 	assert_int_equal(sizeof(struct gcpreload_slot), 64);
 	assert_int_equal(sizeof(struct gcpreload_totals), 24);
@@ -162,7 +179,10 @@ static void sizes(void **state)
 	assert_int_equal(GCPRELOAD_MARKS_KEPT, 16);
 	assert_int_equal(GCPRELOAD_HEADER_SIZE, 4096);
 	assert_int_equal(GCPRELOAD_SERIES_OFFSET, 4096);
-	assert_int_equal(GCPRELOAD_SLOTS_OFFSET, 119296);
+	assert_int_equal(sizeof(struct gcpreload_hit), 64);
+	assert_int_equal(GCPRELOAD_HITS_OFFSET, 119296);
+	assert_int_equal(GCPRELOAD_HITS_KEPT, 48);
+	assert_int_equal(GCPRELOAD_SLOTS_OFFSET, 122368);
 	assert_int_equal(GCPRELOAD_FILE_SIZE, 253952);
 	assert_int_equal(GCPRELOAD_FILE_SLOTS, 2048);
 }

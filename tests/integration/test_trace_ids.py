@@ -1,0 +1,181 @@
+"""Which request a slow collection hit: the log has the ids that the request itself knows."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from lib.run import environment, run, wait_for
+from lib.server import Server
+from venvs import Interpreter, venv
+
+IDS = re.compile(
+    r"slow collection: generation 2.* explicit,.*, trace (\w{32}), span (\w{16}), at "
+)
+LIBRARIES = ("opentelemetry", "ddtrace")
+
+
+@contextmanager
+def traced(python: Interpreter, ring_dir: Path, by: str, **settings: str) -> Iterator[Server]:
+    try:
+        program = venv("tracing", python)
+    except subprocess.CalledProcessError as error:
+        pytest.skip(f"scripts/requirements/tracing.txt cannot be installed: {error}")
+    settings = {"GCPRELOAD_SLOW_MS": "1", **settings}
+    env = environment(
+        ring_dir,
+        TRACED_BY=by,
+        DD_INSTRUMENTATION_TELEMETRY_ENABLED="false",
+        DD_REMOTE_CONFIGURATION_ENABLED="false",
+        DD_TRACE_AGENT_URL="http://127.0.0.1:9",
+        **settings,
+    )
+    command = [program, "-m", "gunicorn", "-b", "127.0.0.1:0", "-w", "1", "-t", "0"]
+    with Server([*command, "--threads", "2", "traced:app"], env) as server:
+        yield server
+
+
+@pytest.mark.parametrize("by", LIBRARIES)
+def test_the_log_has_the_requests_ids(server_python: Interpreter, ring_dir: Path, by: str) -> None:
+    with traced(server_python, ring_dir, by) as server:
+        told = [tuple(server.get("/collect").split()) for _ in range(3)]
+        found = wait_for("three lines", lambda: IDS.findall(server.output()) or None)
+        assert len(set(told)) == 3
+        assert IDS.findall(server.output()) == told, found
+
+
+@pytest.mark.parametrize("by", LIBRARIES)
+def test_outside_of_a_request_there_is_no_id(
+    system_python: Interpreter, ring_dir: Path, by: str
+) -> None:
+    with traced(system_python, ring_dir, by) as server:
+        assert server.get("/between") == "done"
+        line = re.compile(r"slow collection: .* explicit, .*")
+        assert " in between" in wait_for("a line", lambda: line.findall(server.output()))[0]
+        assert not IDS.findall(server.output())
+
+
+# The modules of OpenTelemetry as far as they are read, so that every interpreter can be asked.
+FAKE = """
+import contextvars, gc, sys, types
+
+heap = [[] for _ in range(300000)]
+called = []
+
+
+def module(name, **names):
+    sys.modules[name] = made = types.ModuleType(name)
+    vars(made).update(names)
+
+
+class Runtime:
+    pass
+
+
+class Context(dict):
+    def __getitem__(self, key):
+        called.append("__getitem__")
+    get = __contains__ = __getitem__
+
+
+class Ids(tuple):
+    def __getitem__(self, key):
+        called.append("Ids")
+    def __getattribute__(self, name):
+        called.append("Ids." + name)
+
+
+class Odd(int):
+    def note(self, *_):
+        called.append("Odd")
+        return 1
+    __rshift__ = __and__ = __index__ = __int__ = note
+
+
+class Plain:
+    def __getattr__(self, name):
+        called.append(name)
+    def __getattribute__(self, name):
+        called.append(name)
+        return object.__getattribute__(self, name)
+
+
+class Slots:
+    __slots__ = ("_context",)
+    __getattribute__ = Plain.__getattribute__
+
+
+class Property(Plain):
+    @property
+    def _context(self):
+        called.append("property")
+        return Ids((1, 2))
+
+
+class Descriptor:
+    def __get__(self, *_):
+        called.append("descriptor")
+
+
+class Described(Plain):
+    _context = Descriptor()
+
+
+variable = contextvars.ContextVar("context")
+runtime = Runtime()
+runtime._current_context = variable
+module("opentelemetry.context", _RUNTIME_CONTEXT=runtime)
+module("opentelemetry.trace.propagation", _SPAN_KEY="current-span-1")
+
+
+def one(span, ids):
+    if ids is not None:
+        object.__setattr__(span, "_context", ids)
+    variable.set(Context({"current-span-1": span}))
+    called.clear()
+    try:
+        raise KeyError("kept")
+    except KeyError as error:
+        gc.collect()
+        assert error.args == ("kept",)
+    assert not called, called
+
+
+TRACE = 0x0123456789abcdef00000000000000ff
+"""
+CASES = {
+    "one(Plain(), Ids((TRACE, 0xff, False, 1)))": True,
+    "one(Slots(), Ids((TRACE, 0xff, False, Odd(1))))": True,
+    "one(Slots(), (TRACE, 0xff))": True,
+    "one(Plain(), Ids((Odd(TRACE), 0xff, False, 1)))": False,
+    "one(Plain(), Ids((0, 0, False, 0)))": False,
+    "one(Plain(), Ids((TRACE,)))": False,
+    "one(Plain(), Ids(('a', None)))": False,
+    "one(Plain(), 'no tuple')": False,
+    "one(Property(), None)": False,
+    "one(Described(), None)": False,
+    "one(Plain(), None)": False,
+    "one(None, None)": False,
+    "variable.set([]); gc.collect()": False,
+    "runtime._current_context = 7; gc.collect()": False,
+    "module('opentelemetry.context'); gc.collect()": False,
+    "sys.modules['opentelemetry.context'] = 7; gc.collect()": False,
+}
+
+
+def test_no_code_of_the_program_runs(python: Interpreter) -> None:
+    steps = [f"print({case!r}, file=sys.stderr, flush=True)\n{case}\n" for case in CASES]
+    program = FAKE + "".join(steps)
+    env = environment("/dev/shm", GCPRELOAD_RING="off", GCPRELOAD_SLOW_MS="1")
+    done = run([python.path, "-c", program], env)
+    assert done.returncode == 0, done.stderr.decode()
+    lines = done.stderr.decode().splitlines()
+    for case, expected in CASES.items():
+        line = next(line for line in lines[lines.index(case) :] if "explicit" in line)
+        ids = ", trace 0123456789abcdef00000000000000ff, span 00000000000000ff, at "
+        assert (ids in line) == expected, case
+        assert ("trace" in line) == expected, case
