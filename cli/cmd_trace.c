@@ -3,7 +3,7 @@
  * gcpreload trace: collections as a trace that Perfetto and chrome://tracing open: the JSON array
  * format of Chrome's Trace Event Format, a process for each process and a thread for each
  * generation. Times are microseconds of CLOCK_MONOTONIC, so traces of other tools on that clock
- * can be laid beside it.
+ * can be laid beside it. Slow collections have the ids of the span that they hit.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -17,6 +17,7 @@
 #include "cli/marks.h"
 #include "cli/options.h"
 #include "cli/text.h"
+#include "rules/trigger.h"
 
 struct trace {
 	struct follow follow;
@@ -75,8 +76,41 @@ static void name_process(void *arg, const struct gcpreload_header *h)
 	trace_note_error(trace);
 }
 
+/* A time with its unit, so that it is no number of events. */
+static bool trace_duration(const char *text, uint64_t *ns)
+{
+	static const struct {
+		char unit;
+		uint64_t seconds;
+	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 } };
+	size_t n = strlen(text), i;
+
+	for (i = 0; n > 1 && i < sizeof units / sizeof *units; i++)
+		if (text[n - 1] == units[i].unit && trigger_seconds(text, text + n - 1, ns)) {
+			*ns *= units[i].seconds;
+			return *ns > 0;
+		}
+	return false;
+}
+
+static int trace_last(struct trace *trace, const struct command *command, const char *text)
+{
+	long long n;
+
+	trace->follow.past = true;
+	if (!text || trace_duration(text, &trace->follow.past_ns))
+		return -1;
+	if (text_number(text, 1, INT64_MAX, &n) < 0)
+		return options_wrong(command,
+				     "--last=%s: neither a number of events nor a time like 30s, "
+				     "10m or 1h",
+				     text);
+	trace->follow.past_events = (uint64_t)n;
+	return -1;
+}
+
 static void trace_add_event(void *arg, const struct gcpreload_header *h,
-			    const struct gcpreload_slot *slot)
+			    const struct gcpreload_slot *slot, const struct gcpreload_hit *hit)
 {
 	struct trace *trace = arg;
 	struct json *json = &trace->json;
@@ -91,6 +125,7 @@ static void trace_add_event(void *arg, const struct gcpreload_header *h,
 	json_pair_uint(json, "collected", slot->collected);
 	json_pair_uint(json, "uncollectable", slot->uncollectable);
 	json_pair_uint(json, "thread", slot->thread);
+	follow_json_hit(json, hit);
 	json_close(json, '}');
 	json_close(json, '}');
 	trace->events++;
@@ -153,10 +188,13 @@ static void add_lost(void *arg, const struct gcpreload_header *h, uint64_t n)
 
 static int trace_options(struct trace *trace, const struct command *command, int argc, char **argv)
 {
-	static const struct option longs[] = {
-		FOLLOW_OPTIONS, OPTION_HELP, { "output", required_argument, NULL, 'o' }, { 0 }
-	};
+	static const struct option longs[] = { FOLLOW_OPTIONS,
+					       OPTION_HELP,
+					       { "output", required_argument, NULL, 'o' },
+					       { "last", optional_argument, NULL, 'L' },
+					       { 0 } };
 	struct options o = { command, argc, argv, ":" RINGS_SHORTS "o:h", longs, -1, 0 };
+	uint64_t ns;
 	int c, ret;
 
 	while ((c = options_next(&o)) != -1) {
@@ -166,13 +204,17 @@ static int trace_options(struct trace *trace, const struct command *command, int
 			trace->path = optarg;
 			continue;
 		}
-		ret = follow_option(&trace->follow, command, c, optarg);
+		ret = c == 'L' ? trace_last(trace, command, optarg)
+			       : follow_option(&trace->follow, command, c, optarg);
 		if (ret >= 0)
 			return ret;
 	}
 	if (!trace->path)
 		return options_wrong(
 		    command, "no output file given; add -o FILE, or -o - for standard output");
+	if (trace->follow.past && optind < argc && trace_duration(argv[optind], &ns))
+		return options_wrong(command, "%s: not a process ID; write --last=%s", argv[optind],
+				     argv[optind]);
 	return follow_pids(&trace->follow, command, argc - optind, argv + optind);
 }
 
@@ -234,14 +276,18 @@ static int exec_trace(const struct command *command, int argc, char **argv)
 
 const struct command command_trace = {
 	.name = "trace",
-	.usage = "-o FILE [--for SECONDS] [--dir DIR] [--user UID | --all-users] [PID...]",
+	.usage = "-o FILE [--last[=N|DURATION]] [--for SECONDS] [--dir DIR] "
+		 "[--user UID | --all-users] [PID...]",
 	.summary = "record collections as a trace for Perfetto or chrome://tracing",
 	.help =
 	    "Without PID: all processes, including those that become ready later. Ctrl-C stops.\n"
 	    "Each process and generation is a track, each collection a slice; so are the marks of\n"
 	    "mode concurrent.\n"
 	    "\n"
-	    "  -o, --output FILE  write the trace to FILE; - is standard output\n" FOLLOW_HELP
+	    "  -o, --output FILE  write the trace to FILE; - is standard output\n"
+	    "  --last[=N|DURATION]\n"
+	    "                     begin with what the rings still have: all of it, the\n"
+	    "                     last N of each process, or the last 30s, 10m, 1h\n" FOLLOW_HELP
 		RINGS_HELP,
 	.exec = exec_trace,
 };

@@ -23,20 +23,32 @@ static void watch_note_error(struct watch *watch)
 		watch->follow.error = errno;
 }
 
+static const char *watch_span(char *out, size_t size, const struct gcpreload_hit *hit)
+{
+	char trace_id[GCPRELOAD_TRACE_ID_TEXT], span_id[GCPRELOAD_SPAN_ID_TEXT];
+
+	*out = '\0';
+	if (hit) {
+		gcpreload_span_text(&hit->span, trace_id, span_id);
+		snprintf(out, size, "  trace %s span %s", trace_id, span_id);
+	}
+	return out;
+}
+
 static void tell_event(void *arg, const struct gcpreload_header *h,
-		       const struct gcpreload_slot *slot)
+		       const struct gcpreload_slot *slot, const struct gcpreload_hit *hit)
 {
 	struct watch *watch = arg;
 	struct json json;
-	char when[64], duration[64];
+	char when[64], duration[64], span[80];
 
 	if (!watch->json) {
 		printf(
-		    "%s  %d  generation %u  %-9s  %8s  collected %" PRIu64 "\n",
+		    "%s  %d  generation %u  %-9s  %8s  collected %" PRIu64 "%s\n",
 		    text_clock(when, sizeof when, follow_realtime(&watch->follow, slot->start_ns)),
 		    h->pid, slot->generation, gcpreload_cause_name(slot->cause),
 		    text_duration(duration, sizeof duration, (double)slot->duration_ns / 1e9),
-		    slot->collected);
+		    slot->collected, watch_span(span, sizeof span, hit));
 		watch_note_error(watch);
 		return;
 	}
@@ -52,6 +64,7 @@ static void tell_event(void *arg, const struct gcpreload_header *h,
 	json_pair_uint(&json, "collected", slot->collected);
 	json_pair_uint(&json, "uncollectable", slot->uncollectable);
 	json_pair_uint(&json, "thread", slot->thread);
+	follow_json_hit(&json, hit);
 	json_close(&json, '}');
 	json_finish(&json);
 	watch_note_error(watch);

@@ -20,6 +20,7 @@ struct followed {
 	struct gcpreload_reader reader;
 	uint64_t told_lost;
 	uint64_t told_mark; /* seq of the last one */
+	bool behind;	    /* has not been looked at since it was opened */
 	bool ended;
 	struct followed *next;
 };
@@ -81,13 +82,25 @@ static void follow_tell_marks(struct follow *follow, struct followed *f, bool al
 }
 
 /* What was over before us is history: report has it. */
-static void follow_skip_marks(struct followed *f)
+static void follow_skip_marks(const struct follow *follow, struct followed *f)
 {
 	struct gcpreload_mark marks[GCPRELOAD_MARKS_KEPT];
 	int i, n = gcpreload_reader_marks(&f->reader, marks);
 
 	for (i = 0; i < n && gcpreload_mark_is_over(&marks[i]); i++)
-		f->told_mark = marks[i].seq;
+		if (!follow->past || marks[i].start_ns + marks[i].mark_ns < follow->from_ns)
+			f->told_mark = marks[i].seq;
+}
+
+/* The first event to be told. */
+static uint64_t follow_from(const struct follow *follow, const struct gcpreload_header *h)
+{
+	uint64_t most = follow->past_events ? follow->past_events : UINT64_MAX;
+
+	if (!follow->past)
+		return h->head;
+	most = most < h->n_slots ? most : h->n_slots;
+	return h->head > most ? h->head - most : 0;
 }
 
 static void follow_begin(void *arg, struct ring *ring)
@@ -106,8 +119,9 @@ static void follow_begin(void *arg, struct ring *ring)
 	ring->reader.fd = -1; /* ours now */
 	/* A new process's events are told from its beginning, an old one's from now on. */
 	if (!follow->begun) {
-		f->reader.next = f->reader.header.head;
-		follow_skip_marks(f);
+		f->reader.next = follow_from(follow, &f->reader.header);
+		f->behind = follow->past;
+		follow_skip_marks(follow, f);
 	}
 	f->next = follow->first;
 	follow->first = f;
@@ -120,18 +134,30 @@ int64_t follow_realtime(const struct follow *follow, uint64_t ns)
 	return (int64_t)(ns + (uint64_t)follow->to_realtime_ns);
 }
 
+void follow_json_hit(struct json *json, const struct gcpreload_hit *hit)
+{
+	char trace_id[GCPRELOAD_TRACE_ID_TEXT], span_id[GCPRELOAD_SPAN_ID_TEXT];
+
+	if (!hit)
+		return;
+	gcpreload_span_text(&hit->span, trace_id, span_id);
+	json_pair_string(json, "trace_id", trace_id);
+	json_pair_string(json, "span_id", span_id);
+}
+
 static void follow_tell_lost(struct follow *follow, struct followed *f)
 {
 	uint64_t n = f->reader.lost - f->told_lost;
 
 	f->told_lost = f->reader.lost;
-	if (n)
+	if (n && !f->behind) /* what was written over before we came is history */
 		follow->lost(follow->arg, &f->reader.header, n);
 }
 
 static void look_at(struct follow *follow, struct followed *f)
 {
 	struct gcpreload_slot slot;
+	struct gcpreload_hit hit;
 	const char *why;
 	bool alive = gcpreload_reader_alive(&f->reader);
 
@@ -143,10 +169,12 @@ static void look_at(struct follow *follow, struct followed *f)
 	while (!stopped && !follow->error && gcpreload_reader_next(&f->reader, &slot) == 1) {
 		follow_tell_lost(follow, f);
 		/* What came before us is history: report has it. */
-		if (slot.start_ns + slot.duration_ns >= follow->begin_ns)
-			follow->event(follow->arg, &f->reader.header, &slot);
+		if (slot.start_ns + slot.duration_ns >= follow->from_ns)
+			follow->event(follow->arg, &f->reader.header, &slot,
+				      gcpreload_reader_hit(&f->reader, &slot, &hit) ? &hit : NULL);
 	}
 	follow_tell_lost(follow, f);
+	f->behind = false;
 	follow_tell_marks(follow, f, alive);
 	f->ended = !alive;
 }
@@ -180,7 +208,11 @@ static void follow_prepare(struct follow *follow)
 		limit.rlim_cur = limit.rlim_max; /* a descriptor per process */
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
-	follow->begin_ns = follow_now();
+	follow->begin_ns = follow->from_ns = follow_now();
+	if (follow->past)
+		follow->from_ns = follow->past_ns && follow->past_ns < follow->begin_ns
+				      ? follow->begin_ns - follow->past_ns
+				      : 0;
 }
 
 static bool follow_is_over(const struct follow *follow)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "cli/command.h"
+#include "cli/json.h"
 #include "cli/options.h"
 #include "cli/rings.h"
 
@@ -20,11 +21,17 @@ struct follow {
 	int32_t *pids; /* 0: all */
 	size_t n_pids;
 	double seconds; /* how long; 0: until Ctrl-C */
+	/* What was there before: none of it, or at most so many events of each process, and none
+	 * that ended longer ago; 0: as many and as long as the ring has. */
+	bool past;
+	uint64_t past_events;
+	uint64_t past_ns;
 
-	/* Called for each; arg is the caller's. began may be NULL. */
+	/* Called for each; arg is the caller's. began may be NULL; so may hit, where the event hit
+	 * no span that is known. */
 	void (*began)(void *arg, const struct gcpreload_header *header);
 	void (*event)(void *arg, const struct gcpreload_header *header,
-		      const struct gcpreload_slot *slot);
+		      const struct gcpreload_slot *slot, const struct gcpreload_hit *hit);
 	void (*lost)(void *arg, const struct gcpreload_header *header, uint64_t n);
 	/* A mark that is over. */
 	void (*mark)(void *arg, const struct gcpreload_header *header,
@@ -37,6 +44,7 @@ struct follow {
 
 	/* private */
 	struct followed *first;
+	uint64_t from_ns; /* what ended before is history */
 	int begun;
 };
 
@@ -61,6 +69,9 @@ uint64_t follow_now(void);
 
 /* What makes CLOCK_REALTIME of it. */
 int64_t follow_to_realtime(void);
+
+/* Its ids, into an open object; nothing where hit is NULL. */
+void follow_json_hit(struct json *json, const struct gcpreload_hit *hit);
 
 /* Until SIGINT or SIGTERM, an error, or the time is over; then forgets all that was followed. */
 void follow_run(struct follow *follow);

@@ -55,6 +55,10 @@ EXAMPLES: dict[str, Pairs] = {
             "gcpreload trace -o trace.json --for 30",
             "Record 30 seconds; open the file in https://ui.perfetto.dev.",
         ),
+        (
+            "gcpreload trace -o trace.json --last=10m --for 1",
+            "Write what the rings still have of the last ten minutes.",
+        ),
     ],
     "set": [
         ("gcpreload set --all mode=observe", "Stop tuning everywhere, and only measure."),

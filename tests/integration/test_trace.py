@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -110,6 +111,36 @@ def test_lost_events_are_shown(system_python: Interpreter, ring_dir: Path, into:
         assert sum(lost) + len(slices(trace.events)) == 5001
 
 
+def test_it_begins_with_what_was(system_python: Interpreter, ring_dir: Path, into: Path) -> None:
+    def found(*words: str) -> Events:
+        done = command("trace", "-o", "-", "--for", "0.1", "--dir", ring_dir, *words)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do("one = listen()", "arm(one)", "for _ in range(7): gc.collect(1)")
+        pid = str(puppet.pid)
+        assert slices(found(pid)) == []
+        for words in (["--last"], ["--last=100"], ["--last=1h"], ["--last=30m"]):
+            events = slices(found(*words, pid))
+            assert [e["tid"] for e in events if e["name"] == "explicit"] == [1] * 7, words
+        assert len(slices(found("--last=3", pid))) == 3
+        # What came longer ago than that is left out.
+        newest = max(event["ts"] + event["dur"] for event in slices(found("--last", pid)))
+        wait_for("a tenth of a second", lambda: monotonic() * 1e6 - newest > 1e5)
+        assert slices(found("--last=0.1s", pid)) == []
+        # And goes on.
+        with Trace(ring_dir, into, "--last=2") as trace:
+            follows(trace, puppet.pid)
+            puppet.do("gc.collect(0)")
+        assert [event["tid"] for event in slices(trace.events)] == [1, 1, 0]
+        # What was written over before it began was not lost by it.
+        puppet.do("for _ in range(5000): gc.collect(0)")
+        events = found("--last", pid)
+        assert len(slices(events)) == 2048
+        assert not [event for event in events if event["name"] == "events lost"]
+
+
 def test_it_ends_by_itself_and_writes_to_a_pipe(ring_dir: Path) -> None:
     done = command("trace", "-o", "-", "--for", "0.1", "--dir", ring_dir)
     assert (done.returncode, json.loads(done.stdout), done.stderr) == (0, [], b"")
@@ -122,6 +153,9 @@ def test_it_ends_by_itself_and_writes_to_a_pipe(ring_dir: Path) -> None:
         (["-o", "/nowhere/trace"], b"/nowhere/trace: No such file"),
         (["-o", "-", "--for", "x"], b"--for: x: not a number"),
         (["-o", "-", "0"], b"0: not a process ID"),
+        (["-o", "-", "--last=x"], b"--last=x: neither a number"),
+        (["-o", "-", "--last=0"], b"--last=0: neither a number"),
+        (["-o", "-", "--last", "10m"], b"10m: not a process ID; write --last=10m"),
     ],
 )
 def test_wrong_usage(words: list[str], said: bytes) -> None:

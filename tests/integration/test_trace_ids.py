@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lib.rings import command
 from lib.run import environment, run, wait_for
 from lib.server import Server
 from venvs import Interpreter, venv
@@ -46,6 +48,15 @@ def test_the_log_has_the_requests_ids(server_python: Interpreter, ring_dir: Path
         found = wait_for("three lines", lambda: IDS.findall(server.output()) or None)
         assert len(set(told)) == 3
         assert IDS.findall(server.output()) == told, found
+
+
+def test_events_have_them(system_python: Interpreter, ring_dir: Path) -> None:
+    with traced(system_python, ring_dir, "opentelemetry") as server:
+        told = [server.get("/collect") for _ in range(2)]
+        server.get("/between")
+        done = command("trace", "-o", "-", "--last", "--for", "0.1", "--dir", ring_dir)
+        events = [e["args"] for e in json.loads(done.stdout) if e["name"] == "explicit"]
+        assert [f"{e.get('trace_id')} {e.get('span_id')}" for e in events] == [*told, "None None"]
 
 
 @pytest.mark.parametrize("by", LIBRARIES)

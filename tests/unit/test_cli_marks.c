@@ -180,11 +180,13 @@ struct last_mark {
 	uint64_t seq;
 };
 
-static void end_it(void *arg, const struct gcpreload_header *h, const struct gcpreload_slot *slot)
+static void end_it(void *arg, const struct gcpreload_header *h, const struct gcpreload_slot *slot,
+		   const struct gcpreload_hit *hit)
 {
 	struct last_mark *last = arg;
 
 	(void)h;
+	(void)hit;
 	(void)slot;
 	if (last->stop >= 0)
 		close(last->stop);
