@@ -30,7 +30,7 @@ lib_link := -shared -Wl,-z,noseparate-code -Wl,-soname,libgcpreload.so -Wl,-z,de
 	-Wl,--gc-sections -Wl,--version-script=preload/exports.map
 
 cli_src  := $(wildcard cli/*.c cli/doctor/*.c rules/*.c) \
-	$(addprefix base/,clock.c proc_stat.c small_file.c) \
+	$(addprefix base/,clock.c proc_stat.c small_file.c utf8.c) \
 	$(addprefix ring/,control.c histogram.c labels.c names.c raw.c reader.c retired.c room.c sweep.c)
 cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'
 cli_obj  := $(cli_src:%.c=$(B)/cli/%.o)

@@ -7,19 +7,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/utf8.h"
+
 /* Prints "gcpreload: " and the message on stderr. The form is "WHAT: WHY; what to do"; control
  * bytes in it are escaped, so names and texts may come from anywhere. */
 void text_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* From now on messages go there, as they are, and not to stderr; NULL: to stderr again. */
 void complain_to(void (*hear)(void *arg, const char *text), void *arg);
-
-/* What utf8_next says of a byte that begins no well-formed character. */
-#define UTF8_INVALID UINT32_MAX
-
-/* Decodes the character at s, of n bytes at least one. Returns the bytes it takes; 1 with
- * UTF8_INVALID for a byte that is not UTF-8. */
-size_t utf8_next(const char *s, size_t n, uint32_t *character);
 
 /* Copies in to out, bytes that could steer a terminal as \xNN; cuts at a whole character where
  * out is full. Returns out. */

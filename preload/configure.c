@@ -46,6 +46,7 @@ static bool configure_begin(bool quiet)
 	log_note_stderr(quiet);
 	settings_read(&settings, environ, quiet ? NULL : configure_say);
 	gcpreload_log = log_say;
+	gcpreload_log_record = log_say_record;
 	gcpreload_engine_use(&settings, &entry_hooks);
 	if (settings.excluded || settings.mode == GCPRELOAD_MODE_OFF)
 		return false;

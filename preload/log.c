@@ -13,15 +13,18 @@
 #include <unistd.h>
 
 #include "base/shared.h"
+#include "preload/log_json.h"
 #include "preload/real.h"
 
 #define LINE_MAX_BYTES 1024
 
 _Static_assert(LINE_MAX_BYTES <= PIPE_BUF, "a line is written whole or not at all");
+_Static_assert(LOG_JSON_BYTES <= PIPE_BUF, "a line is written whole or not at all");
 
 /* Written when the settings are read; read by any thread that has something to say. */
 static enum gcpreload_log_level threshold = GCPRELOAD_LOG_WARNING;
-static const char *file;
+static enum gcpreload_log_format log_format;
+static const char *file, *log_service;
 
 /* Written before, and not changed any more. */
 static struct {
@@ -30,10 +33,17 @@ static struct {
 	ino_t ino;
 } stderr_was;
 
-void log_configure(enum gcpreload_log_level level, const char *path)
+static const char *log_text(const char *text)
 {
-	store_relaxed(&threshold, level);
-	store_release(&file, path && *path ? path : NULL);
+	return text && *text ? text : NULL;
+}
+
+void log_configure(const struct log_style *style)
+{
+	store_relaxed(&threshold, style->level);
+	store_relaxed(&log_format, style->format);
+	store_release(&log_service, log_text(style->service));
+	store_release(&file, log_text(style->path));
 }
 
 /* fstat() is a symbol only since glibc 2.33. */
@@ -87,18 +97,13 @@ static void log_write(const char *line, size_t length)
 		close(fd);
 }
 
-void log_say(enum gcpreload_log_level level, const char *format, ...)
+__attribute__((format(printf, 1, 0))) static void log_line_of_text(const char *format, va_list args)
 {
-	int saved_errno = errno, i, n;
 	char line[LINE_MAX_BYTES];
-	va_list args;
+	int i, n;
 
-	if (level > load_relaxed(&threshold))
-		return;
 	n = snprintf(line, sizeof line, "gcpreload[%ld]: ", (long)syscall(SYS_getpid));
-	va_start(args, format);
 	n += vsnprintf(line + n, sizeof line - (size_t)n - 1, format, args);
-	va_end(args);
 	if (n > LINE_MAX_BYTES - 2)
 		n = LINE_MAX_BYTES - 2;
 	for (i = 0; i < n; i++)
@@ -106,5 +111,48 @@ void log_say(enum gcpreload_log_level level, const char *format, ...)
 			line[i] = '?'; /* a value is shown; it may not write to a terminal */
 	line[n++] = '\n';
 	log_write(line, (size_t)n);
+}
+
+__attribute__((format(printf, 2, 0))) static void log_line_of_json(const struct log_json *what,
+								   const char *format, va_list args)
+{
+	char line[LOG_JSON_BYTES], sentence[LINE_MAX_BYTES];
+
+	vsnprintf(sentence, sizeof sentence, format, args);
+	log_write(line, log_json_line(line, what, sentence));
+}
+
+__attribute__((format(printf, 2, 0))) static void log_line(const struct log_json *what,
+							   const char *format, va_list args)
+{
+	int saved_errno = errno;
+
+	if (what->level > load_relaxed(&threshold))
+		return;
+	if (load_relaxed(&log_format) == GCPRELOAD_LOG_JSON)
+		log_line_of_json(what, format, args);
+	else
+		log_line_of_text(format, args);
 	errno = saved_errno;
+}
+
+void log_say_record(enum gcpreload_log_level level, const struct gcpreload_log_field *fields,
+		    size_t n, const char *format, ...)
+{
+	const struct log_json what = { level, load_acquire(&log_service), fields, n };
+	va_list args;
+
+	va_start(args, format);
+	log_line(&what, format, args);
+	va_end(args);
+}
+
+void log_say(enum gcpreload_log_level level, const char *format, ...)
+{
+	const struct log_json what = { level, load_acquire(&log_service), NULL, 0 };
+	va_list args;
+
+	va_start(args, format);
+	log_line(&what, format, args);
+	va_end(args);
 }

@@ -13,8 +13,16 @@
 
 #include "base/log.h"
 
-/* path: NULL or empty for standard error, which is the default; else appended to. */
-void log_configure(enum gcpreload_log_level level, const char *path);
+struct log_style {
+	enum gcpreload_log_level level;
+	enum gcpreload_log_format format;
+	const char *path;    /* NULL or empty for standard error, which is the default; else
+				appended to */
+	const char *service; /* in JSON; NULL or empty: none */
+};
+
+/* The texts must stay. */
+void log_configure(const struct log_style *style);
 
 /* What descriptor 2 is, at the program's start: later a line is written to it only if it still is
  * that. late: the program has run for a while, so only a pipe, a terminal and a file that is
@@ -24,5 +32,7 @@ void log_note_stderr(bool late);
 /* Keeps errno. Any thread. */
 void log_say(enum gcpreload_log_level level, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+void log_say_record(enum gcpreload_log_level level, const struct gcpreload_log_field *fields,
+		    size_t n, const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 #endif

@@ -72,7 +72,8 @@ void settings_read(struct gcpreload_settings *settings, char **environment,
 	say = NULL;
 	mode_in_environment = settings_variable(environment, "GCPRELOAD_MODE") != NULL;
 	settings_resolve(settings, environment, &asker);
-	log_configure(settings->log_level, settings->log_file);
+	log_configure(&(struct log_style){ settings->log_level, settings->log_format,
+					   settings->log_file, settings->service_name });
 	if (!unsaid || settings->excluded || !complain)
 		return;
 	say = complain;

@@ -394,7 +394,7 @@ static void options_of_run(void **state)
 	assert_string_equal(getenv("GCPRELOAD_FORCE"), "1");
 	assert_true(wrappers_given_to_run()[SETTINGS_SAMPLE]);
 	assert_false(wrappers_given_to_run()[SETTINGS_LOG]);
-	good("gcpreload run --log info --log-f /x env GCPRELOAD_LOG=debug python3");
+	good("gcpreload run --log info --log-fi /x env GCPRELOAD_LOG=debug python3");
 	assert_false(wrappers_given_to_run()[SETTINGS_LOG]);
 	assert_true(wrappers_given_to_run()[SETTINGS_LOG_FILE]);
 	bad("gcpreload run --sample 2 python3", "--sample: 2 is not a number from 0 to 1");
