@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "cli/memory.h"
+#include "cli/snapshot.h"
 #include "cli/text.h"
 #include "ring/histogram.h"
 
@@ -493,6 +494,88 @@ static void exporter_itself(struct writer *w, const struct gather_seen *seen)
 	metrics_of_exporter(w, COUNTERS_exporter_last_read, (double)seen->read_ns / 1e9);
 }
 
+/* Processes that do the same work: of one version of a service, tuned or not. */
+struct metrics_like {
+	uint64_t length_ns, in_requests_ns;
+};
+
+/* Where a process is that serves: its present period; nothing else of it is counted. */
+static bool metrics_serves(const struct gather_process *process)
+{
+	const struct gcpreload_header *h = &process->reader.header;
+
+	return process->alive && h->state != GCPRELOAD_STATE_PARENT &&
+	       (h->period == GCPRELOAD_PERIOD_BASELINE || h->period == GCPRELOAD_PERIOD_TUNED);
+}
+
+static uint64_t metrics_in_requests(const struct gather_process *process)
+{
+	const unsigned in_period = GCPRELOAD_GENERATIONS * GCPRELOAD_CAUSES;
+	struct gcpreload_series series;
+	size_t at = 0;
+	unsigned place, cause;
+	uint64_t ns = 0;
+
+	while ((at = counts_next(&process->counts, at, &place, &series))) {
+		cause = place % GCPRELOAD_CAUSES;
+		if (place / in_period == process->reader.header.period &&
+		    cause != GCPRELOAD_CAUSE_IDLE && !snapshot_cause_is_once(cause))
+			ns += series.sum_ns;
+	}
+	return ns;
+}
+
+static void metrics_add_like(struct metrics_like *like, const struct gather_process *process)
+{
+	const struct gcpreload_header *h = &process->reader.header;
+
+	like->length_ns +=
+	    h->period_spent_ns[h->period] + gcpreload_elapsed(h->period_since_ns, metrics_now());
+	like->in_requests_ns += metrics_in_requests(process);
+}
+
+static int by_version_and_period(const void *a, const void *b)
+{
+	const struct gather_process *x = *(const struct gather_process *const *)a;
+	const struct gather_process *y = *(const struct gather_process *const *)b;
+	const struct gcpreload_header *h = &x->reader.header, *i = &y->reader.header;
+	int order = strcmp(x->service->name, y->service->name);
+
+	if (order == 0)
+		order = strcmp(h->service_version, i->service_version);
+	return order ? order : (h->period > i->period) - (h->period < i->period);
+}
+
+/* What one compares: a canary to the others, a version to the one before. */
+static void metrics_shares(struct writer *w, struct gather *gather)
+{
+	const struct gather_process **serving =
+	    memory_need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
+	size_t i, n = 0, same;
+
+	metrics_family(w, COUNTERS_in_requests_ratio);
+	for (i = 0; i < gather->n_processes; i++)
+		if (metrics_serves(&gather->processes[i]))
+			serving[n++] = &gather->processes[i];
+	qsort(serving, n, sizeof *serving, by_version_and_period);
+	for (i = 0; i < n; i += same) {
+		const struct gcpreload_header *h = &serving[i]->reader.header;
+		const struct subject subject = { .service = serving[i]->service };
+		struct metrics_like like = { 0 };
+
+		for (same = 0;
+		     i + same < n && !by_version_and_period(&serving[i], &serving[i + same]);
+		     same++)
+			metrics_add_like(&like, serving[i + same]);
+		metrics_begin(w, counters_table[COUNTERS_in_requests_ratio].prometheus, &subject);
+		metrics_label(w, "version", h->service_version);
+		metrics_label(w, "tuned", h->period == GCPRELOAD_PERIOD_TUNED ? "yes" : "no");
+		end_double(w, like.length_ns ? (double)like.in_requests_ns / (double)like.length_ns
+					     : 0);
+	}
+	free(serving);
+}
+
 static void build_info(struct writer *w)
 {
 	metrics_family(w, COUNTERS_build_info);
@@ -519,6 +602,7 @@ void metrics_write(FILE *out, struct gather *gather, const struct metrics_style 
 	metrics_gauge(&w, COUNTERS_tuned_processes, offsetof(struct subject, tuned));
 	metrics_gauge(&w, COUNTERS_untuned_processes, offsetof(struct subject, untuned));
 	metrics_states(&w, gather);
+	metrics_shares(&w, gather);
 	process_counters(&w);
 	if (style->openmetrics)
 		fputs("# EOF\n", out);
