@@ -17,7 +17,9 @@
 #include "cli/marks.h"
 #include "cli/options.h"
 #include "cli/text.h"
-#include "rules/trigger.h"
+#include "rules/numbers.h"
+
+#define LAST_MOST_NS 1000000000000000ull /* of --last: eleven days */
 
 struct trace {
 	struct follow follow;
@@ -79,18 +81,10 @@ static void name_process(void *arg, const struct gcpreload_header *h)
 /* A time with its unit, so that it is no number of events. */
 static bool trace_duration(const char *text, uint64_t *ns)
 {
-	static const struct {
-		char unit;
-		uint64_t seconds;
-	} units[] = { { 's', 1 }, { 'm', 60 }, { 'h', 3600 } };
-	size_t n = strlen(text), i;
+	const char *end = text + strlen(text);
 
-	for (i = 0; n > 1 && i < sizeof units / sizeof *units; i++)
-		if (text[n - 1] == units[i].unit && trigger_seconds(text, text + n - 1, ns)) {
-			*ns *= units[i].seconds;
-			return *ns > 0;
-		}
-	return false;
+	return end > text && (end[-1] < '0' || end[-1] > '9') &&
+	       numbers_time(text, end, NUMBERS_SECONDS, LAST_MOST_NS, ns) && *ns > 0;
 }
 
 static int trace_last(struct trace *trace, const struct command *command, const char *text)

@@ -162,6 +162,8 @@ static void read_ring(struct gather *gather, struct gather_process *process,
 		ret = counts_read(&process->counts, reader, changed_periods(process, was, is));
 	if (ret < 0)
 		return;
+	if (is->hits.written && (!process->counted || is->hits.written != was->hits.written))
+		exemplars_read(&process->exemplars, reader);
 	process->counted = true;
 	process->final = !process->alive;
 	if (!process->service || strcmp(process->service->name, is->service_name) != 0)
@@ -289,6 +291,7 @@ static void gather_leave(struct gather *gather, struct gather_process *process)
 	}
 	close_process(gather, process);
 	counts_free(&process->counts);
+	exemplars_free(&process->exemplars);
 	free(process->name);
 }
 
@@ -504,6 +507,7 @@ void gather_free(struct gather *gather)
 	for (i = 0; i < gather->n_processes; i++) {
 		gcpreload_reader_close(&gather->processes[i].reader);
 		counts_free(&gather->processes[i].counts);
+		exemplars_free(&gather->processes[i].exemplars);
 		free(gather->processes[i].name);
 	}
 	for (i = 0; i < gather->n_services; i++) {

@@ -15,6 +15,7 @@
 
 #include "cli/counters.h"
 #include "cli/export/counts.h"
+#include "cli/export/exemplars.h"
 #include "cli/rings.h"
 
 struct gather_dir;
@@ -30,6 +31,7 @@ struct gather_process {
 	bool final;    /* and it was dead then */
 	bool replaced; /* its process has a newer one, which counts all that this one did */
 	struct counts counts;
+	struct exemplars exemplars;
 	uint64_t inode;
 	uint64_t round; /* of the directory, when it was there last */
 	size_t next;	/* in the table, + 1 */

@@ -2,6 +2,7 @@
 #include "cli/export/metrics.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -28,6 +29,7 @@ struct subject {
 	const struct gather_process *process; /* NULL: all of the service */
 	const struct counts *counts;
 	struct counts sum;
+	struct exemplars exemplars; /* where the format has them */
 	/* Of the living. */
 	double lives, spent; /* seconds */
 	double frozen, live, pending, tuned, untuned;
@@ -123,6 +125,14 @@ static void end_uint(struct writer *w, uint64_t value)
 	fprintf(w->out, "} %" PRIu64 "\n", value);
 }
 
+/* The newest exemplar of a bucket. */
+static void end_bucket(struct writer *w, uint64_t value, const struct gcpreload_hit *hit)
+{
+	fprintf(w->out, "} %" PRIu64, value);
+	exemplars_openmetrics(w->out, hit);
+	fputc('\n', w->out);
+}
+
 static void end_double(struct writer *w, double value)
 {
 	fprintf(w->out, "} %.15g\n", value);
@@ -200,8 +210,10 @@ static void write_duration(struct writer *w, unsigned row, const struct subject 
 			   unsigned period, unsigned generation, unsigned cause,
 			   const struct gcpreload_series *series)
 {
+	const struct exemplars_of of = { period, generation, cause };
 	uint64_t all = series->below + series->above;
 	char name[LONGEST_NAME], le[32];
+	double low = 0, bound = 0;
 	size_t i;
 	int j;
 
@@ -211,11 +223,14 @@ static void write_duration(struct writer *w, unsigned row, const struct subject 
 	for (i = 0; i <= N_BOUNDS; i++) {
 		metrics_begin(w, name, subject);
 		series_labels(w, period, generation, cause);
-		if (i < N_BOUNDS)
-			snprintf(le, sizeof le, "%.15g",
-				 bounds[i] < 0 ? 1. / (1 << -bounds[i]) : 1. * (1 << bounds[i]));
+		low = bound;
+		bound = i == N_BOUNDS	? HUGE_VAL
+			: bounds[i] < 0 ? 1. / (1 << -bounds[i])
+					: 1. * (1 << bounds[i]);
+		snprintf(le, sizeof le, "%.15g", bound);
 		metrics_label(w, "le", i < N_BOUNDS ? le : "+Inf");
-		end_uint(w, i < N_BOUNDS ? up_to(series, bounds[i]) : all);
+		end_bucket(w, i < N_BOUNDS ? up_to(series, bounds[i]) : all,
+			   exemplars_newest(&subject->exemplars, &of, low, bound));
 	}
 	metrics_begin(w, name_of(name, w, row, "_sum"), subject);
 	series_labels(w, period, generation, cause);
@@ -268,13 +283,16 @@ static void metrics_add_served(struct subject *subject, const struct gather_proc
 			subject->spent += (double)series.sum_ns / 1e9;
 }
 
-static void metrics_add_process(struct subject *subject, const struct gather_process *process)
+static void metrics_add_process(const struct writer *w, struct subject *subject,
+				const struct gather_process *process)
 {
 	const struct gcpreload_header *h = &process->reader.header;
 	struct counters counters;
 
 	counters_read(&counters, h);
 	counters_add(&subject->counted, &counters);
+	if (w->style->openmetrics)
+		exemplars_add(&subject->exemplars, &process->exemplars);
 	if (!process->alive)
 		return;
 	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
@@ -310,7 +328,7 @@ static void add_service(struct writer *w, struct gather *gather, struct gather_s
 	for (i = 0; i < gather->n_processes; i++)
 		if (gather_belongs(service, &gather->processes[i])) {
 			gather_add(*sum, &gather->processes[i]);
-			metrics_add_process(subject, &gather->processes[i]);
+			metrics_add_process(w, subject, &gather->processes[i]);
 		}
 	counts_take(&subject->sum, *sum);
 	free(sum);
@@ -328,7 +346,7 @@ static void add_processes(struct writer *w, struct gather *gather, struct gather
 			continue;
 		subject = add_subject(w, service);
 		subject->process = process;
-		metrics_add_process(subject, process);
+		metrics_add_process(w, subject, process);
 	}
 }
 
@@ -499,15 +517,6 @@ struct metrics_like {
 	uint64_t length_ns, in_requests_ns;
 };
 
-/* Where a process is that serves: its present period; nothing else of it is counted. */
-static bool metrics_serves(const struct gather_process *process)
-{
-	const struct gcpreload_header *h = &process->reader.header;
-
-	return process->alive && h->state != GCPRELOAD_STATE_PARENT &&
-	       (h->period == GCPRELOAD_PERIOD_BASELINE || h->period == GCPRELOAD_PERIOD_TUNED);
-}
-
 static uint64_t metrics_in_requests(const struct gather_process *process)
 {
 	const unsigned in_period = GCPRELOAD_GENERATIONS * GCPRELOAD_CAUSES;
@@ -555,7 +564,8 @@ static void metrics_shares(struct writer *w, struct gather *gather)
 
 	metrics_family(w, COUNTERS_in_requests_ratio);
 	for (i = 0; i < gather->n_processes; i++)
-		if (metrics_serves(&gather->processes[i]))
+		if (gather->processes[i].alive &&
+		    metrics_serves(&gather->processes[i].reader.header))
 			serving[n++] = &gather->processes[i];
 	qsort(serving, n, sizeof *serving, by_version_and_period);
 	for (i = 0; i < n; i += same) {
@@ -606,7 +616,9 @@ void metrics_write(FILE *out, struct gather *gather, const struct metrics_style 
 	process_counters(&w);
 	if (style->openmetrics)
 		fputs("# EOF\n", out);
-	for (i = 0; i < w.n_subjects; i++)
+	for (i = 0; i < w.n_subjects; i++) {
 		counts_free(&w.subjects[i].sum);
+		exemplars_free(&w.subjects[i].exemplars);
+	}
 	free(w.subjects);
 }

@@ -154,6 +154,8 @@ struct point {
 	unsigned period, generation, cause;
 	struct gcpreload_series counts;
 	bool max_known;
+	const struct exemplars *exemplars;
+	uint64_t exemplars_since;
 };
 
 #define LESS(a, b) ((a) > (b) ? (a) - (b) : 0)
@@ -183,7 +185,8 @@ static size_t each_point(struct json *json, const struct otlp_subject *subject, 
 			 write_point *write, const void *arg)
 {
 	struct point point = { .start = delta ? subject->since : subject->start,
-			       .time = subject->time };
+			       .time = subject->time,
+			       .exemplars = &subject->exemplars };
 	unsigned p, g, c;
 	size_t n = 0;
 
@@ -199,6 +202,8 @@ static size_t each_point(struct json *json, const struct otlp_subject *subject, 
 				point.period = p, point.generation = g, point.cause = c;
 				point.counts = *subject->now[p][g][c];
 				point.max_known = true;
+				point.exemplars_since =
+				    before || delta ? subject->since : subject->start;
 				if (delta && before)
 					otlp_message_subtract(&point, before);
 				if (!point.counts.collections)
@@ -306,6 +311,7 @@ static void write_exponential(struct json *json, const struct gcpreload_series *
 static void write_histogram(struct json *json, const struct point *point, const void *arg)
 {
 	const struct otlp_style *style = arg;
+	const struct exemplars_of of = { point->period, point->generation, point->cause };
 	const struct gcpreload_series *counts = &point->counts;
 	uint64_t all = counts->below + counts->above;
 	int j;
@@ -321,6 +327,7 @@ static void write_histogram(struct json *json, const struct point *point, const 
 		write_explicit(json, counts);
 	else
 		write_exponential(json, counts);
+	exemplars_otlp(json, point->exemplars, &of, point->exemplars_since);
 	json_close(json, '}');
 }
 

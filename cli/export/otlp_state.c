@@ -71,6 +71,7 @@ static void free_subject(struct otlp_subject *subject)
 				free(subject->arrived[p][g][c]);
 			}
 	gcpreload_reader_close(&subject->reader);
+	exemplars_free(&subject->exemplars);
 	free(subject->living);
 	free(subject->service);
 	free(subject->ring);
@@ -152,6 +153,7 @@ static void look_at_service(struct otlp_state *state, const struct gather_servic
 	subject->n_living = 0;
 	subject->newest = NULL;
 	memcpy(sum, service->gone, sizeof service->gone);
+	exemplars_free(&subject->exemplars);
 	subject->counted = service->gone_counters;
 	take_start(subject, service->first_published_ns, service->first_attached_ns);
 	for (i = 0; i < state->gather.n_processes; i++) {
@@ -160,6 +162,7 @@ static void look_at_service(struct otlp_state *state, const struct gather_servic
 		if (!gather_belongs(service, process))
 			continue;
 		gather_add(sum, process);
+		exemplars_add(&subject->exemplars, &process->exemplars);
 		otlp_state_add_process(subject, &process->reader.header, process->alive);
 	}
 	otlp_state_take_counts(subject, sum);
@@ -218,6 +221,7 @@ static void look_at_process(struct otlp_state *state, struct otlp_subject *subje
 	memset(&subject->counted, 0, sizeof subject->counted);
 	process.reader = subject->reader;
 	gather_add(sum, &process);
+	exemplars_read(&subject->exemplars, &subject->reader);
 	otlp_state_add_process(subject, &subject->reader.header, alive);
 	otlp_state_take_counts(subject, sum);
 	otlp_state_finish(state, subject);

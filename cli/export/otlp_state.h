@@ -29,6 +29,7 @@ struct otlp_subject {
 	const struct gcpreload_header *newest; /* of all, or NULL */
 
 	otlp_counts now, arrived;
+	struct exemplars exemplars;
 	struct counters counted, counted_arrived;
 	/* Nanoseconds of CLOCK_REALTIME: when the counting began, when it was looked, and the look
 	 * that arrived last. */

@@ -56,6 +56,20 @@ def with_marks(ring: bytes) -> bytes:
     return ring[:1512] + told + ring[1672:2048] + kept + ring[4096:]
 
 
+def with_hits(ring: bytes) -> bytes:
+    """struct gcpreload_hit, 48 of them before the slots; the flag of each slot."""
+    (slots,) = struct.unpack_from("<I", ring, 56)
+    kept = b"".join(
+        struct.pack(
+            "<4Q24s4BI", n + 1, n + 1, n, 1 << n, bytes(range(24)), n % 3, n % 9, n % 4, 1, n
+        )
+        for n in range(48)
+    )
+    flags = bytearray(ring[slots:])
+    flags[47::64] = b"\1" * len(flags[47::64])
+    return ring[: slots - len(kept)] + kept + bytes(flags)
+
+
 def test_rings(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
     corpus = tmp_path / "rings"
     corpus.mkdir()
@@ -67,6 +81,7 @@ def test_rings(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> No
     (corpus / "cut").write_bytes(whole[:3000])
     (corpus / "header").write_bytes(whole[:100])
     (corpus / "marks").write_bytes(with_marks(whole))
+    (corpus / "hits").write_bytes(with_hits(whole))
     fuzz("ring", corpus, 600)
 
 

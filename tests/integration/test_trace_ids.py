@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
+import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from lib.collector import DURATION, Collector, attributes, points, pushed
+from lib.export import PROGRAM, exporting
+from lib.prometheus import fetch
+from lib.prometheus import server as prometheus
 from lib.rings import command
 from lib.run import environment, run, wait_for
 from lib.server import Server
@@ -68,6 +75,82 @@ def test_outside_of_a_request_there_is_no_id(
         line = re.compile(r"slow collection: .* explicit, .*")
         assert " in between" in wait_for("a line", lambda: line.findall(server.output()))[0]
         assert not IDS.findall(server.output())
+
+
+def exemplars(text: str) -> list[tuple[str, float, float]]:
+    """Of OpenMetrics: the ids, what it took, and the upper bound of the bucket."""
+    found = re.findall(
+        r'_bucket\{.*le="(.*)"\} \d+ # \{trace_id="(\w+)",span_id="(\w+)"\} (\S+) (\S+)$',
+        text,
+        re.M,
+    )
+    assert all(abs(time.time() - float(when)) < 3600 for *_, when in found)
+    return [(f"{trace} {span}", float(value), float(le)) for le, trace, span, value, _ in found]
+
+
+@pytest.mark.skipif(not PROGRAM.exists(), reason="libcurl or libmicrohttpd is missing")
+@pytest.mark.parametrize("style", [[], ["--per-process"]])
+def test_exemplars(system_python: Interpreter, ring_dir: Path, style: list[str]) -> None:
+    words = ["--dir", ring_dir, "--once", *style]
+    with traced(system_python, ring_dir, "opentelemetry") as server:
+        told = [server.get("/collect") for _ in range(3)]
+        server.get("/between")
+        text = command("export", "--openmetrics", *words).stdout.decode()
+        found = exemplars(text)
+        assert {ids for ids, _, _ in found} <= set(told)
+        assert told[-1] in {ids for ids, _, _ in found}
+        assert all(bound / 4 < value <= bound for _, value, bound in found)
+        # Prometheus' older format has none.
+        assert "trace_id" not in command("export", *words).stdout.decode()
+        with Collector() as collector:
+            point = next(
+                point
+                for point in points(pushed(collector, ring_dir, *style).resources, DURATION)
+                if attributes(point)["gcpreload.cause"] == "explicit"
+            )
+        # What protobuf's JSON takes for base64 is hexadecimal in OTLP's.
+        pushed_ids = [
+            f"{b64encode(e.trace_id).decode()} {b64encode(e.span_id).decode()}"
+            for e in point.exemplars
+        ]
+        assert sorted(pushed_ids) == sorted(told)
+        assert max(e.as_double for e in point.exemplars) <= point.max
+
+
+def test_a_trace_that_is_not_exported_is_no_exemplar(
+    system_python: Interpreter, ring_dir: Path
+) -> None:
+    with traced(system_python, ring_dir, "opentelemetry", SAMPLED="never") as server:
+        told = server.get("/collect")
+        assert " ".join(wait_for("a line", lambda: IDS.findall(server.output()))[0]) == told
+        done = command("export", "--openmetrics", "--dir", ring_dir, "--once")
+        assert "trace_id" not in done.stdout.decode()
+
+
+@pytest.mark.skipif(not shutil.which("prometheus"), reason="prometheus is missing")
+def test_prometheus_keeps_exemplars(
+    system_python: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
+    with traced(system_python, ring_dir, "opentelemetry") as app, exporting(ring_dir) as exporter:
+        told = app.get("/collect")
+        config = {
+            "global": {"scrape_interval": "1s"},
+            "scrape_configs": [
+                {
+                    "job_name": "gcpreload",
+                    "static_configs": [{"targets": [exporter.url.removeprefix("http://")]}],
+                }
+            ],
+        }
+        query = "query=gcpreload_gc_duration_seconds_bucket&start=0&end=9999999999"
+        with prometheus(tmp_path, config, "--enable-feature=exemplar-storage") as url:
+
+            def kept() -> set[str]:
+                found = fetch(f"{url}/api/v1/query_exemplars?{query}")
+                labels = [e["labels"] for series in found for e in series["exemplars"]]
+                return {f"{one['trace_id']} {one['span_id']}" for one in labels}
+
+            assert wait_for("an exemplar", kept) == {told}
 
 
 # The modules of OpenTelemetry as far as they are read, so that every interpreter can be asked.

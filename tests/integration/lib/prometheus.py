@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
@@ -167,7 +168,7 @@ class Prometheus:
         return fetch(f"{self.url}/api/v1/query?{query}")["result"]
 
 
-def fetch(url: str) -> dict[str, Any]:
+def fetch(url: str) -> Any:  # noqa: ANN401 - whatever JSON has
     try:
         with urllib.request.urlopen(url, timeout=DEADLINE) as answer:
             found = json.load(answer)
