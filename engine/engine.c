@@ -3,6 +3,7 @@
 #include "engine/engine.h"
 
 #include "engine/begin.h"
+#include "engine/census.h"
 #include "engine/freezer.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
@@ -54,6 +55,7 @@ void gcpreload_engine_use(const struct gcpreload_settings *the_settings,
 		.before_exec = pacing_exec,
 		.at_start = collection_starts,
 		.at_stop = collection_stops,
+		.slow = census_take,
 		.tick = turn_tick,
 	};
 

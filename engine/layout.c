@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "engine/collector.h"
 #include "engine/freezer.h"
 #include "inject/module.h"
 
@@ -146,13 +147,59 @@ uint64_t layout_count_young(const struct layout *layout, uint64_t most)
 	return n;
 }
 
+static void fill_graph(struct graph_layout *graph)
+{
+	graph->count_is_32_bits = python_version.minor >= 12;
+	graph->preheader_flags = python_version.minor < 11    ? 0
+				 : python_version.minor == 11 ? MANAGED_DICT
+							      : MANAGED_DICT | MANAGED_WEAKREF;
+}
+
+/* Include/internal/pycore_gc.h: one of an array. */
+struct generation {
+	struct graph_head head;
+	int32_t threshold;
+	int32_t count;
+};
+
+_Static_assert(sizeof(struct generation) == 24, "as the interpreter has it");
+
+/* A new object is the last one of the youngest generation, so what comes after it is the head. */
+static const struct generation *generations_after(PyObject *last, PyObject *gc)
+{
+	const struct generation *list = (const void *)layout_next(layout_head(last));
+	int32_t thresholds[GCPRELOAD_GENERATIONS];
+	int g;
+
+	if (!collector_thresholds(gc, thresholds))
+		return NULL;
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++)
+		if (list[g].threshold != thresholds[g] ||
+		    layout_prev(layout_next(&list[g].head)) != &list[g].head ||
+		    layout_next(layout_prev(&list[g].head)) != &list[g].head)
+			return NULL;
+	return list;
+}
+
+const struct graph_head *layout_oldest(PyObject *gc)
+{
+	const struct generation *list = NULL;
+	struct graph_layout graph;
+	PyObject *last;
+
+	fill_graph(&graph);
+	if (!objects_are_as_expected(&graph))
+		return NULL;
+	last = py.PyList_New(0);
+	if (last)
+		list = generations_after(last, gc);
+	py_drop(last);
+	return list ? &list[GCPRELOAD_GENERATIONS - 1].head : NULL;
+}
+
 const char *layout_find(PyObject *gc, struct layout *layout)
 {
-	layout->graph.count_is_32_bits = python_version.minor >= 12;
-	layout->graph.preheader_flags = python_version.minor < 11 ? 0
-					: python_version.minor == 11
-					    ? MANAGED_DICT
-					    : MANAGED_DICT | MANAGED_WEAKREF;
+	fill_graph(&layout->graph);
 	if (objects_are_as_expected(&layout->graph) && find_lists(gc, layout))
 		return NULL;
 	py.PyErr_Clear();

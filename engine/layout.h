@@ -42,6 +42,10 @@ static inline const struct graph_head *layout_prev(const struct graph_head *head
 	return (const struct graph_head *)(head->prev & ~GRAPH_FLAGS);
 }
 
+/* The head of the list of generation 2, or NULL where it is not known. Freezes nothing; no
+ * exception is left. */
+const struct graph_head *layout_oldest(PyObject *gc);
+
 /* Freezes everything (gc.freeze() twice). Returns NULL, or why objects or lists are not as they
  * should be: a text that stays. No exception is left. */
 const char *layout_find(PyObject *gc, struct layout *layout);

@@ -32,6 +32,8 @@ struct inject_hooks {
 	enum gcpreload_cause (*at_start)(unsigned generation, enum gcpreload_cause cause);
 	/* There as well: it has ended. Whether the next tick should come at once. */
 	bool (*at_stop)(const struct gcpreload_event *event);
+	/* There as well, before at_stop: it was a slow one. */
+	void (*slow)(const struct gcpreload_event *event);
 	/* A collection of the main interpreter's has ended; once a millisecond at most. */
 	void (*tick)(uint64_t now_ns, const struct gcpreload_event *event);
 };

@@ -149,10 +149,12 @@ static void collection_stopped(struct observer *observer, PyObject *info)
 	if (slow && observer->main && event.cause != GCPRELOAD_CAUSE_FINAL && span_current(&hit))
 		event.hit = &hit;
 	gcpreload_ring_record(&event);
-	if (askers && observer->main && inject_told->at_stop(&event))
-		ticked_ns = 0;
 	if (slow)
 		slow_say(&event, observer->count);
+	if (slow && observer->main)
+		inject_told->slow(&event);
+	if (askers && observer->main && inject_told->at_stop(&event))
+		ticked_ns = 0;
 	if (observer->main && gcpreload_elapsed(ticked_ns, now) >= TICK_NS) {
 		ticked_ns = now;
 		inject_told->tick(now, &event);
