@@ -578,7 +578,7 @@ static void metrics_shares(struct writer *w, struct gather *gather)
 		     same++)
 			metrics_add_like(&like, serving[i + same]);
 		metrics_begin(w, counters_table[COUNTERS_in_requests_ratio].prometheus, &subject);
-		metrics_label(w, "version", h->service_version);
+		metrics_label(w, "service_version", h->service_version);
 		metrics_label(w, "tuned", h->period == GCPRELOAD_PERIOD_TUNED ? "yes" : "no");
 		end_double(w, like.length_ns ? (double)like.in_requests_ns / (double)like.length_ns
 					     : 0);
