@@ -24,8 +24,7 @@ static bool belong_together(const struct snapshot *a, const struct snapshot *b)
 
 	if (*x->service_name || *y->service_name)
 		return strcmp(x->service_name, y->service_name) == 0;
-	/* What a service manager started has nothing in common but that. */
-	return x->pid_namespace == y->pid_namespace && x->ppid == y->ppid && x->ppid != 1;
+	return x->pid_namespace == y->pid_namespace && x->ppid == y->ppid;
 }
 
 static void report_add_process(struct report_total *total, const struct snapshot *s)
@@ -365,10 +364,18 @@ void report_print(const struct snapshot *s)
 	printf("\n");
 }
 
+static void print_total_summary(const struct report_total *total)
+{
+	struct report_claim claim;
+
+	report_claim(&claim, &total->periods[BASELINE], &total->periods[TUNED], &total->untuned,
+		     &total->sampled);
+	print_summary(&claim, total->periods, &total->marks);
+}
+
 void report_print_total(const struct report_total *total)
 {
 	const struct gcpreload_header *h = &total->first->header;
-	struct report_claim claim;
 	char text[300];
 
 	if (*h->service_name)
@@ -378,8 +385,78 @@ void report_print_total(const struct report_total *total)
 		printf("All %zu children of %d\n\n", total->n, h->ppid);
 	print_periods(total->periods);
 	printf("\n");
-	report_claim(&claim, &total->periods[BASELINE], &total->periods[TUNED], &total->untuned,
-		     &total->sampled);
-	print_summary(&claim, total->periods, &total->marks);
+	print_total_summary(total);
 	printf("\n");
+}
+
+static void json_series(const struct gcpreload_series *series, struct json *json)
+{
+	counters_json_series(series, COUNTERS_REPORT, json);
+	json_pair_double(json, COUNTERS_KEY(duration), (double)series->sum_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(p50),
+			 (double)gcpreload_histogram_quantile(series, .5) / 1e9);
+	json_pair_double(json, COUNTERS_KEY(p99),
+			 (double)gcpreload_histogram_quantile(series, .99) / 1e9);
+	json_pair_double(json, COUNTERS_KEY(max), (double)series->max_ns / 1e9);
+}
+
+void report_json_period(const struct snapshot_period *period, struct json *json)
+{
+	int g;
+
+	json_pair_double(json, "seconds", (double)period->length_ns / 1e9);
+	json_pair_double(json, COUNTERS_KEY(gc_time), (double)period->gc_ns / 1e9);
+	json_key(json, COUNTERS_KEY(gc_time_share));
+	if (snapshot_share(period) < 0)
+		json_null(json);
+	else
+		json_double(json, snapshot_share(period));
+	snapshot_json_requests(period, json);
+	report_json_load(period, json);
+	json_key(json, "generations");
+	json_open(json, '[');
+	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
+		json_open(json, '{');
+		json_pair_int(json, "generation", g);
+		json_series(&period->generations[g], json);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+	json_key(json, "once");
+	json_open(json, '{');
+	json_series(&period->once, json);
+	json_close(json, '}');
+}
+
+void report_json_periods(const struct snapshot_period *periods, struct json *json)
+{
+	int p;
+
+	json_key(json, "periods");
+	json_open(json, '[');
+	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
+		if (!report_present(&periods[p]))
+			continue;
+		json_open(json, '{');
+		json_pair_string(json, "period", gcpreload_period_name((unsigned)p));
+		report_json_period(&periods[p], json);
+		json_close(json, '}');
+	}
+	json_close(json, ']');
+}
+
+void report_json_total(const struct report_total *total, struct json *json)
+{
+	const struct gcpreload_header *h = &total->first->header;
+
+	json_open(json, '{');
+	json_pair_string(json, "service", *h->service_name ? h->service_name : NULL);
+	if (*h->service_name)
+		json_pair_null(json, "ppid");
+	else
+		json_pair_int(json, "ppid", h->ppid);
+	json_pair_uint(json, COUNTERS_KEY(process_state), total->n);
+	report_json_periods(total->periods, json);
+	report_json_claim(total->periods, &total->untuned, &total->sampled, json);
+	json_close(json, '}');
 }

@@ -39,6 +39,9 @@ double report_per_seconds(const struct report_per *per, const struct snapshot_pe
 /* The rows of these. */
 void report_load_rows(struct table *table, const struct snapshot_period *periods);
 
+/* What a period did besides, into an open object. */
+void report_json_load(const struct snapshot_period *period, struct json *json);
+
 /* The members of a period, into an open object. */
 void report_json_period(const struct snapshot_period *period, struct json *json);
 

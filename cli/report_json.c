@@ -1,20 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* What report --json has of periods and totals. */
+/* What report --json has of the load of periods, and of what is compared. */
 #include "cli/claim.h"
 #include "cli/counters.h"
 #include "cli/report.h"
-#include "ring/histogram.h"
-
-static void json_series(const struct gcpreload_series *series, struct json *json)
-{
-	counters_json_series(series, COUNTERS_REPORT, json);
-	json_pair_double(json, COUNTERS_KEY(duration), (double)series->sum_ns / 1e9);
-	json_pair_double(json, COUNTERS_KEY(p50),
-			 (double)gcpreload_histogram_quantile(series, .5) / 1e9);
-	json_pair_double(json, COUNTERS_KEY(p99),
-			 (double)gcpreload_histogram_quantile(series, .99) / 1e9);
-	json_pair_double(json, COUNTERS_KEY(max), (double)series->max_ns / 1e9);
-}
 
 static void pair_known(struct json *json, const char *key, bool known, double value)
 {
@@ -25,7 +13,7 @@ static void pair_known(struct json *json, const char *key, bool known, double va
 }
 
 /* What fair comparisons need: cli/fair.h. */
-static void json_load(const struct snapshot_period *period, struct json *json)
+void report_json_load(const struct snapshot_period *period, struct json *json)
 {
 	const struct snapshot_steady *steady = &period->steady;
 	bool known = !period->load_unknown, accepts = known && period->accepts;
@@ -71,65 +59,4 @@ void report_json_claim(const struct snapshot_period *periods, const struct snaps
 	json_pair_bool(json, "equal_times",
 		       claim.possible && fair_spans((double)claim.stock->length_ns,
 						    (double)claim.tuned->length_ns));
-}
-
-void report_json_period(const struct snapshot_period *period, struct json *json)
-{
-	int g;
-
-	json_pair_double(json, "seconds", (double)period->length_ns / 1e9);
-	json_pair_double(json, COUNTERS_KEY(gc_time), (double)period->gc_ns / 1e9);
-	json_key(json, COUNTERS_KEY(gc_time_share));
-	if (snapshot_share(period) < 0)
-		json_null(json);
-	else
-		json_double(json, snapshot_share(period));
-	snapshot_json_requests(period, json);
-	json_load(period, json);
-	json_key(json, "generations");
-	json_open(json, '[');
-	for (g = 0; g < GCPRELOAD_GENERATIONS; g++) {
-		json_open(json, '{');
-		json_pair_int(json, "generation", g);
-		json_series(&period->generations[g], json);
-		json_close(json, '}');
-	}
-	json_close(json, ']');
-	json_key(json, "once");
-	json_open(json, '{');
-	json_series(&period->once, json);
-	json_close(json, '}');
-}
-
-void report_json_periods(const struct snapshot_period *periods, struct json *json)
-{
-	int p;
-
-	json_key(json, "periods");
-	json_open(json, '[');
-	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
-		if (!report_present(&periods[p]))
-			continue;
-		json_open(json, '{');
-		json_pair_string(json, "period", gcpreload_period_name((unsigned)p));
-		report_json_period(&periods[p], json);
-		json_close(json, '}');
-	}
-	json_close(json, ']');
-}
-
-void report_json_total(const struct report_total *total, struct json *json)
-{
-	const struct gcpreload_header *h = &total->first->header;
-
-	json_open(json, '{');
-	json_pair_string(json, "service", *h->service_name ? h->service_name : NULL);
-	if (*h->service_name)
-		json_pair_null(json, "ppid");
-	else
-		json_pair_int(json, "ppid", h->ppid);
-	json_pair_uint(json, COUNTERS_KEY(process_state), total->n);
-	report_json_periods(total->periods, json);
-	report_json_claim(total->periods, &total->untuned, &total->sampled, json);
-	json_close(json, '}');
 }

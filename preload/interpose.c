@@ -111,7 +111,8 @@ EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, stru
 	return wait_select(nfds, reads, writes, excepts, timeout, CALLER);
 }
 
-/* One relaxed addition: how many connections a process took tells what its collections were for. */
+/* How many connections a process took tells what its collections were for: one relaxed addition,
+ * and the return above, which a connection costs a thousand times. */
 static int accept_counted(int fd)
 {
 	if (fd < 0)

@@ -260,7 +260,7 @@ static uint64_t metrics_now(void)
 }
 
 /* A parent that only forks serves nothing, and neither does one that has not begun. */
-static bool metrics_serves(const struct gcpreload_header *h)
+static bool subject_serves(const struct gcpreload_header *h)
 {
 	return h->state != GCPRELOAD_STATE_PARENT && h->period != GCPRELOAD_PERIOD_STARTUP;
 }
@@ -298,7 +298,7 @@ static void metrics_add_process(const struct writer *w, struct subject *subject,
 	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
 	subject->live += (double)h->marks.live;
 	subject->pending += (double)h->marks.pending;
-	if (!metrics_serves(h))
+	if (!subject_serves(h))
 		return;
 	metrics_add_served(subject, process);
 	if (h->state == GCPRELOAD_STATE_READY)
