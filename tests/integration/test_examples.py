@@ -28,6 +28,73 @@ def test_rules_are_rules() -> None:
     assert re.search(rb"SUCCESS: \d+ rules found", done.stdout)
 
 
+def series(name: str, values: str, **labels: str) -> dict[str, str]:
+    text = ",".join(f'{key}="{value}"' for key, value in {"service": "shop", **labels}.items())
+    return {"series": f"{name}{{{text}}}", "values": values}
+
+
+def fires(tmp_path: Path, alert: str, inputs: list[dict[str, str]]) -> bool:
+    """Half an hour later; promtool goes through it at once."""
+    test = {
+        "rule_files": [str(EXAMPLES / "prometheus-rules.yml")],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": inputs,
+                "alert_rule_test": [{"eval_time": "30m", "alertname": alert, "exp_alerts": []}],
+            }
+        ],
+    }
+    file = tmp_path / "test.yml"
+    file.write_text(json.dumps(test))  # which YAML is, too
+    done = subprocess.run(["promtool", "test", "rules", file], capture_output=True, check=False)
+    assert done.returncode == 0 or b"got:[" in done.stdout + done.stderr, done.stderr
+    return done.returncode != 0
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is missing")
+@pytest.mark.parametrize("period", ["startup", "baseline", "tuned"])
+def test_long_pauses_of_the_start(period: str, tmp_path: Path) -> None:
+    """Workers that are recycled begin all the time, and no request waits for that."""
+    labels = {"generation": "2", "cause": "automatic", "period": period}
+    name = "gcpreload_gc_duration_seconds"
+    inputs = [
+        series(f"{name}_bucket", "0+0x30", **labels, le="0.125"),
+        series(f"{name}_count", "0+5x30", **labels),
+        series(f"{name}_sum", "0+10x30", **labels),
+        series("gcpreload_tuned_processes", "2+0x30"),
+        series("gcpreload_untuned_processes", "0+0x30"),
+    ]
+    for alert in ("GcLongPauses", "GcTakesMuchOfTheTime"):
+        assert fires(tmp_path, alert, inputs) == (period != "startup"), alert
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is missing")
+def test_shares_where_nothing_serves(tmp_path: Path) -> None:
+    """All workers of a service have ended; its master is there."""
+    labels = {"generation": "2", "cause": "automatic", "period": "tuned"}
+    inputs = [
+        series("gcpreload_gc_duration_seconds_sum", "0+0.001x30", **labels),
+        series("gcpreload_tuned_processes", "0+0x30"),
+        series("gcpreload_untuned_processes", "0+0x30"),
+    ]
+    assert not fires(tmp_path, "GcTakesMuchOfTheTime", inputs)
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is missing")
+def test_the_dashboard_is_understood(tmp_path: Path) -> None:
+    """Each of its expressions, as a rule."""
+    dashboard = json.loads((EXAMPLES / "grafana.json").read_text())
+    written = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    filled = [one.replace("$__rate_interval", "5m").replace("$service", ".*") for one in written]
+    rules = [{"record": f"one:{i}", "expr": one} for i, one in enumerate(filled)]
+    file = tmp_path / "rules.yml"
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    done = subprocess.run(["promtool", "check", "rules", file], capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_metrics_and_labels_are_there(system_python: Interpreter, ring_dir: Path) -> None:
     if not COMMAND.with_name("gcpreload-export").exists():
         pytest.skip("libmicrohttpd-dev is missing")
