@@ -45,7 +45,7 @@ static void report_add_process(struct report_total *total, const struct snapshot
 /* A parent that only forks serves nothing, and would thin the shares of its children. */
 static bool report_counts(const struct snapshot *s)
 {
-	return !s->why && s->header.state != GCPRELOAD_STATE_PARENT;
+	return !s->why && !gcpreload_is_parent(&s->header);
 }
 
 size_t report_totals(const struct snapshots *all, struct report_total **totals)

@@ -178,7 +178,7 @@ static bool tell_settled(const struct tell *tell, struct target *target)
 		target->answered = true;
 	else if (!gcpreload_reader_alive(&target->reader))
 		target->gone = true;
-	if (tell_is_parent(h))
+	if (gcpreload_is_parent(h))
 		return true;
 	if (target->answered && !target->gone && !tell_obeyed(tell, h) &&
 	    h->state != GCPRELOAD_STATE_STANDING_BACK)

@@ -17,11 +17,6 @@ bool tell_stands(const struct tell *tell)
 	return !tell->n_pids && strncmp(tell->verb, "mode=", 5) == 0;
 }
 
-bool tell_is_parent(const struct gcpreload_header *h)
-{
-	return h->state == GCPRELOAD_STATE_PARENT || h->flags & GCPRELOAD_FLAG_PARENT;
-}
-
 bool tell_obeyed(const struct tell *tell, const struct gcpreload_header *h)
 {
 	const char *mode = strncmp(tell->verb, "mode=", 5) == 0 ? tell->verb + 5 : "";
@@ -104,9 +99,9 @@ static void say_answer(struct tell *tell, const struct target *target)
 		printf("%d: %s: mode %s, %s%s%s\n", h->pid, tell->verb,
 		       gcpreload_mode_name(h->mode), gcpreload_state_name(h->state),
 		       *h->reason ? ": " : "", text_safe(reason, sizeof reason, h->reason));
-		if (!tell_is_parent(h) && !tell_obeyed(tell, h))
+		if (!gcpreload_is_parent(h) && !tell_obeyed(tell, h))
 			say_disobedience(tell, h);
-	} else if (!target->gone && tell_is_parent(h)) {
+	} else if (!target->gone && gcpreload_is_parent(h)) {
 		say_parent(tell, h);
 	} else if (!tell->no_wait || target->gone) {
 		say_no_answer(tell, target);
@@ -123,9 +118,9 @@ static void say_count(const struct tell *tell)
 
 		if (target->gone)
 			continue;
-		parents += tell_is_parent(h);
-		serve += !tell_is_parent(h);
-		have += !tell_is_parent(h) && target->answered && tell_obeyed(tell, h);
+		parents += gcpreload_is_parent(h);
+		serve += !gcpreload_is_parent(h);
+		have += !gcpreload_is_parent(h) && target->answered && tell_obeyed(tell, h);
 	}
 	if (tell->no_wait)
 		printf("%s: written; %zu processes serve\n", tell->verb, serve);

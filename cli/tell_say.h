@@ -38,9 +38,6 @@ struct tell {
 /* A mode for a service, or for all, stays in force. */
 bool tell_stands(const struct tell *tell);
 
-/* It forks those who serve, waits on no socket itself, and answers when it forks next. */
-bool tell_is_parent(const struct gcpreload_header *h);
-
 /* Whether it is what the verb wants. */
 bool tell_obeyed(const struct tell *tell, const struct gcpreload_header *h);
 

@@ -117,3 +117,8 @@ void gcpreload_span_text(const struct gcpreload_span *span, char trace_id[GCPREL
 	labels_hex(span->trace_id, sizeof span->trace_id, trace_id);
 	labels_hex(span->span_id, sizeof span->span_id, span_id);
 }
+
+bool gcpreload_is_parent(const struct gcpreload_header *h)
+{
+	return h->state == GCPRELOAD_STATE_PARENT || h->flags & GCPRELOAD_FLAG_PARENT;
+}

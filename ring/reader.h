@@ -65,6 +65,9 @@ bool gcpreload_mark_is_over(const struct gcpreload_mark *mark);
 /* Whether the writer still lives: its lock is asked for, never kept (flock(2)). */
 bool gcpreload_reader_alive(const struct gcpreload_reader *reader);
 
+/* Whether it forks the workers, whatever its mode: it serves nothing itself. */
+bool gcpreload_is_parent(const struct gcpreload_header *h);
+
 /* Names as shown to people: "automatic", "ready", "standing-back" ...; "unknown" beyond. */
 const char *gcpreload_cause_name(unsigned cause);
 const char *gcpreload_state_name(unsigned state);

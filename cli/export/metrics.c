@@ -35,6 +35,7 @@ struct subject {
 	double frozen, live, pending, tuned, untuned;
 	/* Of the ended ones, too. */
 	struct counters counted;
+	bool load_known; /* of one at least: earlier versions of the library did not count it */
 };
 
 struct writer {
@@ -262,7 +263,7 @@ static uint64_t metrics_now(void)
 /* A parent that only forks serves nothing, and neither does one that has not begun. */
 static bool subject_serves(const struct gcpreload_header *h)
 {
-	return h->state != GCPRELOAD_STATE_PARENT && h->period != GCPRELOAD_PERIOD_STARTUP;
+	return !gcpreload_is_parent(h) && h->period != GCPRELOAD_PERIOD_STARTUP;
 }
 
 /* Since it is ready: how long, and how much of it in collections; seconds. */
@@ -293,6 +294,7 @@ static void metrics_add_process(const struct writer *w, struct subject *subject,
 	counters_add(&subject->counted, &counters);
 	if (w->style->openmetrics)
 		exemplars_add(&subject->exemplars, &process->exemplars);
+	subject->load_known = subject->load_known || h->load.as_of_ns;
 	if (!process->alive)
 		return;
 	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
@@ -362,6 +364,14 @@ static void choose_subjects(struct writer *w, struct gather *gather)
 		    w->subjects[i].process ? &w->subjects[i].process->counts : &w->subjects[i].sum;
 }
 
+/* What is not known is not 0. */
+static bool counter_is_known(const struct subject *subject, unsigned row)
+{
+	bool of_load = text_begins(counters_table[row].label, "period=");
+
+	return !of_load || subject->load_known || subject->counted.values[row];
+}
+
 /* Rows of one metric, which a label tells apart, stand together. */
 static void process_counters(struct writer *w)
 {
@@ -380,6 +390,8 @@ static void process_counters(struct writer *w)
 			metrics_family(w, row);
 		before = about->prometheus;
 		for (i = 0; i < w->n_subjects; i++) {
+			if (!counter_is_known(&w->subjects[i], row))
+				continue;
 			metrics_begin(w, name_of(name, w, row, "_total"), &w->subjects[i]);
 			if (*about->label)
 				metrics_label(w, label, value);
@@ -565,7 +577,7 @@ static void metrics_shares(struct writer *w, struct gather *gather)
 	metrics_family(w, COUNTERS_in_requests_ratio);
 	for (i = 0; i < gather->n_processes; i++)
 		if (gather->processes[i].alive &&
-		    metrics_serves(&gather->processes[i].reader.header))
+		    subject_serves(&gather->processes[i].reader.header))
 			serving[n++] = &gather->processes[i];
 	qsort(serving, n, sizeof *serving, by_version_and_period);
 	for (i = 0; i < n; i += same) {

@@ -78,10 +78,10 @@ static void page_add_process(struct group *group, const struct snapshot *s)
 	counters_add(&group->counted, &counters);
 	for (p = 0; p < GCPRELOAD_PERIODS; p++) {
 		snapshot_period_merge(&group->counters[p], &s->periods[p]);
-		if (h->state != GCPRELOAD_STATE_PARENT)
+		if (!gcpreload_is_parent(h))
 			snapshot_period_merge(&group->periods[p], &s->periods[p]);
 	}
-	if (h->state != GCPRELOAD_STATE_PARENT &&
+	if (!gcpreload_is_parent(h) &&
 	    (h->sample == GCPRELOAD_SAMPLE_TUNED || h->sample == GCPRELOAD_SAMPLE_UNTUNED)) {
 		p = h->sample == GCPRELOAD_SAMPLE_TUNED ? TUNED : BASELINE;
 		snapshot_period_merge(&group->sample[h->sample], &s->periods[p]);

@@ -326,6 +326,21 @@ def test_counters_of_ended_processes(system_python: Interpreter, ring_dir: Path)
         assert look(collector) == SAID
 
 
+def test_load_of_an_earlier_version(system_python: Interpreter, ring_dir: Path) -> None:
+    """It did not count that, which is not 0."""
+    with Puppet(system_python, ring_dir) as puppet:
+        served(puppet)
+    (ring,) = ring_files(ring_dir)
+
+    def shown() -> int:
+        text = command("export", "--once", "--dir", ring_dir).stdout.decode()
+        return len(re.findall(r"^gcpreload_(?:cpu_seconds|connections)_total\{", text, re.M))
+
+    assert shown() == len(LOADS)
+    put(ring, LOAD - 8, *[0] * 15)
+    assert shown() == 0
+
+
 def test_deltas_of_counters(system_python: Interpreter, ring_dir: Path) -> None:
     """What came since the last push, and nothing where nothing came."""
     with Collector() as collector:
