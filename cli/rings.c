@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cli/beneath.h"
+#include "cli/containers.h"
 #include "cli/memory.h"
 #include "cli/text.h"
 #include "ring/names.h"
@@ -40,6 +41,15 @@ int rings_option(struct rings_choice *choice, int c, const char **why)
 		return -1;
 	case 'U':
 		choice->all_users = true;
+		return 1;
+	case RINGS_ROOT:
+		choice->root = optarg;
+		if (*optarg)
+			return 1;
+		*why = "the directory name is empty";
+		return -1;
+	case RINGS_CONTAINERS:
+		choice->all_containers = true;
 		return 1;
 	default:
 		return 0;
@@ -121,6 +131,32 @@ static bool is_ours(const char *name)
 	       text_number(name + sizeof PREFIX - 1, 0, HIGHEST_UID, &uid) == 0;
 }
 
+/* Directories, since one may be seen in several mount namespaces. */
+struct rings_visited {
+	struct {
+		dev_t device;
+		ino_t inode;
+	} * list;
+	size_t n;
+};
+
+/* Before; now it is. */
+static bool rings_was_visited(struct rings_visited *visited, const struct stat *st)
+{
+	size_t i;
+
+	if (!visited)
+		return false;
+	for (i = 0; i < visited->n; i++)
+		if (visited->list[i].device == st->st_dev && visited->list[i].inode == st->st_ino)
+			return true;
+	visited->list =
+	    memory_need(realloc(visited->list, (visited->n + 1) * sizeof *visited->list));
+	visited->list[visited->n].device = st->st_dev;
+	visited->list[visited->n++].inode = st->st_ino;
+	return false;
+}
+
 /* Returns 1 when the directory was there. */
 static int visit_dir(const struct rings_choice *choice, int base, const char *base_path,
 		     const char *name, rings_dir_visit *visit, void *arg)
@@ -140,6 +176,11 @@ static int visit_dir(const struct rings_choice *choice, int base, const char *ba
 		return 0;
 	}
 	if (fstat(dir.fd, &st) == 0) {
+		if (rings_was_visited(choice->visited, &st)) {
+			close(dir.fd);
+			free(dir.path);
+			return 1;
+		}
 		dir.owner = st.st_uid;
 		/* In a container, users may have other numbers than here. */
 		if (is_ours(name) && !choice->root)
@@ -212,22 +253,22 @@ static int open_base(const struct rings_choice *choice, char **path)
 	return fd;
 }
 
-int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *arg, char **where)
+static void rings_name_of(const struct rings_choice *choice, char name[sizeof PREFIX + 10])
 {
-	char name[sizeof PREFIX + 10], *path;
-	int n = 0, base = open_base(choice, &path);
-
 	if (choice->user)
-		snprintf(name, sizeof name, PREFIX "%.10s", choice->user);
+		snprintf(name, sizeof PREFIX + 10, PREFIX "%.10s", choice->user);
 	else
-		snprintf(name, sizeof name, PREFIX "%u", (unsigned)geteuid());
-	if (base < 0) {
-		rings_fail(choice,
-			   format_text("%s: cannot be opened: %s; choose another directory with %s",
-				       path, strerror(errno),
-				       choice->root ? "--dir, or another --root" : "--dir"));
-		goto out;
-	}
+		snprintf(name, sizeof PREFIX + 10, PREFIX "%u", (unsigned)geteuid());
+}
+
+/* Below a base that is open, and closed here. */
+static int visit_base(const struct rings_choice *choice, int base, const char *path,
+		      rings_dir_visit *visit, void *arg)
+{
+	char name[sizeof PREFIX + 10];
+	int n;
+
+	rings_name_of(choice, name);
 	if (choice->all_users)
 		n = visit_all_users(choice, base, path, visit, arg);
 	else
@@ -235,7 +276,70 @@ int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *
 	if (!n && choice->dir && !choice->user && is_rings_dir(path))
 		n = visit_dir(choice, base, path, ".", visit, arg);
 	close(base);
-out:
+	return n;
+}
+
+/* ---- containers ---- */
+
+struct in_containers {
+	struct rings_choice choice; /* of each */
+	rings_dir_visit *visit;
+	void *arg;
+	int n;
+};
+
+/* Most have nothing of ours, which is no mistake. */
+static void visit_container(void *arg, int root, const char *root_path)
+{
+	struct in_containers *in = arg;
+	const char *dir = base_of(&in->choice);
+	int base = beneath_open(root, dir);
+	char *path;
+
+	if (base < 0)
+		return;
+	path = format_text("%s/%s", root_path, dir + strspn(dir, "/"));
+	in->choice.root = root_path;
+	in->n += visit_base(&in->choice, base, path, in->visit, in->arg);
+	free(path);
+}
+
+static int visit_containers(const struct rings_choice *choice, rings_dir_visit *visit, void *arg)
+{
+	struct rings_visited visited = { .n = 0 };
+	struct in_containers in = { *choice, visit, arg, 0 };
+	unsigned refused;
+
+	in.choice.visited = &visited;
+	in.choice.all_users = !choice->user;
+	refused = containers_each(visit_container, &in);
+	if (refused && geteuid() != 0)
+		rings_say(choice,
+			  format_text("--all-containers: processes of other users cannot be "
+				      "looked at; run as root"));
+	free(visited.list);
+	return in.n;
+}
+
+int rings_dirs(const struct rings_choice *choice, rings_dir_visit *visit, void *arg, char **where)
+{
+	char name[sizeof PREFIX + 10], *path;
+	int n = 0, base;
+
+	if (choice->all_containers) {
+		if (where)
+			*where = format_text("%s/" PREFIX "* of each container", base_of(choice));
+		return visit_containers(choice, visit, arg);
+	}
+	base = open_base(choice, &path);
+	rings_name_of(choice, name);
+	if (base >= 0)
+		n = visit_base(choice, base, path, visit, arg);
+	else
+		rings_fail(choice,
+			   format_text("%s: cannot be opened: %s; choose another directory with %s",
+				       path, strerror(errno),
+				       choice->root ? "--dir, or another --root" : "--dir"));
 	if (where)
 		*where = choice->all_users ? format_text("%s/" PREFIX "*", path)
 					   : format_text("%s/%s", path, name);
@@ -392,7 +496,7 @@ void rings_say_others(const struct rings_choice *choice)
 	DIR *list;
 	int base;
 
-	if (choice->user || choice->all_users)
+	if (choice->user || choice->all_users || choice->all_containers)
 		return;
 	base = open_base(choice, &path);
 	list = base < 0 ? NULL : fdopendir(base);

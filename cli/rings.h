@@ -22,26 +22,37 @@ struct rings_trouble {
 	char *why; /* of the first; NULL: of none */
 };
 
+struct rings_visited;
+
 /* Whose rings; all zero: one's own, in the default directory. */
 struct rings_choice {
 	const char *root; /* where dir is looked for: of another process; no link is followed */
 	const char *dir;  /* --dir, else GCPRELOAD_DIR, else /dev/shm */
 	const char *user; /* --user: a numeric user id */
 	bool all_users;
-	struct rings_said *said;       /* NULL: say everything each time */
+	bool all_containers;	 /* each running process's root; looked for anew in each look */
+	struct rings_said *said; /* NULL: say everything each time */
 	struct rings_trouble *trouble; /* NULL: nobody counts */
+	struct rings_visited *visited; /* rings.c's own */
 };
+
+enum { RINGS_ROOT = 512, RINGS_CONTAINERS }; /* beyond the commands' own options */
 
 #define RINGS_SHORTS "d:u:"
 #define RINGS_OPTIONS                                                                              \
 	{ "dir", required_argument, NULL, 'd' }, { "user", required_argument, NULL, 'u' },         \
+	    { "all-users", no_argument, NULL, 'U' },                                               \
+	    { "root", required_argument, NULL, RINGS_ROOT },                                       \
 	{                                                                                          \
-		"all-users", no_argument, NULL, 'U'                                                \
+		"all-containers", no_argument, NULL, RINGS_CONTAINERS                              \
 	}
 #define RINGS_HELP                                                                                 \
 	"  --dir DIR          look in DIR (default: GCPRELOAD_DIR, or /dev/shm)\n"                 \
 	"  --user UID         processes of user UID (default: your own)\n"                         \
-	"  --all-users        processes of all users whose measurements are readable\n"
+	"  --all-users        processes of all users whose measurements are readable\n"            \
+	"  --root DIR         look below DIR, the root of a container (/proc/PID/root)\n"          \
+	"  --all-containers   look below the root of each running container, and here;\n"          \
+	"                     includes --all-users; only root sees them all\n"
 
 /* Takes an option of RINGS_OPTIONS. Returns 1, 0 for another option, -1 for a bad value (then
  * *why is a static text). */

@@ -21,7 +21,8 @@
 
 #define CONSISTENT_TRIES 20   /* looks between which something was folded */
 #define MOST_OPEN	 4096 /* descriptors kept */
-#define MOST_DIRS	 1024 /* that are remembered; containers come and go */
+#define MOST_DIRS	 1024 /* that are there at once */
+#define KEPT_DIRS	 512  /* containers come and go: of those that went no more are kept */
 
 /* The directory that is being looked at. */
 struct look {
@@ -276,18 +277,27 @@ static bool lives_without_name(struct gather *gather, struct gather_process *pro
 	return true;
 }
 
+static void remember_process(const struct gather_process *process)
+{
+	struct gather_past past = { .counts = process->counts };
+
+	counters_read(&past.counters, &process->reader.header);
+	past_remember(process->service, &past);
+}
+
 static void gather_leave(struct gather *gather, struct gather_process *process)
 {
-	if (process->service && !process->replaced && !was_folded(process)) {
+	if (process->dir->over) {
+		if (process->service && !process->replaced &&
+		    !past_has(process->dir, process->name))
+			remember_process(process);
+	} else if (process->service && !process->replaced && !was_folded(process)) {
 		struct gcpreload_reader reader = process->reader;
-		struct gather_past past;
 
 		process->final = false;
 		read_ring(gather, process, &reader);
 		process->reader = reader;
-		past.counts = process->counts;
-		counters_read(&past.counters, &reader.header);
-		past_remember(process->service, &past);
+		remember_process(process);
 	}
 	close_process(gather, process);
 	counts_free(&process->counts);
@@ -312,8 +322,9 @@ static void gather_settle(struct gather *gather)
 
 		bool here = process->dir->look == gather->look;
 
-		if (process->replaced || (here && process->round != process->dir->round &&
-					  !lives_without_name(gather, process))) {
+		if (process->replaced || process->dir->over ||
+		    (here && process->round != process->dir->round &&
+		     !lives_without_name(gather, process))) {
 			gather_leave(gather, process);
 			continue;
 		}
@@ -325,6 +336,48 @@ static void gather_settle(struct gather *gather)
 }
 
 /* ---- directories ---- */
+
+/* The one that is not there for the longest, or NULL. */
+static struct gather_dir *longest_gone(struct gather *gather)
+{
+	struct gather_dir *found = NULL;
+	size_t i;
+
+	for (i = 0; i < gather->n_dirs; i++) {
+		struct gather_dir *dir = gather->dirs[i];
+
+		if (dir->look < gather->look && !dir->over && (!found || dir->look < found->look))
+			found = dir;
+	}
+	return found;
+}
+
+static void mark_gone_dirs(struct gather *gather)
+{
+	size_t n = gather->n_dirs;
+	struct gather_dir *dir;
+
+	while (n-- > KEPT_DIRS && (dir = longest_gone(gather)))
+		dir->over = true;
+}
+
+/* When their processes have left. */
+static void leave_gone_dirs(struct gather *gather)
+{
+	size_t i, kept = 0;
+
+	for (i = 0; i < gather->n_dirs; i++) {
+		struct gather_dir *dir = gather->dirs[i];
+
+		if (dir->over) {
+			past_leave(dir);
+			past_free(dir);
+		} else {
+			gather->dirs[kept++] = dir;
+		}
+	}
+	gather->n_dirs = kept;
+}
 
 /* The name is another file's now: is it of the same process, which made it for one that was
  * removed? All is read anew. */
@@ -399,10 +452,9 @@ static struct gather_dir *dir_of(struct gather *gather, int fd)
 	}
 	if (gather->n_dirs == MOST_DIRS) {
 		if (!gather->full)
-			text_complain(
-			    "more than %d directories have been seen: new ones are ignored; "
-			    "restart the exporter",
-			    MOST_DIRS);
+			text_complain("more than %d directories with measurements: new ones are "
+				      "ignored",
+				      MOST_DIRS);
 		gather->full = true;
 		return NULL;
 	}
@@ -494,7 +546,9 @@ void gather_look(struct gather *gather)
 	}
 	if (gather->seen.rings)
 		gather->seen.read_ns = gather_time();
+	mark_gone_dirs(gather);
 	gather_settle(gather);
+	leave_gone_dirs(gather);
 	past_sum_up(gather);
 }
 

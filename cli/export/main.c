@@ -43,7 +43,7 @@ struct export
 static const struct command command_export = {
 	.name = "export",
 	.usage = "[--listen ADDRESS:PORT | --once | --textfile FILE | --page FILE] "
-		 "[--otlp [URL]] [--root DIR]... [--dir DIR]...",
+		 "[--otlp [URL]] [--all-containers | --root DIR]... [--dir DIR]...",
 	.summary = PROGRAM_EXPORT_SUMMARY,
 	.help =
 	    "Serves Prometheus metrics at /metrics and a live page at /, until SIGTERM or\n"
@@ -66,8 +66,8 @@ static const struct command command_export = {
 	    "                     once, print nothing, exit status 1 if the push failed\n"
 	    "  --otlp-command     with --otlp and --per-process: send command lines\n"
 	    "  --openmetrics      with --once or --textfile: OpenMetrics 1.0 format\n"
-	    "  --per-process      no sums: a label pid, or an OpenTelemetry resource for each\n"
-	    "                     process\n"
+	    "  --per-process      no sums: labels host, container, pod_uid and pid, or an\n"
+	    "                     OpenTelemetry resource for each process\n"
 	    "  --compat-names     name metrics python_gc_*, without cause and period, as\n"
 	    "                     prometheus_client does; not for applications that export\n"
 	    "                     their own\n"
@@ -75,6 +75,9 @@ static const struct command command_export = {
 	    "                     repeated\n"
 	    "  --root DIR         look below DIR, the root of a container (/proc/PID/root),\n"
 	    "                     without following symbolic links; may be repeated\n"
+	    "  --all-containers   look below the root of each running container, and here;\n"
+	    "                     new ones are found at each request; includes --all-users;\n"
+	    "                     only root sees them all\n"
 	    "  --user UID         processes of user UID (default: your own)\n"
 	    "  --all-users        processes of all users whose measurements are readable\n"
 	    "\n"
@@ -106,8 +109,7 @@ enum {
 	PAGE,
 	SHOW_COMMANDS,
 	OTLP,
-	OTLP_COMMAND,
-	ROOT
+	OTLP_COMMAND
 };
 
 /* getopt has a value that may be missing only as --otlp=URL. No other words are expected, so one
@@ -159,7 +161,7 @@ static int take_option(struct export *export, int c)
 		export->otlp.command_line = true;
 		break;
 	case 'd':
-	case ROOT:
+	case RINGS_ROOT:
 		if (!*optarg)
 			return options_wrong(&command_export, "the directory name is empty");
 		add_word(c == 'd' ? &export->dirs : &export->roots, optarg);
@@ -186,7 +188,6 @@ static int export_read_options(struct export *export, int argc, char **argv)
 		{ "compat-names", no_argument, NULL, COMPAT_NAMES },
 		{ "otlp", optional_argument, NULL, OTLP },
 		{ "otlp-command", no_argument, NULL, OTLP_COMMAND },
-		{ "root", required_argument, NULL, ROOT },
 		{ 0 },
 	};
 	struct options o = { &command_export, argc, argv, ":" RINGS_SHORTS "h", longs, -1, 0 };
@@ -208,6 +209,9 @@ static int export_read_options(struct export *export, int argc, char **argv)
 	if (!!export->listen + export->once + !!export->textfile + !!export->page > 1)
 		return options_wrong(&command_export,
 				     "--listen, --once, --textfile and --page cannot be combined");
+	if (export->roots.n && export->choice.all_containers)
+		return options_wrong(&command_export,
+				     "--root and --all-containers cannot be combined");
 	if ((export->textfile || export->page) && export->push)
 		return options_wrong(&command_export,
 				     "--otlp cannot be combined with --textfile or --page");

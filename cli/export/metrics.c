@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "cli/containers.h"
 #include "cli/memory.h"
 #include "cli/snapshot.h"
 #include "cli/text.h"
@@ -108,17 +109,27 @@ static void metrics_label(struct writer *w, const char *name, const char *value)
 	fputc('"', w->out);
 }
 
-static void metrics_begin(struct writer *w, const char *name, const struct subject *subject)
+/* Each container has a process 1. */
+static void labels_of_process(struct writer *w, const struct gcpreload_header *h)
 {
+	struct container container;
 	char pid[16];
 
+	container_of(&container, h);
+	metrics_label(w, "host", h->hostname);
+	metrics_label(w, "container", container.id);
+	metrics_label(w, "pod_uid", container.pod_uid);
+	snprintf(pid, sizeof pid, "%d", h->pid);
+	metrics_label(w, "pid", pid);
+}
+
+static void metrics_begin(struct writer *w, const char *name, const struct subject *subject)
+{
 	fputs(name, w->out);
 	w->first_label = true;
 	metrics_label(w, "service", subject->service->name);
-	if (subject->process) {
-		snprintf(pid, sizeof pid, "%d", subject->process->reader.header.pid);
-		metrics_label(w, "pid", pid);
-	}
+	if (subject->process)
+		labels_of_process(w, &subject->process->reader.header);
 }
 
 static void end_uint(struct writer *w, uint64_t value)

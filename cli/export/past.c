@@ -62,6 +62,15 @@ static void past_forget(struct past_file *file)
 	memset(file, 0, sizeof *file);
 }
 
+void past_leave(struct gather_dir *dir)
+{
+	unsigned i;
+
+	for (i = 0; i < GCPRELOAD_RETIRED_FILES; i++)
+		if (dir->files[i].service)
+			past_forget(&dir->files[i]);
+}
+
 static void past_take(struct gather *gather, struct past_file *file,
 		      struct gcpreload_reader *reader, const struct stamp *stamp)
 {

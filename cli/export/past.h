@@ -20,6 +20,7 @@ struct gather_dir {
 	uint64_t device, inode, born_ns;
 	uint64_t look;	/* gather's, when it was there last */
 	uint64_t round; /* of going through its names */
+	bool over;	/* it was not there for long: its counts are remembered without it */
 	struct past_file files[GCPRELOAD_RETIRED_FILES];
 };
 
@@ -34,6 +35,9 @@ bool past_has(const struct gather_dir *dir, const char *ring);
 
 /* Adds to what only we remember of a service. */
 void past_remember(struct gather_service *service, const struct gather_past *past);
+
+/* What a directory's files have counted is remembered without it. */
+void past_leave(struct gather_dir *dir);
 
 /* Sums up each service's gone. */
 void past_sum_up(struct gather *gather);

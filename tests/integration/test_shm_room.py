@@ -7,23 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lib.mounts import need_mounts
+from lib.mounts import mounted
 from lib.paths import APPS, COMMAND
 from lib.puppet import Puppet
 from lib.rings import command
 from lib.run import environment, run, wait_for
 from venvs import Interpreter
 
-MOUNT = 'mount -t tmpfs -o "$1" none "$2"; shift 2; exec env "$@"'
 SIZE = 4 << 20  # for 18 rings
 MANY = 24
-
-
-def mounted(ring_dir: Path, size: int, env: dict[str, str]) -> list[str | Path]:
-    """A file system of its own, for what follows; the settings are for that alone."""
-    need_mounts()
-    words = [f"{k}={v}" for k, v in env.items() if k[:3] in ("LD_", "GCP")]
-    return ["unshare", "-m", "sh", "-ec", MOUNT, "sh", f"size={size}", ring_dir, *words]
 
 
 def on_a_small_one(

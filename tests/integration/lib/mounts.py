@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+from pathlib import Path
 
 import pytest
 from own_root import own_root
@@ -11,6 +12,7 @@ from own_root import own_root
 from lib.run import environment, run
 
 NO_MOUNTS = "nothing can be mounted here"
+MOUNT = 'mount -t tmpfs -o "$1" none "$2"; shift 2; exec env "$@"'
 
 
 @functools.cache
@@ -29,6 +31,13 @@ def need_mounts() -> None:
     """Skips the test where not."""
     if why_not():
         pytest.skip(f"{NO_MOUNTS}: {why_not()}")
+
+
+def mounted(ring_dir: Path, size: int, env: dict[str, str]) -> list[str | Path]:
+    """A file system of its own, for what follows; the settings are for that alone."""
+    need_mounts()
+    words = [f"{k}={v}" for k, v in env.items() if k[:3] in ("LD_", "GCP")]
+    return ["unshare", "-m", "sh", "-ec", MOUNT, "sh", f"size={size}", ring_dir, *words]
 
 
 def summary(skipped: list[pytest.TestReport]) -> str:
