@@ -11,6 +11,7 @@
 #include "cli/doctor/process.h"
 #include "cli/doctor/scope.h"
 #include "cli/locate.h"
+#include "cli/no_ring.h"
 #include "cli/procfs.h"
 #include "ring/reader.h"
 
@@ -42,7 +43,7 @@ static void examine_ring(const struct procfs *p, struct findings *findings)
 	if (gcpreload_reader_open(&reader, AT_FDCWD, path, &why) < 0 &&
 	    gcpreload_reader_open(&reader, AT_FDCWD, p->ring, &why) < 0) {
 		findings_add(findings, FINDING_NOTE, "%s: its measurements cannot be read: %s",
-			     p->ring, strstr(p->ring, " (deleted)") ? "the file was removed" : why);
+			     p->ring, why);
 		return;
 	}
 	findings_add(findings, FINDING_GOOD, "%s: its measurements", p->ring);
@@ -55,7 +56,8 @@ static bool explain_no_ring(const struct procfs *p, struct decision *decision,
 			    struct findings *findings)
 {
 	int ret = decision_of_process(decision, p->pid);
-	char *setting;
+	char *setting, *reason;
+	bool comes;
 
 	if (ret < 0) {
 		findings_add(findings, FINDING_BAD,
@@ -73,6 +75,12 @@ static bool explain_no_ring(const struct procfs *p, struct decision *decision,
 		free(setting);
 		return true;
 	}
+	reason = no_ring_reason(p, &comes);
+	if (!comes)
+		findings_add(findings, FINDING_IF, "%d: %s", (int)p->pid, reason);
+	free(reason);
+	if (!comes)
+		return true;
 	findings_add(
 	    findings, FINDING_BAD,
 	    "%d: the library is in it and has decided nothing yet: its main thread has not "

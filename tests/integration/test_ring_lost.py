@@ -7,6 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from lib.collector import COLLECTIONS as OTLP_COLLECTIONS
+from lib.collector import DELTAS, FAST, Collector
+from lib.collector import by_generation as otlp_by_generation
 from lib.export import PROGRAM, exporting, own
 from lib.metrics import by_generation, fetch, once, one, parsed
 from lib.puppet import Puppet
@@ -53,6 +56,13 @@ def test_it_is_made_anew_and_goes_on(
         before = puppet.wait_for("ready", *WORK)
         remove(ring_dir)
         assert puppet.pid not in by_pid(ring_dir)
+        lost = by_pid(ring_dir, "--all")[puppet.pid]
+        assert (lost.state, "was removed" in lost.reason) == ("no-ring", True)
+        for words in (["set", "mode=off", str(puppet.pid)], ["doctor", "--pid", str(puppet.pid)]):
+            place = [] if words[0] == "doctor" else ["--dir", ring_dir]
+            done = command(*words, *place)
+            assert done.returncode in (1, 3)  # doctor: it may be tuned
+            assert b"its measurement file was removed" in done.stdout + done.stderr
         made_anew(puppet, ring_dir)
         after = puppet.shown()
         assert (after.state, after.fired) == ("ready", before.fired)
@@ -126,3 +136,33 @@ def test_nothing_counts_twice(
         assert command("clean", "--dir", ring_dir).returncode == 0
         exact(fetch(url)[1], expected)
         assert by_generation(once(ring_dir), COLLECTIONS) == expected
+
+
+@needs_export
+def test_deltas_of_one_process_go_on(system_python: Interpreter, ring_dir: Path) -> None:
+    """A ring that comes again is no new process, whose collections all are new."""
+    with Collector() as collector:
+        words = ("--per-process", "--otlp", collector.url)
+
+        def arrived() -> list[int]:
+            each = [otlp_by_generation(r.resources, OTLP_COLLECTIONS) for r in collector.taken]
+            return [sum(numbers) for numbers in zip(*each)]
+
+        with (
+            exporting(ring_dir, *words, **FAST, **DELTAS) as exporter,
+            Puppet(system_python, ring_dir) as puppet,
+        ):
+            assert exporter.url  # it has looked for the first time
+            puppet.do(*ARMED)
+            puppet.wait_for("ready", *WORK)
+            puppet.do("gc.disable()", "gc.collect()")
+            expected = own(puppet)["collections"]
+            wait_for("the deltas", lambda: arrived() == expected)
+            the_file(ring_dir)
+            puppet.do("gc.enable()")
+            made_anew(puppet, ring_dir)
+            puppet.do("gc.disable()", "gc.collect()")
+            expected = own(puppet)["collections"]
+            wait_for("the deltas", lambda: arrived() == expected)
+            collector.wait_more()
+            assert arrived() == expected

@@ -73,6 +73,8 @@ def test_it_comes_when_there_is_space(system_python: Interpreter, ring_dir: Path
         told = command("set", str(puppet.pid), "mode=off", "--dir", inside, "--timeout", "0")
         assert told.returncode == 1
         assert b"no room for measurements" in told.stderr
+        told = command("doctor", "--pid", str(puppet.pid))
+        assert b"no room for measurements" in told.stdout + told.stderr
         puppet.do("import os", f"os.unlink({str(ring_dir / 'full')!r})")
         wait_for("a ring", lambda: shown()[0] == "ready")
         assert puppet.errors().count("no ring in") == 1
