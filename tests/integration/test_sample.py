@@ -32,7 +32,7 @@ def ended(python: Interpreter, ring_dir: Path, number: int, *prefix: str, **sett
 
 def samples(ring_dir: Path) -> list[str]:
     """--all shows the living Pythons of the whole machine, too: those have no file."""
-    return [process.sample for process in ps(ring_dir, "--all") if process.state != "starting"]
+    return [process.sample for process in ps(ring_dir, "--all") if process.file]
 
 
 def untuned(puppet: Puppet, python: Interpreter) -> Process:
