@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -103,6 +104,23 @@ static uint64_t follow_from(const struct follow *follow, const struct gcpreload_
 	return h->head > most ? h->head - most : 0;
 }
 
+/* Its file was removed, and the process has made another one, in which events have the same
+ * numbers. */
+static void follow_on(struct followed *f, struct ring *ring)
+{
+	uint64_t next = f->reader.next, lost = f->reader.lost;
+	struct stat st;
+
+	if (fstat(f->reader.fd, &st) < 0 || st.st_nlink ||
+	    !gcpreload_reader_same_process(&f->reader.header, &ring->reader.header))
+		return;
+	gcpreload_reader_close(&f->reader);
+	f->reader = ring->reader;
+	f->reader.next = next;
+	f->reader.lost = lost;
+	ring->reader.fd = -1; /* ours now */
+}
+
 static void follow_begin(void *arg, struct ring *ring)
 {
 	struct follow *follow = arg;
@@ -111,8 +129,10 @@ static void follow_begin(void *arg, struct ring *ring)
 	if (ring->why || !ring->alive || !is_wanted(follow, ring->reader.header.pid))
 		return;
 	for (f = follow->first; f; f = f->next)
-		if (strcmp(f->name, ring->name) == 0)
+		if (strcmp(f->name, ring->name) == 0) {
+			follow_on(f, ring);
 			return;
+		}
 	f = memory_need(calloc(1, sizeof *f));
 	f->name = memory_need(strdup(ring->name));
 	f->reader = ring->reader;

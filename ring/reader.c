@@ -244,3 +244,12 @@ bool gcpreload_reader_alive(const struct gcpreload_reader *reader)
 	flock(reader->fd, LOCK_UN);
 	return false;
 }
+
+/* Two processes may have the same pid, one after the other; not the same begin. */
+bool gcpreload_reader_same_process(const struct gcpreload_header *one,
+				   const struct gcpreload_header *other)
+{
+	return one->attached_ns && one->attached_ns == other->attached_ns &&
+	       one->pid == other->pid && one->start_time == other->start_time &&
+	       one->pid_namespace == other->pid_namespace;
+}

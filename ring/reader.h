@@ -65,6 +65,10 @@ bool gcpreload_mark_is_over(const struct gcpreload_mark *mark);
 /* Whether the writer still lives: its lock is asked for, never kept (flock(2)). */
 bool gcpreload_reader_alive(const struct gcpreload_reader *reader);
 
+/* Whether these are rings of one process: one was removed, and the process made another. */
+bool gcpreload_reader_same_process(const struct gcpreload_header *one,
+				   const struct gcpreload_header *other);
+
 /* Whether it forks the workers, whatever its mode: it serves nothing itself. */
 bool gcpreload_is_parent(const struct gcpreload_header *h);
 

@@ -53,14 +53,6 @@ bool gather_belongs(const struct gather_service *service, const struct gather_pr
 	return process->service == service;
 }
 
-/* Two processes may have the same pid, one after the other; not the same begin. */
-bool gather_same_process(const struct gcpreload_header *one, const struct gcpreload_header *other)
-{
-	return one->attached_ns && one->attached_ns == other->attached_ns &&
-	       one->pid == other->pid && one->start_time == other->start_time &&
-	       one->pid_namespace == other->pid_namespace;
-}
-
 /* ---- the table ---- */
 
 static size_t *gather_chain(struct gather *gather, const struct gather_dir *dir, const char *name)
@@ -233,7 +225,7 @@ static void replace_older(struct gather *gather, const struct gather_process *ne
 		struct gather_process *process = &gather->processes[i];
 
 		if (process != newer && process->counted &&
-		    gather_same_process(&process->reader.header, &newer->reader.header) &&
+		    gcpreload_reader_same_process(&process->reader.header, &newer->reader.header) &&
 		    is_nameless(process))
 			process->replaced = true;
 	}
@@ -389,7 +381,7 @@ static bool gather_moves_on(const struct look *look, struct gather_process *proc
 
 	if (gcpreload_reader_open(&reader, look->fd, process->name, &why) < 0)
 		return false;
-	if (!gather_same_process(&process->reader.header, &reader.header)) {
+	if (!gcpreload_reader_same_process(&process->reader.header, &reader.header)) {
 		gcpreload_reader_close(&reader);
 		return false;
 	}

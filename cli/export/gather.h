@@ -88,9 +88,6 @@ void gather_look(struct gather *gather);
 /* Adds a process's series to a sum. */
 void gather_add(gather_series sum, struct gather_process *process);
 
-/* Whether these are rings of one process: one was removed, and the process made another. */
-bool gather_same_process(const struct gcpreload_header *one, const struct gcpreload_header *other);
-
 /* Whether a process belongs to a service. */
 bool gather_belongs(const struct gather_service *service, const struct gather_process *process);
 

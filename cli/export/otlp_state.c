@@ -181,7 +181,7 @@ static bool has_new_ring(const struct otlp_subject *subject, const struct gather
 {
 	struct stat st;
 
-	return gather_same_process(&subject->reader.header, &process->reader.header) &&
+	return gcpreload_reader_same_process(&subject->reader.header, &process->reader.header) &&
 	       fstat(subject->reader.fd, &st) == 0 && !st.st_nlink &&
 	       fstat(process->reader.fd, &st) == 0 && st.st_nlink;
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +15,10 @@ from lib.collector import DELTAS, FAST, Collector
 from lib.collector import by_generation as otlp_by_generation
 from lib.export import PROGRAM, exporting, own
 from lib.metrics import by_generation, fetch, once, one, parsed
+from lib.paths import COMMAND
 from lib.puppet import Puppet
 from lib.rings import by_pid, command, ring_files
-from lib.run import wait_for
+from lib.run import environment, wait_for
 from venvs import Interpreter
 
 COLLECTIONS = "gcpreload_gc_collections_total"
@@ -166,3 +170,34 @@ def test_deltas_of_one_process_go_on(system_python: Interpreter, ring_dir: Path)
             wait_for("the deltas", lambda: arrived() == expected)
             collector.wait_more()
             assert arrived() == expected
+
+
+@REMOVED
+def test_watch_goes_on(
+    remove: Callable[[Path], None], system_python: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
+    """Each collection is told, and told once."""
+    told = tmp_path / "told"
+    words = [COMMAND, "watch", "--json", "--dir", ring_dir]
+
+    def times() -> list[float]:
+        events = map(json.loads, told.read_text().splitlines())
+        return [event["time"] for event in events if event["generation"] == 2]
+
+    with Puppet(system_python, ring_dir) as puppet, told.open("w") as out:
+        puppet.do(*ARMED)
+        puppet.wait_for("ready", *WORK)
+        with subprocess.Popen(words, env=environment(), stdout=out) as watch:
+            try:
+                wait_for("an event", lambda: puppet.do("gc.collect()") or times())
+                before, since = own(puppet)["collections"][2], time.time()
+                remove(ring_dir)
+                puppet.do("gc.collect()")
+                made_anew(puppet, ring_dir)
+                puppet.do("gc.disable()", "gc.collect()", "gc.collect()")
+                number = own(puppet)["collections"][2] - before
+                wait_for("all", lambda: sum(at > since for at in times()) >= number)
+            finally:
+                watch.terminate()
+    assert sum(at > since for at in times()) == number
+    assert len(times()) == len(set(times()))
