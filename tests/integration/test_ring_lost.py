@@ -19,6 +19,7 @@ from lib.paths import COMMAND
 from lib.puppet import Puppet
 from lib.rings import by_pid, command, ring_files
 from lib.run import environment, wait_for
+from lib.server import gunicorn
 from venvs import Interpreter
 
 COLLECTIONS = "gcpreload_gc_collections_total"
@@ -201,3 +202,13 @@ def test_watch_goes_on(
                 watch.terminate()
     assert sum(at > since for at in times()) == number
     assert len(times()) == len(set(times()))
+
+
+def test_workers_that_only_wait(server_python: Interpreter, ring_dir: Path) -> None:
+    """No request comes: the waits alone are enough."""
+    with gunicorn(server_python, ring_dir, workers=2) as server:
+        before = server.workers_in_state("ready", ring_dir, 2)
+        the_directory(ring_dir)
+        after = server.workers_in_state("ready", ring_dir, 2)
+        assert sorted(p.file for p in after) == sorted(p.file for p in before)
+        assert server.get("/").startswith("hello")
