@@ -119,6 +119,25 @@ def test_strange_value(value: str, system_python: Interpreter, ring_dir: Path) -
     assert "GCPRELOAD_MODE" in the_line(done)
 
 
+@pytest.mark.parametrize("name", ["ONLY", "EXCEPT"])
+def test_more_globs_than_there_is_room_for(
+    name: str, system_python: Interpreter, ring_dir: Path
+) -> None:
+    """Left out, they would match nothing, and everything would be tuned."""
+    env = environment(ring_dir, **{f"GCPRELOAD_{name}": "*nobody*,*ready_once*," * 2000})
+    done = run([system_python.path, READY_ONCE], env)
+    assert_untuned(done)
+    assert f"GCPRELOAD_{name}" in the_line(done)
+
+
+@pytest.mark.parametrize("glob", ["*" + "a" * 511, "*" * 600])
+def test_a_glob_that_is_too_long(glob: str, system_python: Interpreter, ring_dir: Path) -> None:
+    env = environment(ring_dir, GCPRELOAD_EXCEPT=glob)
+    done = run([system_python.path, READY_ONCE], env)
+    assert_untuned(done)
+    assert "GCPRELOAD_EXCEPT" in the_line(done)
+
+
 @pytest.mark.parametrize("name", ["GCPRELOAD_MODUS", "GCPRELOAD_", "GCPRELOAD_mode"])
 def test_unknown_setting(name: str, system_python: Interpreter, ring_dir: Path) -> None:
     done = run([system_python.path, READY_ONCE], environment(ring_dir, **{name: "1"}))
