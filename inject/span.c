@@ -33,10 +33,13 @@ static bool span_take_otel(struct gcpreload_hit *hit, PyObject *ids)
 /* opentelemetry.context keeps a dictionary in a ContextVar; the span is one of its items. */
 static bool span_of_otel(struct gcpreload_hit *hit)
 {
-	PyObject *key = plain_global("opentelemetry.trace.propagation", "_SPAN_KEY");
+	static const char module[] = "opentelemetry.trace.propagation";
+	PyObject *key = plain_global(module, "_SPAN_KEY");
 	PyObject *variable, *context = NULL, *ids = NULL, *span = NULL;
 	bool found;
 
+	if (!key)
+		key = plain_global(module, "SPAN_KEY"); /* of the first releases */
 	if (!key)
 		return false;
 	variable = plain_attribute(plain_global("opentelemetry.context", "_RUNTIME_CONTEXT"),
@@ -84,7 +87,7 @@ static bool span_of_ddtrace(struct gcpreload_hit *hit)
 	bool found;
 
 	if (!variable)
-		variable = plain_global("ddtrace.provider", "_DD_CONTEXTVAR"); /* before 2.10 */
+		variable = plain_global("ddtrace.provider", "_DD_CONTEXTVAR"); /* 1.x, early 2.x */
 	span = span_that_lives(plain_context_value(variable));
 	trace_id = plain_attribute(span, "trace_id");
 	span_id = plain_attribute(span, "span_id");

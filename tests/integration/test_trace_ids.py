@@ -155,7 +155,7 @@ def test_prometheus_keeps_exemplars(
 
 # The modules of OpenTelemetry as far as they are read, so that every interpreter can be asked.
 FAKE = """
-import contextvars, gc, sys, types
+import asyncio, contextvars, gc, sys, types
 
 heap = [[] for _ in range(300000)]
 called = []
@@ -239,12 +239,24 @@ def one(span, ids):
     assert not called, called
 
 
+async def task():
+    one(Plain(), Ids((TRACE, 0xff, False, 1)))
+
+
+async def tasks():
+    await asyncio.gather(asyncio.ensure_future(asyncio.sleep(0)), task())
+
+
 TRACE = 0x0123456789abcdef00000000000000ff
 """
 CASES = {
     "one(Plain(), Ids((TRACE, 0xff, False, 1)))": True,
     "one(Slots(), Ids((TRACE, 0xff, False, Odd(1))))": True,
     "one(Slots(), (TRACE, 0xff))": True,
+    "module('opentelemetry.trace.propagation', SPAN_KEY='current-span-1'); "
+    "one(Plain(), Ids((TRACE, 0xff, False, 1)))": True,
+    "asyncio.run(tasks())": True,
+    "variable.set(None); gc.collect()": False,
     "one(Plain(), Ids((Odd(TRACE), 0xff, False, 1)))": False,
     "one(Plain(), Ids((0, 0, False, 0)))": False,
     "one(Plain(), Ids((TRACE,)))": False,
