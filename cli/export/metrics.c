@@ -629,13 +629,13 @@ void metrics_write(FILE *out, struct gather *gather, const struct metrics_style 
 	metrics_versions(&w, gather);
 	metrics_collections(&w);
 	time_ratio(&w);
+	metrics_shares(&w, gather);
 	metrics_gauge(&w, COUNTERS_frozen_objects, offsetof(struct subject, frozen));
 	metrics_gauge(&w, COUNTERS_live_objects, offsetof(struct subject, live));
 	metrics_gauge(&w, COUNTERS_pending_garbage, offsetof(struct subject, pending));
 	metrics_gauge(&w, COUNTERS_tuned_processes, offsetof(struct subject, tuned));
 	metrics_gauge(&w, COUNTERS_untuned_processes, offsetof(struct subject, untuned));
 	metrics_states(&w, gather);
-	metrics_shares(&w, gather);
 	process_counters(&w);
 	if (style->openmetrics)
 		fputs("# EOF\n", out);

@@ -45,6 +45,8 @@ sys.stdin.read()
 COMPLAINT = re.compile(
     r"must be .*; (using '|nothing is tuned)|counts in the environment only|are ignored: "
 )
+PREFIX = re.compile(r"^gcpreload\[\d+\]: ")
+TRUE = ("1", "true", "yes", "on")
 
 
 def of_numbers(low: float, high: float) -> list[str]:
@@ -184,11 +186,13 @@ def both(
         logged = log.read_text()
         log.unlink()
         assert errors.read_text() == ""
-    said = [
-        re.sub(r"^gcpreload\[\d+\]: ", "", one)
-        for one in (logged or errors.read_text()).splitlines()
-    ]
+    said = [sentence(one) for one in (logged or errors.read_text()).splitlines()]
     return doctor, Outcome(said, bool(logged), json.loads(line), rings[0] if rings else None)
+
+
+def sentence(line: str) -> str:
+    """Of a line of the log, in either of its formats."""
+    return json.loads(line)["message"] if line[0] == "{" else PREFIX.sub("", line)
 
 
 def complaints(texts: list[str]) -> list[str]:
