@@ -260,6 +260,23 @@ def wheels(name: str, minor: tuple[int, int]) -> Path:
     return _once(name, "wheels", ".".join(map(str, minor)), ".", steps)
 
 
+def sources(name: str, part: str) -> Path:
+    """A directory with that PART of the package's source release, of which an environment's
+    requirements say which one."""
+    lines = (REQUIREMENTS / "suites.txt").read_text().splitlines()
+    (release,) = [line for line in lines if line.startswith(f"{name}==")]
+
+    def steps(home: Path) -> list[list[str]]:
+        pip = venv("tools", system_interpreter())
+        download = [pip, "-m", "pip", "--disable-pip-version-check", "download", "-q"]
+        download += ["--no-deps", f"--no-binary={name}", "--dest", str(home), release]
+        file = str(home / f"{release.replace('==', '-')}.tar.gz")
+        unpack = ["tar", "-xf", file, "-C", str(home), "--strip-components=1"]
+        return [download, [*unpack, "--wildcards", f"*/{part}/*"], ["rm", file]]
+
+    return _once("suites", release, f"{name}-{part}", part, steps)
+
+
 def _choose(wanted: str) -> list[Interpreter]:
     if wanted == "servers":
         return server_interpreters()
