@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "cli/snapshot.h"
 #include "cli/text.h"
 #include "ring/reader.h"
 
@@ -33,23 +34,32 @@ void marks_add(struct marks_sum *sum, const struct gcpreload_header *h)
 
 #define COUNTED(id) (sum->counted.values[COUNTERS_##id])
 
-char *marks_told(char *out, size_t size, const struct marks_sum *sum, uint64_t length_ns)
+static double share_of(uint64_t ns, const struct snapshot_period *period)
 {
-	char longest[64], cpu[64], share[64];
-	double ran = length_ns ? (double)COUNTED(mark_time) / (double)length_ns : -1;
+	return period->length_ns ? (double)ns / (double)period->length_ns : -1;
+}
+
+char *marks_told(char *out, size_t size, const struct marks_sum *sum,
+		 const struct snapshot_period *tuned)
+{
+	uint64_t step_ns = marks_larger(sum->longest_ns, tuned->in_requests.max_ns);
+	char longest[64], cpu[64], share[64], requests[64], step[64];
 
 	if (size)
 		*out = '\0';
 	if (!COUNTED(marks_begun))
 		return out;
 	snprintf(out, size,
+		 "In requests, tuned: %s of the time in collections, longest step %s.\n"
 		 "Marks: %" PRIu64 " (%" PRIu64 " failed, %" PRIu64 " discarded), running for %s "
 		 "of the time.\n"
 		 "Longest fork for a mark: %s; processor time of marks: %s.\n"
 		 "Garbage found by marks: %" PRIu64 " objects; %" PRIu64 " swept, %" PRIu64
 		 " no longer valid, %" PRIu64 " pending.",
-		 COUNTED(marks_begun), COUNTED(marks_failed), COUNTED(marks_discarded),
-		 text_share(share, sizeof share, ran),
+		 text_share(requests, sizeof requests, share_of(tuned->in_requests.sum_ns, tuned)),
+		 text_duration(step, sizeof step, (double)step_ns / 1e9), COUNTED(marks_begun),
+		 COUNTED(marks_failed), COUNTED(marks_discarded),
+		 text_share(share, sizeof share, share_of(COUNTED(mark_time), tuned)),
 		 text_duration(longest, sizeof longest, (double)sum->fork_max_ns / 1e9),
 		 text_duration(cpu, sizeof cpu, (double)COUNTED(mark_cpu_time) / 1e9),
 		 COUNTED(mark_garbage), COUNTED(mark_swept), COUNTED(mark_skipped), sum->pending);

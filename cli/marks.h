@@ -11,6 +11,8 @@
 #include "cli/json.h"
 #include "ring/layout.h"
 
+struct snapshot_period;
+
 /* Of one process, or of several. */
 struct marks_sum {
 	struct counters counted;
@@ -20,9 +22,11 @@ struct marks_sum {
 
 void marks_add(struct marks_sum *sum, const struct gcpreload_header *h);
 
-/* Three lines, without the last line's end; length_ns: the time that the marks are a share of, 0:
- * unknown. "" where there were none. Returns out. */
-char *marks_told(char *out, size_t size, const struct marks_sum *sum, uint64_t length_ns);
+/* Four lines, without the last line's end; tuned: the period in which the marks were made. The
+ * first is the promise of mode concurrent: what collections took of requests, and the longest step.
+ * "" where there were no marks. Returns out. */
+char *marks_told(char *out, size_t size, const struct marks_sum *sum,
+		 const struct snapshot_period *tuned);
 
 /* One mark in a line. Returns out. */
 char *marks_line(char *out, size_t size, const struct gcpreload_mark *mark);

@@ -319,7 +319,7 @@ static void print_summary(const struct report_claim *claim, const struct snapsho
 		       text_duration(d, sizeof d, (double)stock->in_requests.max_ns / 1e9));
 	else
 		printf("Nothing to compare: only the start-up was measured.\n");
-	marks_told(text, sizeof text, marks, tuned->length_ns);
+	marks_told(text, sizeof text, marks, tuned);
 	if (*text)
 		printf("\n%s\n", text);
 }

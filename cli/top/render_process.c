@@ -252,7 +252,7 @@ static void add_marks(struct lines *lines, const struct snapshot *s)
 	char text[600], *line, *rest;
 
 	marks_add(&sum, &s->header);
-	marks_told(text, sizeof text, &sum, s->periods[GCPRELOAD_PERIOD_TUNED].length_ns);
+	marks_told(text, sizeof text, &sum, &s->periods[GCPRELOAD_PERIOD_TUNED]);
 	for (line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
 		lines_add(lines, LINE_PLAIN, "%s", line);
 }

@@ -202,6 +202,8 @@ def test_trace(told: Told) -> None:
 
 
 SUMMARY = re.compile(
+    r"In requests, tuned: (?P<share>[\d.]+) ?% of the time in collections, longest step "
+    r"(?P<step>[\d.]+ \w+)\.\s+"
     r"Marks: (?P<begun>\d+) \((?P<failed>\d+) failed, (?P<discarded>\d+) discarded\), running for "
     r"\S+ %? ?of the time\.\s+"
     r"Longest fork for a mark: (?P<fork_max_ns>[^;]+); processor time of marks: "
@@ -211,15 +213,27 @@ SUMMARY = re.compile(
 )
 
 
-def check_summary(text: str, totals: dict[str, int]) -> None:
+def is_in_requests(ring_dir: Path, share: float, step: str, totals: dict[str, int]) -> None:
+    """The first line: of the collections that a request could have met."""
+    (process,) = json.loads(command("report", "--json", "--dir", ring_dir).stdout)["processes"]
+    (period,) = [part for part in process["periods"] if part["period"] == "tuned"]
+    assert share == pytest.approx(period["in_request_seconds"] / period["seconds"] * 100, rel=0.05)
+    assert is_near(step, max(totals["longest_ns"], round(period["in_request_max_seconds"] * 1e9)))
+
+
+def check_summary(text: str, told: Told) -> None:
+    totals = told.totals
     found = SUMMARY.search(text)
     assert found, text
-    for name, said in found.groupdict().items():
-        assert is_near(said, totals[name]) if name.endswith("_ns") else int(said) == totals[name]
+    said = found.groupdict()
+    is_in_requests(told.ring_dir, float(said.pop("share")), said.pop("step"), totals)
+    for name, value in said.items():
+        number = totals[name]
+        assert is_near(value, number) if name.endswith("_ns") else int(value) == number
 
 
 def test_report(told: Told) -> None:
-    check_summary(command("report", "--dir", told.ring_dir).stdout.decode(), told.totals)
+    check_summary(command("report", "--dir", told.ring_dir).stdout.decode(), told)
 
 
 @pytest.mark.skipif(not test_top.PROGRAM.exists(), reason="libncurses-dev is missing")
@@ -228,7 +242,7 @@ def test_top_of_the_process(told: Told) -> None:
     with test_top.top(told.ring_dir, columns=110, rows=60) as shown:
         shown.keys("Enter")
         shown.wait_for("Garbage found by marks: ")
-        check_summary("\n".join(line.strip() for line in shown.lines()), told.totals)
+        check_summary("\n".join(line.strip() for line in shown.lines()), told)
 
 
 def of_the_table(totals: dict[str, int]) -> dict[str, float]:

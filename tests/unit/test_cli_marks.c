@@ -28,7 +28,9 @@ static void said_by_ps_and_report(void **state)
 	assert_int_equal(run(&command_report, ""), 0);
 	/* A step that is no collection counts, too. */
 	says(output, "Longest pause: 900 ms.");
-	says(output, "Marks: 6 (1 failed, 3 discarded), running for ");
+	says(output, "In requests, tuned: ");
+	says(output, " of the time in collections, longest step 900 ms.\nMarks: 6 (1 failed, 3 "
+		     "discarded), running for ");
 	says(output,
 	     " of the time.\nLongest fork for a mark: 8.00 ms; processor time of marks: "
 	     "2.50 s.\nGarbage found by marks: 2000 objects; 1900 swept, 60 no longer valid, "
