@@ -46,7 +46,6 @@ COMPLAINT = re.compile(
     r"must be .*; (using '|nothing is tuned)|counts in the environment only|are ignored: "
 )
 PREFIX = re.compile(r"^gcpreload\[\d+\]: ")
-TRUE = ("1", "true", "yes", "on")
 
 
 def of_numbers(low: float, high: float) -> list[str]:
