@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/shared.h"
 #include "inject/gil.h"
 #include "inject/inject.h"
 
@@ -103,10 +104,16 @@ PyObject *module_import_quietly(const char *name)
  * references or have no GIL. */
 static long header_size(void)
 {
-	PyObject *size = py.PyObject_GetAttrString(py.PyBaseObject_Type, "__basicsize__");
-	long bytes = size ? py.PyLong_AsLong(size) : 0;
+	static long known; /* asked once: the method cache would keep each name (see pyapi.h) */
+	PyObject *size;
+	long bytes = load_relaxed(&known);
 
+	if (bytes)
+		return bytes;
+	size = py.PyObject_GetAttrString(py.PyBaseObject_Type, "__basicsize__");
+	bytes = size ? py.PyLong_AsLong(size) : 0;
 	py_drop(size);
+	store_relaxed(&known, bytes);
 	return bytes;
 }
 

@@ -425,7 +425,7 @@ static void inherit_counts(PyObject *gc, const struct gcpreload_totals known[GCP
 
 int observer_attach(PyObject *gc)
 {
-	PyObject *callbacks = py.PyObject_GetAttrString(gc, "callbacks");
+	PyObject *callbacks = py_attribute(gc, "callbacks");
 	static const struct gcpreload_totals none[GCPRELOAD_GENERATIONS];
 	struct gcpreload_totals totals[GCPRELOAD_GENERATIONS];
 	static bool attached_before;

@@ -159,10 +159,10 @@ static inline bool py_has_subinterpreters(void)
 /* It is, now: before 3.9 there is nothing to ask later but what is noted here. */
 void py_note_main_interpreter(void);
 
-/* object.NAME, for what is asked again and again in the main interpreter; new. name is a literal.
- * Unlike PyObject_GetAttrString it makes no new string each time: from 3.10 on the interpreter's
- * method cache (Objects/typeobject.c) would keep thousands of them, each in the way of a whole
- * arena's release. */
+/* object.NAME, for what is asked again and again; new. name is a literal. Unlike
+ * PyObject_GetAttrString it makes no new string each time, in the main interpreter at least:
+ * from 3.10 on the interpreter's method cache (Objects/typeobject.c) would keep thousands of them,
+ * each in the way of a whole arena's release. */
 PyObject *py_attribute(PyObject *object, const char *name);
 
 /* The string itself; borrowed, NULL with an exception where none is to be had. */

@@ -19,7 +19,7 @@ int64_t slow_count(void)
 	int64_t count = -1;
 
 	if (gc && py_in_main_interpreter())
-		tuple = py.PyObject_CallMethod(gc, "get_count", NULL);
+		tuple = py_call(gc, "get_count", NULL);
 	if (tuple && py.PyArg_ParseTuple(tuple, "iii", &n[0], &n[1], &n[2]))
 		count = n[0];
 	py_drop(tuple);
@@ -30,7 +30,7 @@ int64_t slow_count(void)
 /* An attribute's text, cut; "?" where it has none. */
 static void text_of(PyObject *object, const char *attribute, char *into, size_t size)
 {
-	PyObject *value = object ? py.PyObject_GetAttrString(object, attribute) : NULL;
+	PyObject *value = object ? py_attribute(object, attribute) : NULL;
 	const char *text = value ? py.PyUnicode_AsUTF8AndSize(value, NULL) : NULL;
 
 	snprintf(into, size, "%s", text ? text : "?");
@@ -53,11 +53,11 @@ static void slow_place(struct slow_line *line)
 		py.PyErr_Clear();
 		return;
 	}
-	code = py.PyObject_GetAttrString(frame, "f_code");
+	code = py_attribute(frame, "f_code");
 	text_of(code, "co_filename", line->file, sizeof line->file);
 	text_of(code, "co_name", line->function, sizeof line->function);
 	py_drop(code);
-	number = py.PyObject_GetAttrString(frame, "f_lineno");
+	number = py_attribute(frame, "f_lineno");
 	snprintf(line->number, sizeof line->number, "%ld", number ? py.PyLong_AsLong(number) : -1);
 	py_drop(number);
 }

@@ -82,7 +82,7 @@ for _ in range(20):
     select.select([one], [], [], 0.01)
 tuned = gc.get_threshold()[0] >= 10000
 seen = []
-for _ in range(8):
+for _ in range(6):
     job = None
     job = heap(300000)
     gc.collect()
@@ -98,9 +98,9 @@ def test_memory_goes_back(server_python: Interpreter) -> None:
     if server_python.minor < (3, 10):
         pytest.skip("its method cache keeps no strings of others")
     command = [server_python.path, "-c", JOBS, APPS]
-    for tuned, grown, most in at_once(command):
-        print(tuned, grown, most)
-        assert grown <= 12
+    (_, stock, _), *ours = at_once(command)
+    for _, grown, _ in ours:
+        assert grown <= stock + 4
 
 
 # ---- exceptions ----
