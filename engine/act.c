@@ -78,6 +78,7 @@ static enum gcpreload_acted act_ready(PyObject *gc)
 static void act_begins(void)
 {
 	begin_with_mode();
+	process.begun = true;
 	process.status.flags &= ~GCPRELOAD_FLAG_PARENT;
 }
 

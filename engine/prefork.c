@@ -22,7 +22,7 @@ static void thaw_before_fork(PyObject *gc)
 static void freeze_before_fork(PyObject *gc, const char *fired)
 {
 	/* What serves by itself, too, is told at its waits. */
-	if (process.status.state == GCPRELOAD_STATE_STARTING)
+	if (!process.begun)
 		process.status.flags |= GCPRELOAD_FLAG_PARENT;
 	begin_with_mode();
 	if (process.status.state == GCPRELOAD_STATE_PARENT && process.mode < GCPRELOAD_MODE_FREEZE)

@@ -14,6 +14,7 @@
 struct process {
 	struct gcpreload_status status;
 	enum gcpreload_mode mode;  /* the settings', until a command changes it */
+	bool begun;		   /* to serve: it was ready */
 	bool by_command;	   /* it began with the mode of one */
 	bool no_ring;		   /* it was tried, and logged */
 	unsigned ring_failures;	   /* in a row, of making one or one in its place */
@@ -43,7 +44,8 @@ extern struct process process;
 extern const struct gcpreload_settings *settings;
 extern struct gcpreload_place process_place; /* of its ring */
 
-void process_use(const struct gcpreload_settings *settings);
+/* service: as in struct gcpreload_engine_hooks. */
+void process_use(const struct gcpreload_settings *settings, uint32_t (*service)(char *name));
 
 /* Copies a text into a field of the status, cut to fit. */
 #define process_text(field, text)                                                                  \

@@ -53,6 +53,9 @@ static bool configure_begin(bool quiet)
 	agenda_start(&settings.triggers, settings.baseline_ns);
 	service_start(&settings, environ);
 	control_start(&settings);
+	/* Nothing else of ours is done to the collector before it is looked at readiness. */
+	if (!settings.startup_gc && !quiet)
+		control_before_fork(gcpreload_now_ns());
 	if (gcpreload_self_init() < 0)
 		return false;
 	if (!quiet)

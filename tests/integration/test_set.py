@@ -234,3 +234,30 @@ def test_without_a_ring(system_python: Interpreter) -> None:
             return not puppet.frozen()
 
         wait_for("it to be off", look)
+
+
+def test_before_it_is_ready(system_python: Interpreter, ring_dir: Path) -> None:
+    """GCPRELOAD_STARTUP_GC=0 acts from the start on."""
+    settings = {"GCPRELOAD_STARTUP_GC": "0", "GCPRELOAD_SERVICE": "shop"}
+
+    def froze_at_start() -> bool:
+        with Puppet(system_python, ring_dir, **settings) as puppet:
+            puppet.do("garbage(60000)")
+            return puppet.frozen()
+
+    assert froze_at_start()
+    command("set", "--dir", ring_dir, "--service", "shop", "--no-wait", "mode=off")
+    assert not froze_at_start()
+    command("set", "--dir", ring_dir, "--service", "shop", "--no-wait", "mode=default")
+    assert froze_at_start()
+
+
+def test_a_parent_that_only_observes(system_python: Interpreter, ring_dir: Path) -> None:
+    """It has measurements before it forks, and waits for nothing all the same."""
+    with Puppet(system_python, ring_dir, GCPRELOAD_MODE="observe") as puppet:
+        puppet.do("import os, time", "one = listen()")
+        puppet.wait_for("observing", "garbage(60000)", "time.sleep(0.1)")
+        puppet.do("child = os.fork() or os._exit(0)", "os.waitpid(child, 0)[1]")
+        done = command("set", "--dir", ring_dir, "--wait", "0", "--all", "mode=off")
+        assert f"{puppet.pid}: mode=off: parent of workers" in done.stdout.decode()
+        assert (done.returncode, done.stderr) == (0, b"")
