@@ -63,7 +63,7 @@ _gcpreload() {
 	if [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_options "$command")" -- "$word")
 	elif [[ $command == set ]]; then
-		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) $(_gcpreload_values --mode | sed 's/[a-z][a-z]*/mode=&/g')" -- "$word")
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) $(_gcpreload_values --mode | sed 's/[a-z][a-z]*/mode=&/g') mode=default" -- "$word")
 	elif [[ $command == report && " ${COMP_WORDS[*]} " =~ " --"(compare|fleet)" " ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 	elif [[ $command != run && $command != clean && $command != top ]]; then

@@ -61,7 +61,8 @@ EXAMPLES: dict[str, Pairs] = {
         ),
     ],
     "set": [
-        ("gcpreload set --all mode=observe", "Stop tuning everywhere, and only measure."),
+        ("gcpreload set --all mode=off", "Stop tuning everywhere, also in what starts later."),
+        ("gcpreload set --all mode=default", "Take that back."),
         ("gcpreload set --service shop mode=idle", "Mode idle for the processes of a service."),
     ],
     "thaw": [("gcpreload thaw 1234", "Unfreeze process 1234 and restore its thresholds.")],
@@ -89,6 +90,10 @@ EXAMPLES: dict[str, Pairs] = {
     ],
 }
 
+MODES = (
+    "/dev/shm/gcpreload-UID/all.ctl, service.NAME.ctl",
+    "Modes that are in force for all processes of user UID, or for those of a service.",
+)
 RINGS = (
     "/dev/shm/gcpreload-UID/",
     "Measurements of the processes of user UID, a file for each process; and totals of removed "
@@ -97,7 +102,12 @@ RINGS = (
 CONF = ("/etc/gcpreload.conf", "Settings, see gcpreload.conf(5).")
 LIBRARY = ("libgcpreload.so", "The library: next to the command, in ../lib, or where installed.")
 
-FILES: dict[str, Pairs] = {"": [RINGS, CONF, LIBRARY], "run": [LIBRARY, CONF], "doctor": [CONF]}
+FILES: dict[str, Pairs] = {
+    "": [RINGS, CONF, LIBRARY],
+    "set": [MODES, CONF],
+    "run": [LIBRARY, CONF],
+    "doctor": [CONF],
+}
 
 DIR = ("GCPRELOAD_DIR", "Directory of the measurements, without --dir (default: /dev/shm).")
 
@@ -152,8 +162,13 @@ ENVIRONMENT: dict[str, Pairs] = {
 USAGE_ERROR = ("2", "Usage error.")
 PLAIN = [("0", "Success."), ("1", "Failure."), USAGE_ERROR]
 TOLD = [
-    ("0", "All processes answered and changed."),
-    ("1", "A process did not answer, did not change, or there is none."),
+    ("0", "All processes that serve answered and changed."),
+    ("1", "A process did not answer, did not change, cannot be reached, or there is none."),
+    USAGE_ERROR,
+]
+SET = [
+    ("0", "Every process that serves has the mode; with --no-wait: it was written."),
+    ("1", "A process did not answer in time, did not change, or cannot be reached."),
     USAGE_ERROR,
 ]
 EXIT_STATUS: dict[str, Pairs] = {
@@ -164,7 +179,7 @@ EXIT_STATUS: dict[str, Pairs] = {
         USAGE_ERROR,
         ("other", "The exit status of COMMAND."),
     ],
-    "set": TOLD,
+    "set": SET,
     "thaw": TOLD,
     "ready": TOLD,
     "export": [

@@ -189,4 +189,4 @@ def test_completion_of_the_settings() -> None:
             assert completed("run", setting.option, "=") == setting.words()
     assert completed("run", "--force", "=") == ["0", "1"]
     modes = next(setting for setting in SETTINGS if setting.name == "MODE").words()
-    assert completed("set", "mode=") == [f"mode={mode}" for mode in modes]
+    assert completed("set", "mode=") == [f"mode={mode}" for mode in [*modes, "default"]]
