@@ -23,4 +23,16 @@ enum gcpreload_sample {
 	GCPRELOAD_SAMPLES
 };
 
+/* 1.3: where the name of a service comes from. */
+enum gcpreload_service_from {
+	GCPRELOAD_SERVICE_FROM_UNKNOWN,
+	GCPRELOAD_SERVICE_FROM_SETTING, /* GCPRELOAD_SERVICE, or the settings file */
+	GCPRELOAD_SERVICE_FROM_OTEL,	/* OTEL_SERVICE_NAME, or service.name of the resource */
+	GCPRELOAD_SERVICE_FROM_UNIT,	/* of systemd */
+	GCPRELOAD_SERVICE_FROM_POD,
+	GCPRELOAD_SERVICE_FROM_CONTAINER,
+	GCPRELOAD_SERVICE_FROM_COMMAND,
+	GCPRELOAD_SERVICE_FROMS
+};
+
 #endif

@@ -18,13 +18,15 @@
 #define TUNED	 GCPRELOAD_PERIOD_TUNED
 #define AGE_TOLD 5 /* seconds */
 
+/* Who has named a service knows what is alike. In a unit, pod or container that nobody has named
+ * several programs may run. */
 static bool belong_together(const struct snapshot *a, const struct snapshot *b)
 {
 	const struct gcpreload_header *x = &a->header, *y = &b->header;
 
-	if (*x->service_name || *y->service_name)
-		return strcmp(x->service_name, y->service_name) == 0;
-	return x->pid_namespace == y->pid_namespace && x->ppid == y->ppid;
+	return strcmp(x->service_name, y->service_name) == 0 &&
+	       (!x->service.program || !y->service.program ||
+		x->service.program == y->service.program);
 }
 
 static void report_add_process(struct report_total *total, const struct snapshot *s)
@@ -375,14 +377,19 @@ static void print_total_summary(const struct report_total *total)
 
 void report_print_total(const struct report_total *total)
 {
+	static const char *const by[GCPRELOAD_SERVICE_FROMS] = {
+		[GCPRELOAD_SERVICE_FROM_UNIT] = " (named by its systemd unit)",
+		[GCPRELOAD_SERVICE_FROM_POD] = " (named by its pod)",
+		[GCPRELOAD_SERVICE_FROM_CONTAINER] = " (named by its container)",
+		[GCPRELOAD_SERVICE_FROM_COMMAND] = " (named by its command)",
+	};
 	const struct gcpreload_header *h = &total->first->header;
+	unsigned from = h->service.from;
 	char text[300];
 
-	if (*h->service_name)
-		printf("All %zu processes of the service %s\n\n", total->n,
-		       text_safe(text, sizeof text, h->service_name));
-	else
-		printf("All %zu children of %d\n\n", total->n, h->ppid);
+	printf("All %zu processes of the service %s%s\n\n", total->n,
+	       text_safe(text, sizeof text, h->service_name),
+	       from < GCPRELOAD_SERVICE_FROMS && by[from] ? by[from] : "");
 	print_periods(total->periods);
 	printf("\n");
 	print_total_summary(total);
@@ -450,11 +457,8 @@ void report_json_total(const struct report_total *total, struct json *json)
 	const struct gcpreload_header *h = &total->first->header;
 
 	json_open(json, '{');
-	json_pair_string(json, "service", *h->service_name ? h->service_name : NULL);
-	if (*h->service_name)
-		json_pair_null(json, "ppid");
-	else
-		json_pair_int(json, "ppid", h->ppid);
+	json_pair_string(json, "service", h->service_name);
+	json_pair_string(json, "service_from", gcpreload_service_from_name(h->service.from));
 	json_pair_uint(json, COUNTERS_KEY(process_state), total->n);
 	report_json_periods(total->periods, json);
 	report_json_claim(total->periods, &total->untuned, &total->sampled, json);

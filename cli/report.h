@@ -7,7 +7,7 @@
 #include "cli/snapshot.h"
 #include "cli/table.h"
 
-/* Processes of one service, or children of one parent. */
+/* Processes of one service. */
 struct report_total {
 	const struct snapshot *first;
 	size_t n;

@@ -16,6 +16,7 @@
 #include "cli/text.h"
 #include "ring/names.h"
 #include "ring/retired.h"
+#include "rules/service.h"
 
 #define PREFIX	    "gcpreload-"
 #define HIGHEST_UID 4294967294ll
@@ -352,6 +353,19 @@ struct each {
 	void *arg;
 };
 
+/* One of before 1.3 may have none; it has all that a name is made of. */
+static void name_service(struct gcpreload_header *h)
+{
+	const struct service_facts facts = { .command = h->command,
+					     .cgroup = h->cgroup,
+					     .hostname = h->hostname };
+
+	if (*h->service_name)
+		return;
+	h->service.from = service_name(&facts, h->service_name);
+	h->service.program = service_program(h->command);
+}
+
 static void visit_ring(void *arg, const struct rings_dir *dir, const struct dirent *entry)
 {
 	const struct each *each = arg;
@@ -363,6 +377,7 @@ static void visit_ring(void *arg, const struct rings_dir *dir, const struct dire
 	if (ret == 0) {
 		ring.why = NULL;
 		ring.alive = gcpreload_reader_alive(&ring.reader);
+		name_service(&ring.reader.header);
 	}
 	each->visit(each->arg, &ring);
 	gcpreload_reader_close(&ring.reader);

@@ -52,6 +52,7 @@ static void snapshot_json_identity(const struct snapshot *s, struct json *json)
 	json_key(json, "service");
 	json_open(json, '{');
 	text_or_null(json, "name", h->service_name);
+	json_pair_string(json, "from", gcpreload_service_from_name(h->service.from));
 	text_or_null(json, "version", h->service_version);
 	text_or_null(json, "environment", h->service_environment);
 	json_close(json, '}');

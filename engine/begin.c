@@ -99,7 +99,6 @@ static void begin_new_process(void)
 		 python_version.major, python_version.minor, python_version.micro,
 		 python_version.free_threaded ? "t" : "");
 	process_text(trigger, settings->trigger);
-	process_text(service_name, settings->service_name);
 	process_text(service_version, settings->service_version);
 	process_text(service_environment, settings->service_environment);
 	if (!attached_late)

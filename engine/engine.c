@@ -59,7 +59,7 @@ void gcpreload_engine_use(const struct gcpreload_settings *the_settings,
 		.tick = turn_tick,
 	};
 
-	process_use(the_settings);
+	process_use(the_settings, hooks->service);
 	turn_use(hooks);
 	soon_calls(turn_act);
 	inject_hook(&inject);

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ring/layout.h"
 #include "rules/settings.h"
 
 /* What the engine tells the libc side. */
@@ -27,6 +28,8 @@ struct gcpreload_engine_hooks {
 	void (*act)(void);
 	/* os.fork() begins; no lock of the interpreter is taken yet. GIL held. */
 	void (*before_fork)(void);
+	/* The name of the service, 64 bytes with its end, and more about it. */
+	struct gcpreload_service (*service)(char *name);
 };
 
 /* Before an interpreter is looked for. Both must live for ever; of the settings
@@ -105,8 +108,9 @@ enum gcpreload_acted gcpreload_engine_collect(bool endless);
 void gcpreload_engine_woke(bool at_once);
 
 /* A command that came through the control file: "mode=off", "mode=observe", "mode=freeze",
- * "mode=idle", "mode=concurrent", "mode=default" (of the settings), "thaw" or "ready". At a server's wait or with the GIL. Returns
- * ACTED_NOT where it could not be tried. serial is written into the header as the answer. */
+ * "mode=idle", "mode=concurrent", "mode=default" (of the settings), "thaw" or "ready". At a
+ * server's wait or with the GIL. Returns ACTED_NOT where it could not be tried. serial is written
+ * into the header as the answer. */
 enum gcpreload_acted gcpreload_engine_command(const char *verb, uint64_t serial);
 
 #endif

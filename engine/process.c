@@ -13,8 +13,12 @@ struct process process;
 const struct gcpreload_settings *settings;
 struct gcpreload_place process_place;
 
-void process_use(const struct gcpreload_settings *the_settings)
+static struct gcpreload_service (*process_service)(char *name);
+
+void process_use(const struct gcpreload_settings *the_settings,
+		 struct gcpreload_service (*service)(char *name))
 {
+	process_service = service;
 	settings = the_settings;
 	process_place = (struct gcpreload_place){ settings->dir, settings->group };
 }
@@ -116,6 +120,8 @@ bool process_publish(void)
 	const char *why = "";
 	int ret;
 
+	if (!process.status.service.from)
+		process.status.service = process_service(process.status.service_name);
 	process_update();
 	if (settings->ring == GCPRELOAD_RING_OFF)
 		return false;

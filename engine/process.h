@@ -45,7 +45,8 @@ extern const struct gcpreload_settings *settings;
 extern struct gcpreload_place process_place; /* of its ring */
 
 /* service: as in struct gcpreload_engine_hooks. */
-void process_use(const struct gcpreload_settings *settings, uint32_t (*service)(char *name));
+void process_use(const struct gcpreload_settings *settings,
+		 struct gcpreload_service (*service)(char *name));
 
 /* Copies a text into a field of the status, cut to fit. */
 #define process_text(field, text)                                                                  \

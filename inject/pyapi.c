@@ -101,7 +101,7 @@ PyObject *py_kept_name(const char *name)
 	size_t i;
 
 	if (!py_in_main_interpreter())
-		return py.PyObject_GetAttrString(object, name);
+		return NULL;
 	for (i = 0; i < sizeof kept_names / sizeof *kept_names; i++) {
 		if (!kept_names[i].text) {
 			kept_names[i].name = py.PyUnicode_InternFromString(name);

@@ -12,6 +12,7 @@
 #include "preload/listeners.h"
 #include "preload/look.h"
 #include "preload/servers.h"
+#include "preload/service.h"
 
 __thread bool entry_forks_alone __attribute__((tls_model("initial-exec")));
 
@@ -84,4 +85,5 @@ const struct gcpreload_engine_hooks entry_hooks = {
 	.tick = entry_after_collection,
 	.act = entry_pending_call,
 	.before_fork = entry_os_fork,
+	.service = service_of_process,
 };

@@ -29,13 +29,28 @@ static void read_command_line(const char *path, char command[COMMAND_LINE_MAX])
 		command[0] = '\0';
 }
 
+static char own_command[COMMAND_LINE_MAX];
+
+void origin_note(int argc, char *const *argv)
+{
+	size_t n = 0, length;
+	int i;
+
+	for (i = 0; i < argc && argv[i] && n < sizeof own_command - 1; i++) {
+		if (i)
+			own_command[n++] = ' ';
+		length = strnlen(argv[i], sizeof own_command - 1 - n);
+		memcpy(own_command + n, argv[i], length);
+		n += length;
+	}
+	own_command[n] = '\0';
+}
+
 const char *origin_own(void)
 {
-	static char command[COMMAND_LINE_MAX];
-
-	if (!command[0])
-		read_command_line("/proc/self/cmdline", command);
-	return command;
+	if (!own_command[0])
+		read_command_line("/proc/self/cmdline", own_command);
+	return own_command;
 }
 
 /* Not by its environment, over which servers write their titles. */

@@ -7,6 +7,9 @@
 #ifndef GCPRELOAD_PRELOAD_ORIGIN_H
 #define GCPRELOAD_PRELOAD_ORIGIN_H
 
+/* Takes the arguments, before the program may write a title over them. */
+void origin_note(int argc, char *const *argv);
+
 /* The arguments of this process, separated by spaces. */
 const char *origin_own(void);
 

@@ -14,6 +14,7 @@
 #include "inject/inject.h"
 #include "preload/configure.h"
 #include "preload/entry.h"
+#include "preload/origin.h"
 #include "preload/real.h"
 #include "preload/settings.h"
 
@@ -33,7 +34,8 @@ static void start_in_python(void)
 	}
 }
 
-__attribute__((constructor)) static void start_process(void)
+/* The glibc passes them, as to main(). */
+__attribute__((constructor)) static void start_process(int argc, char **argv)
 {
 	bool is_glibc = gnu_get_libc_version, disabled = settings_disabled(environ);
 	int saved_errno = errno;
@@ -42,6 +44,8 @@ __attribute__((constructor)) static void start_process(void)
 		configure_off();
 	real_resolve();
 	if (&PyImport_Inittab && dl_is_here()) {
+		if (is_glibc)
+			origin_note(argc, argv);
 		if (configure_now())
 			start_in_python();
 		else if (is_glibc && disabled)

@@ -35,10 +35,11 @@ static void identity_command(char *out, size_t size)
 }
 
 /* cgroups(7): the line "0::PATH" is version 2's; before it, any hierarchy names the container. */
-static void identity_cgroup(char *out, size_t size)
+void ring_identity_cgroup(char *out, size_t size)
 {
 	char text[2048], *line, *end;
 
+	out[0] = '\0';
 	small_file_read("/proc/self/cgroup", text, sizeof text);
 	line = strncmp(text, "0::", 3) == 0 ? text : strstr(text, "\n0::");
 	if (line)
@@ -56,6 +57,7 @@ static void identity_cgroup(char *out, size_t size)
 	if (end)
 		*end = '\0';
 	strncpy(out, line, size - 1);
+	out[size - 1] = '\0';
 }
 
 void ring_identity_fill(struct gcpreload_header *header)
@@ -70,5 +72,5 @@ void ring_identity_fill(struct gcpreload_header *header)
 	header->start_time = stat.start_time;
 	gethostname(header->hostname, sizeof header->hostname - 1);
 	identity_command(header->command, sizeof header->command);
-	identity_cgroup(header->cgroup, sizeof header->cgroup);
+	ring_identity_cgroup(header->cgroup, sizeof header->cgroup);
 }

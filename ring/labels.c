@@ -54,6 +54,16 @@ static const char *const mark_how_names[GCPRELOAD_MARK_HOWS] = {
 	[GCPRELOAD_MARK_HOW_DISCARDED] = "discarded",
 };
 
+static const char *const service_from_names[GCPRELOAD_SERVICE_FROMS] = {
+	[GCPRELOAD_SERVICE_FROM_UNKNOWN] = "unknown",
+	[GCPRELOAD_SERVICE_FROM_SETTING] = "setting",
+	[GCPRELOAD_SERVICE_FROM_OTEL] = "opentelemetry",
+	[GCPRELOAD_SERVICE_FROM_UNIT] = "unit",
+	[GCPRELOAD_SERVICE_FROM_POD] = "pod",
+	[GCPRELOAD_SERVICE_FROM_CONTAINER] = "container",
+	[GCPRELOAD_SERVICE_FROM_COMMAND] = "command",
+};
+
 static const char *label_name(const char *const *names, unsigned n, unsigned i)
 {
 	return i < n && names[i] ? names[i] : "unknown";
@@ -121,4 +131,9 @@ void gcpreload_span_text(const struct gcpreload_span *span, char trace_id[GCPREL
 bool gcpreload_is_parent(const struct gcpreload_header *h)
 {
 	return h->state == GCPRELOAD_STATE_PARENT || h->flags & GCPRELOAD_FLAG_PARENT;
+}
+
+const char *gcpreload_service_from_name(unsigned from)
+{
+	return label_name(service_from_names, GCPRELOAD_SERVICE_FROMS, from);
 }

@@ -18,7 +18,8 @@
  * and slot at their ends. A major version changes the magic, and readers refuse it.
  *
  * All times are CLOCK_MONOTONIC nanoseconds, but realtime_ns. A text is NUL-terminated within
- * its field, any bytes: it comes from the process's environment and is not to be trusted.
+ * its field, any bytes: it comes from the process's environment and is not to be trusted. From 1.3
+ * on service_name is never empty (rules/service.h).
  */
 #ifndef GCPRELOAD_RING_LAYOUT_H
 #define GCPRELOAD_RING_LAYOUT_H
@@ -282,6 +283,12 @@ struct gcpreload_hits {
 #define GCPRELOAD_MARKS_OFFSET 2048
 #define GCPRELOAD_MARKS_KEPT   16u
 
+/* 1.3: more about the service. */
+struct gcpreload_service {
+	uint32_t from;	  /* enum gcpreload_service_from */
+	uint32_t program; /* a hash of what runs in it, of a derived name; 0: unknown */
+};
+
 struct gcpreload_header {
 	uint8_t magic[8]; /* written last */
 	uint32_t endian;
@@ -357,6 +364,7 @@ struct gcpreload_header {
 	/* 1.3; zeros in a file of before */
 	struct gcpreload_load load;
 	struct gcpreload_hits hits;
+	struct gcpreload_service service;
 };
 
 /*
@@ -402,6 +410,8 @@ _Static_assert(offsetof(struct gcpreload_header, load) == 1672, "header.load");
 _Static_assert(sizeof(struct gcpreload_load) == 120, "load");
 _Static_assert(sizeof(struct gcpreload_hit) == 64, "hit");
 _Static_assert(sizeof(struct gcpreload_hits) == 16, "hits");
+_Static_assert(offsetof(struct gcpreload_header, service) == 1808, "header.service");
+_Static_assert(sizeof(struct gcpreload_service) == 8, "service");
 _Static_assert(sizeof(struct gcpreload_header) <= GCPRELOAD_MARKS_OFFSET, "header and marks");
 _Static_assert(GCPRELOAD_MARKS_OFFSET + GCPRELOAD_MARKS_KEPT * sizeof(struct gcpreload_mark) <=
 		   GCPRELOAD_HEADER_SIZE,

@@ -81,6 +81,7 @@ const char *gcpreload_guard_name(unsigned guard);
 const char *gcpreload_sample_name(unsigned sample);
 const char *gcpreload_mark_why_name(unsigned why);
 const char *gcpreload_mark_how_name(unsigned how);
+const char *gcpreload_service_from_name(unsigned from);
 
 /* A span's ids as W3C's Trace Context writes them. */
 #define GCPRELOAD_TRACE_ID_TEXT 33

@@ -216,6 +216,7 @@ static bool retired_make_header(struct fold *f, struct gcpreload_header *h)
 	h->n_slots = 0;
 	retired_add_counters(h, old, from);
 	memcpy(h->service_name, from->service_name, sizeof h->service_name);
+	h->service = from->service;
 	memcpy(h->service_version, from->service_version, sizeof h->service_version);
 	memcpy(h->service_environment, from->service_environment, sizeof h->service_environment);
 	f->totals.folded++;

@@ -354,6 +354,7 @@ void gcpreload_ring_status(const struct gcpreload_status *status)
 	h->idle = status->idle;
 	h->marks = status->marks;
 	h->sample = status->sample;
+	h->service = status->service;
 	/* What was until now is the former period's. */
 	gcpreload_ring_load(now, status->period != h->period);
 	writer_enter_period(h, status->period, now);

@@ -48,6 +48,7 @@ struct gcpreload_status {
 	char reason[128];
 	char trigger[64];
 	char fired[64];
+	struct gcpreload_service service;
 	char service_name[64];
 	char service_version[64];
 	char service_environment[64];

@@ -79,10 +79,14 @@ static void read_service(struct gcpreload_settings *settings, char *const *envir
 {
 	const char *name = settings_variable(environment, "OTEL_SERVICE_NAME");
 
-	if (!*settings->service_name && name)
+	if (*settings->service_name)
+		settings->service_from = GCPRELOAD_SERVICE_FROM_SETTING;
+	else if (name && *name)
 		settings->service_name = asker->keep(asker->arg, name, strlen(name));
 	if (!settings->service_name || !*settings->service_name)
 		settings->service_name = resource_attribute(environment, "service.name", asker);
+	if (!settings->service_from && settings->service_name && *settings->service_name)
+		settings->service_from = GCPRELOAD_SERVICE_FROM_OTEL;
 	settings->service_version = resource_attribute(environment, "service.version", asker);
 	settings->service_environment =
 	    resource_attribute(environment, "deployment.environment.name", asker);

@@ -35,7 +35,8 @@ struct gcpreload_settings {
 	struct trigger_list triggers; /* trigger, parsed */
 	const char *service_version;  /* or NULL */
 	const char *service_environment;
-	bool excluded; /* by ONLY or EXCEPT */
+	enum gcpreload_service_from service_from; /* UNKNOWN: nobody has named it */
+	bool excluded;				  /* by ONLY or EXCEPT */
 	/* Of each SAFE_SETTING that cannot be used, and last of the file: a sentence, or NULL. */
 	const char *unusable[SETTINGS + 1];
 	const char *observes; /* the first of them: why nothing is tuned, or NULL */

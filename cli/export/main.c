@@ -47,10 +47,11 @@ static const struct command command_export = {
 	.summary = PROGRAM_EXPORT_SUMMARY,
 	.help =
 	    "Serves Prometheus metrics at /metrics and a live page at /, until SIGTERM or\n"
-	    "Ctrl-C. Counters are sums over all processes of a service (GCPRELOAD_SERVICE or\n"
-	    "OTEL_SERVICE_NAME), including ended ones. /healthz answers 200; or 503, with the\n"
-	    "reason, where there are measurements and none can be read, or their directory is\n"
-	    "missing. Then --once, --textfile and --page have exit status 1.\n"
+	    "Ctrl-C. Counters are sums over all processes of a service (GCPRELOAD_SERVICE,\n"
+	    "OTEL_SERVICE_NAME, or the name that the library makes), including ended ones.\n"
+	    "/healthz answers 200; or 503, with the reason, where there are measurements and\n"
+	    "none can be read, or their directory is missing. Then --once, --textfile and\n"
+	    "--page have exit status 1.\n"
 	    "\n"
 	    "  --listen A:PORT    address to listen on (default: " LISTEN "; port 0: any\n"
 	    "                     free port; :PORT: all addresses, IPv4 and IPv6; none: only\n"

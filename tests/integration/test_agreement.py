@@ -240,7 +240,8 @@ def check_ring(value: dict[str, str], decision: str, ring: Process) -> None:
     assert ring.sample == sample
     assert ring.mode == ("observe" if sample == "untuned" else value["MODE"].lower())
     assert ring.trigger == value["TRIGGER"]
-    assert (ring.service["name"] or "") == value["SERVICE"]
+    given = ring.service["name"] if ring.service["from"] == "setting" else ""
+    assert given == value["SERVICE"]
     if value["GROUP"]:
         assert Path(ring.file).stat().st_gid == int(value["GROUP"])
     assert ring.file.startswith(value["DIR"])

@@ -109,7 +109,8 @@ def test_bad_line(conf: Conf, what: str) -> None:
     assert "line 1 of" in shown.said
     assert "line 1 of" in shown.reason
     assert shown.mode == "observe"
-    assert shown.service["name"] == (None if line.startswith("[") else "shop")
+    named = not line.startswith("[")
+    assert (shown.service["name"] == "shop") == (shown.service["from"] == "setting") == named
 
 
 BAD_FILES = {

@@ -306,13 +306,13 @@ def test_counters_of_ended_processes(system_python: Interpreter, ring_dir: Path)
             if row.kind == "PROCESS" and row.prometheus:
                 name, _, value = row.label.partition("=")
                 label = f',{name}="{value}"' if name else ""
-                line = rf'^{row.prometheus}_total\{{service=""{label}\}} (\S+)$'
+                line = rf'^{row.prometheus}_total\{{service="shop"{label}\}} (\S+)$'
                 (value,) = re.findall(line, text, re.M)
                 found[row.id] = float(value)
         assert found == values_of(pushed(collector, ring_dir).resources)
         return found
 
-    with Puppet(system_python, ring_dir) as puppet:
+    with Puppet(system_python, ring_dir, GCPRELOAD_SERVICE="shop") as puppet:
         served(puppet)
     (ring,) = ring_files(ring_dir)
     put(ring, IDLE, *VALUES.values())

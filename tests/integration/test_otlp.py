@@ -395,19 +395,17 @@ def test_a_resource_for_each_service(
     ):
         for puppet in (one, two, nameless):
             served(puppet)
+        made = nameless.shown().service["name"]
         base = "team=%C3%A4 b,service.version=9,host.name=box"
         request = pushed(collector, ring_dir, OTEL_RESOURCE_ATTRIBUTES=base)
         expected = [own(puppet)["collections"] for puppet in (one, two)]
         named = resources_of(pushed(collector, ring_dir, OTEL_SERVICE_NAME="mine"))
     found = resources_of(request)
-    assert set(found) == {"shop", "unknown_service:python"}
-    assert set(named) == {"shop", "mine"}
-    assert (
-        named["mine"]["host.name"] == named["mine"]["service.instance.id"] == os.uname().nodename
-    )
+    assert set(found) == set(named) == {"shop", made}
+    assert named[made]["host.name"] == named[made]["service.instance.id"] == os.uname().nodename
     assert found["shop"]["service.version"] == "1.2"
     assert found["shop"]["deployment.environment.name"] == "prod"
-    assert found["unknown_service:python"]["service.version"] == "9"
+    assert found[made]["service.version"] == "9"
     for resource in found.values():
         assert (resource["team"], resource["host.name"]) == ("ä b", "box")
         assert not [key for key in resource if key.startswith("process.")]

@@ -377,7 +377,7 @@ def test_no_width_scrolls_sideways(
         served(other)
         puppet.do("one = listen()", "arm(one)", "garbage(60000)", "gc.collect()")
         opened(page, url, puppet.pid)
-        for scope in ("all 2", "(no service name)", "s" * 63):
+        for scope in ("all 2", other.shown().service["name"], "s" * 63):
             choose(page, scope)
             wide = page.execute_script("""
                 return [document.documentElement, ...document.querySelectorAll("section")]

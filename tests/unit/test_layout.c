@@ -122,6 +122,7 @@ static const struct {
 	HIT(period, 58),
 	HIT(sampled, 59),
 	HIT(thread, 60),
+	H(service.from, 1808),
 	MARK(seq, 0),
 	MARK(start_ns, 8),
 	MARK(fork_ns, 16),
@@ -170,7 +171,7 @@ static void offsets(void **state)
 static void sizes(void **state)
 {
 	(void)state;
-	assert_int_equal(sizeof(struct gcpreload_header), 1808);
+	assert_int_equal(sizeof(struct gcpreload_header), 1816);
 	assert_int_equal(sizeof(struct gcpreload_series), 1600);
 	assert_int_equal(sizeof(struct gcpreload_slot), 64);
 	assert_int_equal(sizeof(struct gcpreload_totals), 24);
