@@ -262,7 +262,10 @@ static void standing_since_cell(struct table *table, int64_t since_ns)
 
 	if (localtime_r(&seconds, &tm))
 		strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &tm);
-	table_cellf(table, "%s (%s)", date, text_duration(text, sizeof text, age > 0 ? age : 0));
+	if (age < 1)
+		table_cellf(table, "%s (just now)", date);
+	else
+		table_cellf(table, "%s (%s ago)", date, text_duration(text, sizeof text, age));
 }
 
 static void standing_print(const struct standing_rows *rows)
