@@ -9,8 +9,10 @@
 
 #include "base/small_file.h"
 #include "cli/environment.h"
+#include "cli/in_force.h"
 #include "cli/memory.h"
 #include "cli/procfs.h"
+#include "ring/reader.h"
 #include "rules/command_line.h"
 #include "rules/sample.h"
 
@@ -116,19 +118,28 @@ char *decision_setting(const struct decision *decision, enum settings_number num
 	return text;
 }
 
-/* why: behind the setting and a colon. */
-static void add_reason(struct decision *decision, enum decision_verdict verdict,
-		       enum settings_number number, const char *why, const char *advice)
+/* The texts are the decision's now. */
+static void add_reason_text(struct decision *decision, enum decision_verdict verdict, char *why,
+			    char *advice)
 {
-	char *setting = decision_setting(decision, number);
 	struct decision_reason *reason;
 
 	decision->reasons =
 	    memory_need(realloc(decision->reasons, (decision->n_reasons + 1) * sizeof *reason));
 	reason = &decision->reasons[decision->n_reasons++];
 	reason->verdict = verdict;
-	reason->why = format_text("%s: %s", setting, why);
-	reason->advice = memory_need(strdup(advice));
+	reason->why = why;
+	reason->advice = advice;
+}
+
+/* why: behind the setting and a colon. */
+static void add_reason(struct decision *decision, enum decision_verdict verdict,
+		       enum settings_number number, const char *why, const char *advice)
+{
+	char *setting = decision_setting(decision, number);
+
+	add_reason_text(decision, verdict, format_text("%s: %s", setting, why),
+			memory_need(strdup(advice)));
 	free(setting);
 }
 
@@ -219,21 +230,56 @@ static void judge_sample(struct decision *decision, pid_t pid)
 	free(why);
 }
 
-static void judge_settings(struct decision *decision, struct decision_subject *subject)
+/* What gcpreload set has put in force wins over the settings, but not over those with which the
+ * library does nothing, or reads no commands. Returns whether it says what to do. */
+static bool judge_command(struct decision *decision, pid_t pid)
+{
+	const struct gcpreload_settings *settings = &decision->settings;
+	const char *service = settings->service_from ? settings->service_name : NULL;
+	struct in_force in_force;
+	struct procfs p = { .uid = geteuid() };
+	char *words;
+
+	if (settings->mode == GCPRELOAD_MODE_OFF || settings->ring == GCPRELOAD_RING_OFF ||
+	    (pid && procfs_read(&p, pid) < 0) ||
+	    !in_force_look(&in_force, settings->dir, p.uid, service))
+		return false;
+	decision->settings.mode = in_force.mode;
+	if (in_force.mode >= GCPRELOAD_MODE_FREEZE)
+		return true;
+	words = in_force.all ? format_text("--all") : format_text("--service '%s'", service);
+	/* Also in mode off it is measured, and takes commands. */
+	add_reason_text(decision, DECISION_OBSERVED,
+			format_text("gcpreload set %s mode=%s: is in force", words,
+				    gcpreload_mode_name(in_force.mode)),
+			format_text("take it back: gcpreload set %s mode=default", words));
+	free(words);
+	return true;
+}
+
+static void judge_mode(struct decision *decision, pid_t pid)
 {
 	const struct gcpreload_settings *settings = &decision->settings;
 
-	judge_scope(decision, subject);
 	if (settings->mode == GCPRELOAD_MODE_OFF)
 		add_reason(decision, DECISION_NONE, SETTINGS_MODE, "the library does nothing",
 			   "take it out, or set freeze");
-	if (settings->observes && settings->mode != GCPRELOAD_MODE_OFF)
+	else if (settings->observes)
 		observes_for(decision, settings->observes);
 	else if (settings->mode == GCPRELOAD_MODE_OBSERVE)
 		add_reason(decision, DECISION_OBSERVED, SETTINGS_MODE,
 			   "collections are measured, nothing is tuned",
 			   "take it out, or set freeze");
-	judge_sample(decision, subject->pid);
+	judge_sample(decision, pid);
+}
+
+static void judge_settings(struct decision *decision, struct decision_subject *subject)
+{
+	const struct gcpreload_settings *settings = &decision->settings;
+
+	judge_scope(decision, subject);
+	if (!judge_command(decision, subject->pid))
+		judge_mode(decision, subject->pid);
 	/* Who only observes needs no trigger. */
 	if (!settings->triggers.n && settings->mode >= GCPRELOAD_MODE_FREEZE &&
 	    decision->sample != GCPRELOAD_SAMPLE_UNTUNED)

@@ -15,7 +15,7 @@ import pytest
 from lib.paths import APPS, COMMAND
 from lib.puppet import Puppet
 from lib.rings import command, ring_files
-from lib.run import memory_dir, wait_for
+from lib.run import environment, memory_dir, run, wait_for
 from venvs import Interpreter
 
 ARMED = ("one = listen()", "arm(one)")
@@ -261,3 +261,27 @@ def test_a_parent_that_only_observes(system_python: Interpreter, ring_dir: Path)
         done = command("set", "--dir", ring_dir, "--wait", "0", "--all", "mode=off")
         assert f"{puppet.pid}: mode=off: parent of workers" in done.stdout.decode()
         assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    ("words", "word"),
+    [
+        (["--all", "mode=off"], "gcpreload set --all mode=off: is in force"),
+        (["--service", "shop", "mode=observe"], "gcpreload set --service 'shop' mode=observe"),
+        (["--service", "shop", "mode=freeze"], ""),
+        (["--service", "till", "mode=off"], ""),
+    ],
+    ids=str,
+)
+def test_the_doctor_knows(
+    words: list[str], word: str, system_python: Interpreter, ring_dir: Path
+) -> None:
+    env = environment(ring_dir, GCPRELOAD_SERVICE="shop")
+    del env["LD_PRELOAD"]
+    doctor = [COMMAND, "doctor", "--", system_python.path, PUPPET]
+    before = run(doctor, env)
+    command("set", "--dir", ring_dir, "--no-wait", *words)
+    after = run(doctor, env)
+    assert before.returncode != 1
+    assert after.returncode == (1 if word else before.returncode)
+    assert word in after.stdout.decode()
