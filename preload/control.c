@@ -149,13 +149,16 @@ static bool control_look_at_own(const char **why)
 
 static bool control_look_at_standing(const char **why)
 {
+	static const char *unusable; /* as long as nothing changes there */
 	struct standing standing;
-	bool all, service;
+	bool all, service, looked = standing_look(in_use->dir, &standing);
 
-	if (!standing_look(in_use->dir, &standing))
+	if (looked)
+		unusable = standing.why;
+	if (unusable)
+		*why = unusable;
+	if (!looked)
 		return false;
-	if (standing.why)
-		*why = standing.why;
 	all = control_note(ALL, &standing.all, why);
 	service = control_note(SERVICE, &standing.service, why);
 	return all || service;

@@ -185,8 +185,13 @@ def test_whose_file_it_is(
     own.mkdir(mode=0o700)
     make(own)
     with Puppet(system_python, ring_dir) as puppet:
-        puppet.do(*ARMED)
+        puppet.do("import time", *ARMED)
         assert puppet.frozen() == (make is not plain)
+        if make is noise:  # said once, whatever comes beside it, and when
+            for number in range(2):
+                (own / f"{number}").touch()
+                puppet.do(*["time.sleep(1.1)", "arm(one)"] * 4)
+            assert puppet.errors().count("control file ignored") == 1
 
 
 def test_a_mode_of_a_later_version_is_observe(system_python: Interpreter, ring_dir: Path) -> None:
