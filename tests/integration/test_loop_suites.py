@@ -24,9 +24,11 @@ def test_as_without_the_library(
 ) -> None:
     every = suite.files(system_python)
     assert {*suite.short} <= {*every}
-    marks = environment(ring_dir, **MARKS)
 
     def both(name: str) -> tuple[int, object]:
+        own = ring_dir / name  # a new ring sweeps those of dead processes beside it
+        own.mkdir()
+        marks = environment(own, **MARKS)
         pair = [run_file(suite, system_python, env, name) for env in (environment(), marks)]
         return len(pair[1]), differences(suite, system_python, marks, name, pair)
 
@@ -36,8 +38,8 @@ def test_as_without_the_library(
     assert not {name: wrong for name, (_, wrong) in found.items() if wrong}
     assert sum(number for number, _ in found.values()) > 70
     # --all has others' processes, too, which have no measurements here.
-    told = [process.marks for process in ps(ring_dir, "--all") if process.marks]
+    told = [p.marks for name in names for p in ps(ring_dir / name, "--all") if p.marks]
     assert len(told) >= len(names)
-    assert sum(marks["begun"] for marks in told) > 10 * len(names)
-    assert sum(marks["finished"] for marks in told) > 5 * len(names)
+    assert sum(marks["begun"] for marks in told) > 5 * len(names)
+    assert sum(marks["finished"] for marks in told) > 3 * len(names)
     assert not sum(marks["failed"] for marks in told)
