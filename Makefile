@@ -140,7 +140,8 @@ $(B)/tsan/calls_at_once: tests/apps/calls_at_once.c Makefile
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
 fuzz_src := $(wildcard ring/*.c rules/*.c cli/doctor/*.c) $(filter-out base/machine.c,$(wildcard base/*.c)) \
 	$(filter-out cli/main.c,$(wildcard cli/*.c)) \
-	$(addprefix cli/export/,counts.c exemplars.c gather.c metrics.c past.c services.c otlp_message.c otlp_state.c) \
+	$(addprefix cli/export/,counts.c exemplars.c gather.c metrics.c metrics_format.c) \
+	$(addprefix cli/export/,metrics_living.c past.c services.c otlp_message.c otlp_state.c) \
 	$(addprefix cli/export/,page_data.c page_history.c) \
 	$(filter-out cli/top/main.c cli/top/screen.c,$(wildcard cli/top/*.c))
 fuzz_obj := $(fuzz_src:%.c=$(B)/fuzz/obj/%.o)

@@ -8,7 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "cli/containers.h"
+#include "cli/export/metrics_living.h"
 #include "cli/memory.h"
 #include "cli/snapshot.h"
 #include "cli/text.h"
@@ -40,128 +40,37 @@ struct subject {
 };
 
 struct writer {
-	FILE *out;
-	const struct metrics_style *style;
+	struct metrics_writer to;
 	struct subject *subjects;
 	size_t n_subjects, room;
-	bool first_label;
 };
 
-/* ---- the format ---- */
-
-/* The longest is gcpreload_gc_objects_uncollectable_total. */
-#define LONGEST_NAME 80
-
-/* A row's name, with what comes behind it in a line. */
-static const char *name_of(char name[LONGEST_NAME], const struct writer *w, unsigned row,
-			   const char *suffix)
+static void begin_subject(struct writer *w, const char *name, const struct subject *subject)
 {
-	static const char own[] = "gcpreload_gc_";
-	const char *begin = "", *rest = counters_table[row].prometheus;
-
-	if (w->style->compat && row != COUNTERS_gc_time_share &&
-	    strncmp(rest, own, strlen(own)) == 0) {
-		begin = "python_gc_";
-		rest += strlen(own);
-	}
-	snprintf(name, LONGEST_NAME, "%s%s%s", begin, rest, suffix);
-	return name;
-}
-
-static bool is_counter(unsigned row)
-{
-	return strcmp(counters_table[row].type, "counter") == 0;
-}
-
-static void metrics_family(struct writer *w, unsigned row)
-{
-	const struct counters_row *about = &counters_table[row];
-	char name[LONGEST_NAME];
-
-	/* Prometheus' own format has the suffix in the family's name, OpenMetrics has not. */
-	name_of(name, w, row, !w->style->openmetrics && is_counter(row) ? "_total" : "");
-	fprintf(w->out, "# HELP %s %s\n# TYPE %s %s\n", name, about->help, name, about->type);
-	if (w->style->openmetrics && counters_is_time(row))
-		fprintf(w->out, "# UNIT %s seconds\n", name);
-}
-
-/* A value of a label: what is not UTF-8 becomes U+FFFD, a control character a blank. */
-static void metrics_label(struct writer *w, const char *name, const char *value)
-{
-	size_t left = strlen(value), n;
-	uint32_t character;
-
-	fprintf(w->out, "%s%s=\"", w->first_label ? "{" : ",", name);
-	w->first_label = false;
-	for (; left; value += n, left -= n) {
-		n = utf8_next(value, left, &character);
-		if (character == UTF8_INVALID)
-			fputs("\xef\xbf\xbd", w->out);
-		else if (*value == '\n')
-			fputs("\\n", w->out);
-		else if (*value == '"' || *value == '\\')
-			fprintf(w->out, "\\%c", *value);
-		else if (character < ' ' || character == 0x7f)
-			fputc(' ', w->out);
-		else
-			fwrite(value, 1, n, w->out);
-	}
-	fputc('"', w->out);
-}
-
-/* Each container has a process 1. */
-static void labels_of_process(struct writer *w, const struct gcpreload_header *h)
-{
-	struct container container;
-	char pid[16];
-
-	container_of(&container, h);
-	metrics_label(w, "host", h->hostname);
-	metrics_label(w, "container", container.id);
-	metrics_label(w, "pod_uid", container.pod_uid);
-	snprintf(pid, sizeof pid, "%d", h->pid);
-	metrics_label(w, "pid", pid);
-}
-
-static void metrics_begin(struct writer *w, const char *name, const struct subject *subject)
-{
-	fputs(name, w->out);
-	w->first_label = true;
-	metrics_label(w, "service", subject->service->name);
-	if (subject->process)
-		labels_of_process(w, &subject->process->reader.header);
-}
-
-static void end_uint(struct writer *w, uint64_t value)
-{
-	fprintf(w->out, "} %" PRIu64 "\n", value);
-}
-
-/* The newest exemplar of a bucket. */
-static void end_bucket(struct writer *w, uint64_t value, const struct gcpreload_hit *hit)
-{
-	fprintf(w->out, "} %" PRIu64, value);
-	exemplars_openmetrics(w->out, hit);
-	fputc('\n', w->out);
-}
-
-static void end_double(struct writer *w, double value)
-{
-	fprintf(w->out, "} %.15g\n", value);
+	metrics_begin(&w->to, name, subject->service->name,
+		      subject->process ? &subject->process->reader.header : NULL);
 }
 
 /* ---- collections ---- */
+
+/* The newest exemplar of a bucket. */
+static void bucket_end(struct writer *w, uint64_t value, const struct gcpreload_hit *hit)
+{
+	fprintf(w->to.out, "} %" PRIu64, value);
+	exemplars_openmetrics(w->to.out, hit);
+	fputc('\n', w->to.out);
+}
 
 static void series_labels(struct writer *w, unsigned period, unsigned generation, unsigned cause)
 {
 	char text[8];
 
 	snprintf(text, sizeof text, "%u", generation);
-	metrics_label(w, "generation", text);
-	if (w->style->compat)
+	metrics_label(&w->to, "generation", text);
+	if (w->to.style->compat)
 		return;
-	metrics_label(w, "cause", gcpreload_cause_name(cause));
-	metrics_label(w, "period", gcpreload_period_name(period));
+	metrics_label(&w->to, "cause", gcpreload_cause_name(cause));
+	metrics_label(&w->to, "period", gcpreload_period_name(period));
 }
 
 typedef void write_series(struct writer *w, unsigned row, const struct subject *subject,
@@ -177,13 +86,13 @@ static void each_of(struct writer *w, unsigned row, const struct subject *subjec
 
 	while ((at = counts_next(subject->counts, at, &place, &one))) {
 		g = place / GCPRELOAD_CAUSES % GCPRELOAD_GENERATIONS;
-		if (w->style->compat)
+		if (w->to.style->compat)
 			gcpreload_series_merge(&sums[g], &one);
 		else
 			write(w, row, subject, place / GCPRELOAD_CAUSES / GCPRELOAD_GENERATIONS, g,
 			      place % GCPRELOAD_CAUSES, &one);
 	}
-	for (g = 0; w->style->compat && g < GCPRELOAD_GENERATIONS; g++)
+	for (g = 0; w->to.style->compat && g < GCPRELOAD_GENERATIONS; g++)
 		write(w, row, subject, 0, g, 0, &sums[g]);
 }
 
@@ -192,7 +101,7 @@ static void each_series(struct writer *w, unsigned row, write_series *write)
 {
 	size_t i;
 
-	metrics_family(w, row);
+	metrics_family(&w->to, row);
 	for (i = 0; i < w->n_subjects; i++)
 		each_of(w, row, &w->subjects[i], write);
 }
@@ -201,11 +110,11 @@ static void metrics_write_counter(struct writer *w, unsigned row, const struct s
 				  unsigned period, unsigned generation, unsigned cause,
 				  const struct gcpreload_series *series)
 {
-	char name[LONGEST_NAME];
+	char name[METRICS_LONGEST_NAME];
 
-	metrics_begin(w, name_of(name, w, row, "_total"), subject);
+	begin_subject(w, metrics_name(name, &w->to, row, "_total"), subject);
 	series_labels(w, period, generation, cause);
-	end_uint(w, counters_in_series(series, row));
+	metrics_uint(&w->to, counters_in_series(series, row));
 }
 
 static uint64_t up_to(const struct gcpreload_series *series, int octave)
@@ -224,32 +133,32 @@ static void write_duration(struct writer *w, unsigned row, const struct subject 
 {
 	const struct exemplars_of of = { period, generation, cause };
 	uint64_t all = series->below + series->above;
-	char name[LONGEST_NAME], le[32];
+	char name[METRICS_LONGEST_NAME], le[32];
 	double low = 0, bound = 0;
 	size_t i;
 	int j;
 
 	for (j = 0; j < GCPRELOAD_BUCKETS; j++)
 		all += series->buckets[j];
-	name_of(name, w, row, "_bucket");
+	metrics_name(name, &w->to, row, "_bucket");
 	for (i = 0; i <= N_BOUNDS; i++) {
-		metrics_begin(w, name, subject);
+		begin_subject(w, name, subject);
 		series_labels(w, period, generation, cause);
 		low = bound;
 		bound = i == N_BOUNDS	? HUGE_VAL
 			: bounds[i] < 0 ? 1. / (1 << -bounds[i])
 					: 1. * (1 << bounds[i]);
 		snprintf(le, sizeof le, "%.15g", bound);
-		metrics_label(w, "le", i < N_BOUNDS ? le : "+Inf");
-		end_bucket(w, i < N_BOUNDS ? up_to(series, bounds[i]) : all,
+		metrics_label(&w->to, "le", i < N_BOUNDS ? le : "+Inf");
+		bucket_end(w, i < N_BOUNDS ? up_to(series, bounds[i]) : all,
 			   exemplars_newest(&subject->exemplars, &of, low, bound));
 	}
-	metrics_begin(w, name_of(name, w, row, "_sum"), subject);
+	begin_subject(w, metrics_name(name, &w->to, row, "_sum"), subject);
 	series_labels(w, period, generation, cause);
-	end_double(w, (double)series->sum_ns / 1e9);
-	metrics_begin(w, name_of(name, w, row, "_count"), subject);
+	metrics_double(&w->to, (double)series->sum_ns / 1e9);
+	begin_subject(w, metrics_name(name, &w->to, row, "_count"), subject);
 	series_labels(w, period, generation, cause);
-	end_uint(w, all);
+	metrics_uint(&w->to, all);
 }
 
 static void metrics_collections(struct writer *w)
@@ -262,20 +171,6 @@ static void metrics_collections(struct writer *w)
 }
 
 /* ---- processes ---- */
-
-static uint64_t metrics_now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-/* A parent that only forks serves nothing, and neither does one that has not begun. */
-static bool subject_serves(const struct gcpreload_header *h)
-{
-	return !gcpreload_is_parent(h) && h->period != GCPRELOAD_PERIOD_STARTUP;
-}
 
 /* Since it is ready: how long, and how much of it in collections; seconds. */
 static void metrics_add_served(struct subject *subject, const struct gather_process *process)
@@ -303,7 +198,7 @@ static void metrics_add_process(const struct writer *w, struct subject *subject,
 
 	counters_read(&counters, h);
 	counters_add(&subject->counted, &counters);
-	if (w->style->openmetrics)
+	if (w->to.style->openmetrics)
 		exemplars_add(&subject->exemplars, &process->exemplars);
 	subject->load_known = subject->load_known || h->load.as_of_ns;
 	if (!process->alive)
@@ -311,7 +206,7 @@ static void metrics_add_process(const struct writer *w, struct subject *subject,
 	subject->frozen += h->frozen_objects > 0 ? (double)h->frozen_objects : 0;
 	subject->live += (double)h->marks.live;
 	subject->pending += (double)h->marks.pending;
-	if (!subject_serves(h))
+	if (!metrics_serves(h))
 		return;
 	metrics_add_served(subject, process);
 	if (h->state == GCPRELOAD_STATE_READY)
@@ -368,8 +263,8 @@ static void choose_subjects(struct writer *w, struct gather *gather)
 	size_t i;
 
 	for (i = 0; i < gather->n_services; i++)
-		(w->style->per_process ? add_processes : add_service)(w, gather,
-								      gather->services[i]);
+		(w->to.style->per_process ? add_processes : add_service)(w, gather,
+									 gather->services[i]);
 	for (i = 0; i < w->n_subjects; i++) /* now that they do not move any more */
 		w->subjects[i].counts =
 		    w->subjects[i].process ? &w->subjects[i].process->counts : &w->subjects[i].sum;
@@ -387,7 +282,7 @@ static bool counter_is_known(const struct subject *subject, unsigned row)
 static void process_counters(struct writer *w)
 {
 	const char *before = "";
-	char name[LONGEST_NAME], label[16];
+	char name[METRICS_LONGEST_NAME], label[16];
 	unsigned row;
 	size_t i;
 
@@ -398,15 +293,16 @@ static void process_counters(struct writer *w)
 		if (!*about->prometheus)
 			continue;
 		if (strcmp(before, about->prometheus) != 0)
-			metrics_family(w, row);
+			metrics_family(&w->to, row);
 		before = about->prometheus;
 		for (i = 0; i < w->n_subjects; i++) {
 			if (!counter_is_known(&w->subjects[i], row))
 				continue;
-			metrics_begin(w, name_of(name, w, row, "_total"), &w->subjects[i]);
+			begin_subject(w, metrics_name(name, &w->to, row, "_total"),
+				      &w->subjects[i]);
 			if (*about->label)
-				metrics_label(w, label, value);
-			end_double(w, counters_value(&w->subjects[i].counted, row));
+				metrics_label(&w->to, label, value);
+			metrics_double(&w->to, counters_value(&w->subjects[i].counted, row));
 		}
 	}
 }
@@ -415,10 +311,10 @@ static void metrics_gauge(struct writer *w, unsigned row, size_t offset)
 {
 	size_t i;
 
-	metrics_family(w, row);
+	metrics_family(&w->to, row);
 	for (i = 0; i < w->n_subjects; i++) {
-		metrics_begin(w, counters_table[row].prometheus, &w->subjects[i]);
-		end_double(w, *(const double *)((const char *)&w->subjects[i] + offset));
+		begin_subject(w, counters_table[row].prometheus, &w->subjects[i]);
+		metrics_double(&w->to, *(const double *)((const char *)&w->subjects[i] + offset));
 	}
 }
 
@@ -426,104 +322,19 @@ static void time_ratio(struct writer *w)
 {
 	size_t i;
 
-	metrics_family(w, COUNTERS_gc_time_share);
+	metrics_family(&w->to, COUNTERS_gc_time_share);
 	for (i = 0; i < w->n_subjects; i++) {
 		const struct subject *subject = &w->subjects[i];
 
-		metrics_begin(w, counters_table[COUNTERS_gc_time_share].prometheus, subject);
-		end_double(w, subject->lives > 0 ? subject->spent / subject->lives : 0);
+		begin_subject(w, counters_table[COUNTERS_gc_time_share].prometheus, subject);
+		metrics_double(&w->to, subject->lives > 0 ? subject->spent / subject->lives : 0);
 	}
-}
-
-/* In that order; the list is to be freed. */
-static size_t living_processes(struct gather *gather, int order(const void *a, const void *b),
-			       const struct gather_process ***list)
-{
-	size_t i, n = 0;
-
-	*list = memory_need(malloc((gather->n_processes + 1) * sizeof **list));
-	for (i = 0; i < gather->n_processes; i++)
-		if (gather->processes[i].alive)
-			(*list)[n++] = &gather->processes[i];
-	qsort(*list, n, sizeof **list, order);
-	return n;
-}
-
-static int by_labels(const void *a, const void *b)
-{
-	const struct gather_process *x = *(const struct gather_process *const *)a;
-	const struct gather_process *y = *(const struct gather_process *const *)b;
-	const struct gcpreload_header *h = &x->reader.header, *i = &y->reader.header;
-	int order = strcmp(x->service->name, y->service->name);
-
-	if (order == 0)
-		order = (h->state > i->state) - (h->state < i->state);
-	if (order == 0)
-		order = (h->mode > i->mode) - (h->mode < i->mode);
-	return order ? order : strcmp(h->reason, i->reason);
-}
-
-/* Same labels, same line: processes are counted by state, reason and mode. */
-static void metrics_states(struct writer *w, struct gather *gather)
-{
-	const struct gather_process **living;
-	size_t i, n = living_processes(gather, by_labels, &living), same;
-
-	metrics_family(w, COUNTERS_process_state);
-	for (i = 0; i < n; i += same) {
-		const struct gcpreload_header *h = &living[i]->reader.header;
-		const struct subject subject = { .service = living[i]->service };
-
-		for (same = 1; i + same < n && !by_labels(&living[i], &living[i + same]); same++)
-			;
-		metrics_begin(w, counters_table[COUNTERS_process_state].prometheus, &subject);
-		metrics_label(w, "state", gcpreload_state_name(h->state));
-		metrics_label(w, "reason", h->reason);
-		metrics_label(w, "mode", gcpreload_mode_name(h->mode));
-		end_uint(w, same);
-	}
-	free(living);
-}
-
-static int by_versions(const void *a, const void *b)
-{
-	const struct gather_process *x = *(const struct gather_process *const *)a;
-	const struct gather_process *y = *(const struct gather_process *const *)b;
-	const struct gcpreload_header *h = &x->reader.header, *i = &y->reader.header;
-	int order = strcmp(x->service->name, y->service->name);
-
-	if (order == 0)
-		order = strcmp(h->service_version, i->service_version);
-	if (order == 0)
-		order = strcmp(h->python, i->python);
-	return order ? order : strcmp(h->library, i->library);
-}
-
-static void metrics_versions(struct writer *w, struct gather *gather)
-{
-	const struct gather_process **living;
-	size_t i, n = living_processes(gather, by_versions, &living);
-
-	metrics_family(w, COUNTERS_service_info);
-	for (i = 0; i < n; i++) {
-		const struct gcpreload_header *h = &living[i]->reader.header;
-		const struct subject subject = { .service = living[i]->service };
-
-		if (i && by_versions(&living[i - 1], &living[i]) == 0)
-			continue;
-		metrics_begin(w, counters_table[COUNTERS_service_info].prometheus, &subject);
-		metrics_label(w, "service_version", h->service_version);
-		metrics_label(w, "python_version", h->python);
-		metrics_label(w, "library_version", h->library);
-		end_uint(w, 1);
-	}
-	free(living);
 }
 
 static void metrics_of_exporter(struct writer *w, unsigned row, double value)
 {
-	metrics_family(w, row);
-	fprintf(w->out, "%s %.15g\n", counters_table[row].prometheus, value);
+	metrics_family(&w->to, row);
+	fprintf(w->to.out, "%s %.15g\n", counters_table[row].prometheus, value);
 }
 
 static void exporter_itself(struct writer *w, const struct gather_seen *seen)
@@ -535,107 +346,33 @@ static void exporter_itself(struct writer *w, const struct gather_seen *seen)
 	metrics_of_exporter(w, COUNTERS_exporter_last_read, (double)seen->read_ns / 1e9);
 }
 
-/* Processes that do the same work: of one version of a service, tuned or not. */
-struct metrics_like {
-	uint64_t length_ns, in_requests_ns;
-};
-
-static uint64_t metrics_in_requests(const struct gather_process *process)
-{
-	const unsigned in_period = GCPRELOAD_GENERATIONS * GCPRELOAD_CAUSES;
-	struct gcpreload_series series;
-	size_t at = 0;
-	unsigned place, cause;
-	uint64_t ns = 0;
-
-	while ((at = counts_next(&process->counts, at, &place, &series))) {
-		cause = place % GCPRELOAD_CAUSES;
-		if (place / in_period == process->reader.header.period &&
-		    cause != GCPRELOAD_CAUSE_IDLE && !snapshot_cause_is_once(cause))
-			ns += series.sum_ns;
-	}
-	return ns;
-}
-
-static void metrics_add_like(struct metrics_like *like, const struct gather_process *process)
-{
-	const struct gcpreload_header *h = &process->reader.header;
-
-	like->length_ns +=
-	    h->period_spent_ns[h->period] + gcpreload_elapsed(h->period_since_ns, metrics_now());
-	like->in_requests_ns += metrics_in_requests(process);
-}
-
-static int by_version_and_period(const void *a, const void *b)
-{
-	const struct gather_process *x = *(const struct gather_process *const *)a;
-	const struct gather_process *y = *(const struct gather_process *const *)b;
-	const struct gcpreload_header *h = &x->reader.header, *i = &y->reader.header;
-	int order = strcmp(x->service->name, y->service->name);
-
-	if (order == 0)
-		order = strcmp(h->service_version, i->service_version);
-	return order ? order : (h->period > i->period) - (h->period < i->period);
-}
-
-/* What one compares: a canary to the others, a version to the one before. */
-static void metrics_shares(struct writer *w, struct gather *gather)
-{
-	const struct gather_process **serving =
-	    memory_need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
-	size_t i, n = 0, same;
-
-	metrics_family(w, COUNTERS_in_requests_ratio);
-	for (i = 0; i < gather->n_processes; i++)
-		if (gather->processes[i].alive &&
-		    subject_serves(&gather->processes[i].reader.header))
-			serving[n++] = &gather->processes[i];
-	qsort(serving, n, sizeof *serving, by_version_and_period);
-	for (i = 0; i < n; i += same) {
-		const struct gcpreload_header *h = &serving[i]->reader.header;
-		const struct subject subject = { .service = serving[i]->service };
-		struct metrics_like like = { 0 };
-
-		for (same = 0;
-		     i + same < n && !by_version_and_period(&serving[i], &serving[i + same]);
-		     same++)
-			metrics_add_like(&like, serving[i + same]);
-		metrics_begin(w, counters_table[COUNTERS_in_requests_ratio].prometheus, &subject);
-		metrics_label(w, "service_version", h->service_version);
-		metrics_label(w, "tuned", h->period == GCPRELOAD_PERIOD_TUNED ? "yes" : "no");
-		end_double(w, like.length_ns ? (double)like.in_requests_ns / (double)like.length_ns
-					     : 0);
-	}
-	free(serving);
-}
-
 static void build_info(struct writer *w)
 {
-	metrics_family(w, COUNTERS_build_info);
-	fputs(counters_table[COUNTERS_build_info].prometheus, w->out);
-	w->first_label = true;
-	metrics_label(w, "version", GCPRELOAD_VERSION);
-	end_uint(w, 1);
+	metrics_family(&w->to, COUNTERS_build_info);
+	fputs(counters_table[COUNTERS_build_info].prometheus, w->to.out);
+	w->to.first_label = true;
+	metrics_label(&w->to, "version", GCPRELOAD_VERSION);
+	metrics_uint(&w->to, 1);
 }
 
 void metrics_write(FILE *out, struct gather *gather, const struct metrics_style *style)
 {
-	struct writer w = { .out = out, .style = style };
+	struct writer w = { .to = { .out = out, .style = style } };
 	size_t i;
 
 	choose_subjects(&w, gather);
 	build_info(&w);
 	exporter_itself(&w, &gather->seen);
-	metrics_versions(&w, gather);
+	metrics_versions(&w.to, gather);
 	metrics_collections(&w);
 	time_ratio(&w);
-	metrics_shares(&w, gather);
+	metrics_shares(&w.to, gather);
 	metrics_gauge(&w, COUNTERS_frozen_objects, offsetof(struct subject, frozen));
 	metrics_gauge(&w, COUNTERS_live_objects, offsetof(struct subject, live));
 	metrics_gauge(&w, COUNTERS_pending_garbage, offsetof(struct subject, pending));
 	metrics_gauge(&w, COUNTERS_tuned_processes, offsetof(struct subject, tuned));
 	metrics_gauge(&w, COUNTERS_untuned_processes, offsetof(struct subject, untuned));
-	metrics_states(&w, gather);
+	metrics_states(&w.to, gather);
 	process_counters(&w);
 	if (style->openmetrics)
 		fputs("# EOF\n", out);

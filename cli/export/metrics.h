@@ -6,12 +6,7 @@
 #include <stdio.h>
 
 #include "cli/export/gather.h"
-
-struct metrics_style {
-	bool openmetrics;
-	bool per_process; /* a label pid, and no sums */
-	bool compat;	  /* python_gc_* without cause and period, as prometheus_client has it */
-};
+#include "cli/export/metrics_format.h"
 
 #define METRICS_TEXT_TYPE	 "text/plain; version=0.0.4; charset=utf-8"
 #define METRICS_OPENMETRICS_TYPE "application/openmetrics-text; version=1.0.0; charset=utf-8"
