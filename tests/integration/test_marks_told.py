@@ -290,14 +290,15 @@ def test_metrics(told: Told) -> None:
     text = command("export", "--once", "--dir", told.ring_dir).stdout.decode()
     expected = of_the_table(told.totals)
     for row in MARK_FIELDS:
-        reason = f',reason="{row.reason}"' if row.reason else ""
+        name, _, value = row.label.partition("=")
+        label = f',{name}="{value}"' if name else ""
         (said,) = re.findall(
-            rf'^{row.prometheus}_total\{{service=""{reason}\}} (\S+)$', text, re.M
+            rf'^{row.prometheus}_total\{{service="[^"]+"{label}\}} (\S+)$', text, re.M
         )
         assert float(said) == pytest.approx(expected[row.id]), row.id
     for row in TABLE:
         if row.json in GAUGES:
-            (said,) = re.findall(rf'^{row.prometheus}\{{service=""\}} (\S+)$', text, re.M)
+            (said,) = re.findall(rf'^{row.prometheus}\{{service="[^"]+"\}} (\S+)$', text, re.M)
             assert float(said) == told.totals[GAUGES[row.json]]
 
 

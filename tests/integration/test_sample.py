@@ -75,7 +75,7 @@ def tuned_hosts(ring_dir: Path) -> dict[str, str]:
     """With the reason; and of the others the reason says so."""
     found = {}
     for process in ps(ring_dir, "--all"):
-        if process.state == "starting":
+        if not process.file:
             continue
         assert process.reason.startswith("in the" if process.sample == "tuned" else "not in the")
         if process.sample == "tuned":
