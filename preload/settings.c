@@ -102,6 +102,19 @@ static void say_nothing(void *unused, const char *sentence)
 	(void)sentence;
 }
 
+/* Of what was read again, and had no fault before. */
+static const char file_is_unusable[] = "unusable settings: a line of the file, since the start";
+
+static bool settings_has_fault(const struct gcpreload_settings *settings)
+{
+	size_t i;
+
+	for (i = 0; i <= SETTINGS; i++)
+		if (settings->unusable[i])
+			return true;
+	return false;
+}
+
 void settings_mode_again(struct gcpreload_settings *settings)
 {
 	struct gcpreload_settings again = *settings;
@@ -115,10 +128,21 @@ void settings_mode_again(struct gcpreload_settings *settings)
 		.complain = say_nothing,
 	};
 
-	if (mode_in_environment || !*settings->conf)
+	/* What could not be used at the start stays so: it may stand in the environment. */
+	if (mode_in_environment || !*settings->conf ||
+	    (settings->observes && settings->observes != file_is_unusable))
 		return;
 	settings_take_default(&again, &asker, &settings_rows[SETTINGS_MODE]);
 	config_apply(&again, &asker, false);
-	if (was_read && again.mode != settings->mode)
+	if (!was_read)
+		return;
+	if (settings_has_fault(&again) &&
+	    (again.mode >= GCPRELOAD_MODE_OBSERVE || again.unusable[SETTINGS_MODE])) {
+		again.mode = GCPRELOAD_MODE_OBSERVE;
+		settings->observes = file_is_unusable;
+	} else {
+		settings->observes = NULL;
+	}
+	if (again.mode != settings->mode)
 		store_relaxed(&settings->mode, again.mode);
 }

@@ -14,7 +14,8 @@ void settings_read(struct gcpreload_settings *settings, char **environment,
 		   settings_complain *complain);
 
 /* Reads the mode in the settings file anew, where the environment does not say it. A file that
- * cannot be read, in a chroot for example, changes nothing. One thread at a time. */
+ * cannot be read, in a chroot for example, changes nothing; one that cannot be used means observe,
+ * as does for good what could not be used at the start. One thread at a time. */
 void settings_mode_again(struct gcpreload_settings *settings);
 
 #endif

@@ -139,6 +139,30 @@ def test_the_settings_file_is_read_at_a_reload(
         assert are_tuned(states_of(server, 20).values())
 
 
+def test_a_file_that_cannot_be_used_is_no_reason_to_tune(
+    system_python: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
+    conf = tmp_path / "gcpreload.conf"
+    conf.write_text("mode = freeze\n")
+    with serve(system_python, ring_dir, GCPRELOAD_CONF=str(conf)) as server:
+        old = [p.pid for p in server.workers_in_state("ready", ring_dir)]
+        conf.write_text("mode = of\n")
+        server.process.send_signal(signal.SIGHUP)
+        bad = new_workers(server, old)
+        workers = server.workers_in_state("observing", ring_dir)
+        assert {p.reason.partition(":")[0] for p in workers} == {"unusable settings"}
+        conf.write_text("mode = freeze\n")
+        server.process.send_signal(signal.SIGHUP)
+        new_workers(server, bad)
+        server.workers_in_state("ready", ring_dir)
+    settings = {"GCPRELOAD_CONF": str(conf), "GCPRELOAD_ONLY": "[a"}
+    with serve(system_python, ring_dir, **settings) as server:
+        old = [p.pid for p in server.workers_in_state("observing", ring_dir)]
+        server.process.send_signal(signal.SIGHUP)
+        new_workers(server, old)
+        assert {p.mode for p in server.workers_in_state("observing", ring_dir)} == {"observe"}
+
+
 def test_the_environment_wins_over_the_file_and_a_command_over_both(
     system_python: Interpreter, ring_dir: Path, tmp_path: Path
 ) -> None:
