@@ -15,6 +15,7 @@ bool pyversion_parse(struct pyversion *version, const char *text)
 	version->minor = (int)strtol(end + 1, &end, 10);
 	if (*end == '.')
 		version->micro = (int)strtol(end + 1, &end, 10);
+	version->alpha = *end == 'a';
 	version->free_threaded = strstr(text, "free-threading build") != NULL;
 	return true;
 }

@@ -12,6 +12,7 @@ struct pyversion {
 	int major;
 	int minor;
 	int micro;
+	bool alpha; /* before the first beta */
 	bool free_threaded;
 };
 

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -21,7 +22,9 @@ static void recipe_of_every_version(void **state)
 		{ "3.14.0 (main, Oct  7 2025) ", RECIPE_THRESHOLDS },
 		{ "3.14.4 (main) ", RECIPE_THRESHOLDS },
 		{ "3.14.5 (main) ", RECIPE_FREEZE },
-		{ "3.15.0a1 (main) ", RECIPE_FREEZE },
+		{ "3.15.0a7 (main) ", RECIPE_THRESHOLDS },
+		{ "3.15.0b1 (main) ", RECIPE_FREEZE },
+		{ "3.15.2 (main) ", RECIPE_FREEZE },
 		{ "3.13.0 experimental free-threading build (main) ", RECIPE_OBSERVE },
 		{ "3.13.9 experimental free-threading build (main) ", RECIPE_OBSERVE },
 		{ "3.14.2 free-threading build (main) ", RECIPE_OBSERVE },
@@ -38,6 +41,37 @@ static void recipe_of_every_version(void **state)
 		assert_true(pyversion_supported(&version));
 		if (recipe_for(&version) != table[i].recipe)
 			fail_msg("%s: recipe %d", table[i].text, (int)recipe_for(&version));
+	}
+}
+
+static void marks_only_where_the_collector_has_generations(void **state)
+{
+	static const struct {
+		const char *text, *why;
+	} table[] = {
+		{ "3.7.17 (default) ", "3.8 or later" },
+		{ "3.8.0 (default) ", NULL },
+		{ "3.13.18 (main) ", NULL },
+		{ "3.13.0 experimental free-threading build (main) ", "free-threaded" },
+		{ "3.14.0rc3 (main) ", "incremental" },
+		{ "3.14.4 (main) ", "incremental" },
+		{ "3.14.5 (main) ", NULL },
+		{ "3.14.5 free-threading build (main) ", "free-threaded" },
+		{ "3.14.10 (main) ", NULL },
+		{ "3.15.0a7 (main) ", "incremental" },
+		{ "3.15.0b1 (main) ", NULL },
+		{ "3.15.2 (main) ", NULL },
+	};
+	struct pyversion version;
+	const char *why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof table / sizeof *table; i++) {
+		assert_true(pyversion_parse(&version, table[i].text));
+		why = recipe_no_marks(&version);
+		if (!why != !table[i].why || (why && !strstr(why, table[i].why)))
+			fail_msg("%s: %s", table[i].text, why ? why : "marks");
 	}
 }
 
@@ -62,6 +96,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(recipe_of_every_version),
+		cmocka_unit_test(marks_only_where_the_collector_has_generations),
 		cmocka_unit_test(versions_that_are_left_alone),
 	};
 
