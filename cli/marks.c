@@ -34,7 +34,7 @@ void marks_add(struct marks_sum *sum, const struct gcpreload_header *h)
 
 #define COUNTED(id) (sum->counted.values[COUNTERS_##id])
 
-static double marks_share_of(uint64_t ns, const struct snapshot_period *period)
+static double marks_share(uint64_t ns, const struct snapshot_period *period)
 {
 	return period->length_ns ? (double)ns / (double)period->length_ns : -1;
 }
@@ -49,20 +49,21 @@ char *marks_told(char *out, size_t size, const struct marks_sum *sum,
 		*out = '\0';
 	if (!COUNTED(marks_begun))
 		return out;
-	snprintf(out, size,
-		 "In requests, tuned: %s of the time in collections, longest step %s.\n"
-		 "Marks: %" PRIu64 " (%" PRIu64 " failed, %" PRIu64 " discarded), running for %s "
-		 "of the time.\n"
-		 "Longest fork for a mark: %s; processor time of marks: %s.\n"
-		 "Garbage found by marks: %" PRIu64 " objects; %" PRIu64 " swept, %" PRIu64
-		 " no longer valid, %" PRIu64 " pending.",
-		 text_share(requests, sizeof requests, marks_share_of(tuned->in_requests.sum_ns, tuned)),
-		 text_duration(step, sizeof step, (double)step_ns / 1e9), COUNTED(marks_begun),
-		 COUNTED(marks_failed), COUNTED(marks_discarded),
-		 text_share(share, sizeof share, marks_share_of(COUNTED(mark_time), tuned)),
-		 text_duration(longest, sizeof longest, (double)sum->fork_max_ns / 1e9),
-		 text_duration(cpu, sizeof cpu, (double)COUNTED(mark_cpu_time) / 1e9),
-		 COUNTED(mark_garbage), COUNTED(mark_swept), COUNTED(mark_skipped), sum->pending);
+	snprintf(
+	    out, size,
+	    "In requests, tuned: %s of the time in collections, longest step %s.\n"
+	    "Marks: %" PRIu64 " (%" PRIu64 " failed, %" PRIu64 " discarded), running for %s "
+	    "of the time.\n"
+	    "Longest fork for a mark: %s; processor time of marks: %s.\n"
+	    "Garbage found by marks: %" PRIu64 " objects; %" PRIu64 " swept, %" PRIu64
+	    " no longer valid, %" PRIu64 " pending.",
+	    text_share(requests, sizeof requests, marks_share(tuned->in_requests.sum_ns, tuned)),
+	    text_duration(step, sizeof step, (double)step_ns / 1e9), COUNTED(marks_begun),
+	    COUNTED(marks_failed), COUNTED(marks_discarded),
+	    text_share(share, sizeof share, marks_share(COUNTED(mark_time), tuned)),
+	    text_duration(longest, sizeof longest, (double)sum->fork_max_ns / 1e9),
+	    text_duration(cpu, sizeof cpu, (double)COUNTED(mark_cpu_time) / 1e9),
+	    COUNTED(mark_garbage), COUNTED(mark_swept), COUNTED(mark_skipped), sum->pending);
 	return out;
 }
 
