@@ -79,7 +79,9 @@ BAD: dict[str, list[str]] = {
     "GROUP": ["staff", "-1", "1x"],
     "SERVICE": [],
     "SLOW_MS": ["-1", "x", "1m"],
+    "SLOW_CENSUS": ["2", "maybe"],
     "LOG": ["loud"],
+    "LOG_FORMAT": ["xml"],
     "LOG_FILE": ["relative/path"],
     "CONF": ["relative/path"],
 }
