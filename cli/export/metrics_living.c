@@ -151,33 +151,27 @@ static int by_version_and_period(const void *a, const void *b)
 	return order ? order : (h->period > i->period) - (h->period < i->period);
 }
 
-/* What one compares: a canary to the others, a version to the one before. */
 void metrics_shares(struct metrics_writer *w, struct gather *gather)
 {
-	const struct gather_process **serving =
-	    memory_need(malloc((gather->n_processes + 1) * sizeof(struct gather_process *)));
-	size_t i, n = 0, same;
+	const struct gather_process **living;
+	size_t i, n = living_processes(gather, by_version_and_period, &living), same;
 
 	metrics_family(w, COUNTERS_in_requests_ratio);
-	for (i = 0; i < gather->n_processes; i++)
-		if (gather->processes[i].alive &&
-		    metrics_serves(&gather->processes[i].reader.header))
-			serving[n++] = &gather->processes[i];
-	qsort(serving, n, sizeof *serving, by_version_and_period);
 	for (i = 0; i < n; i += same) {
-		const struct gcpreload_header *h = &serving[i]->reader.header;
+		const struct gcpreload_header *h = &living[i]->reader.header;
 		struct metrics_like like = { 0 };
 
 		for (same = 0;
-		     i + same < n && !by_version_and_period(&serving[i], &serving[i + same]);
-		     same++)
-			metrics_add_like(&like, serving[i + same]);
+		     i + same < n && !by_version_and_period(&living[i], &living[i + same]); same++)
+			if (metrics_serves(&living[i + same]->reader.header))
+				metrics_add_like(&like, living[i + same]);
+		if (!like.length_ns)
+			continue;
 		metrics_begin(w, counters_table[COUNTERS_in_requests_ratio].prometheus,
-			      serving[i]->service->name, NULL);
+			      living[i]->service->name, NULL);
 		metrics_label(w, "service_version", h->service_version);
 		metrics_label(w, "tuned", h->period == GCPRELOAD_PERIOD_TUNED ? "yes" : "no");
-		metrics_double(
-		    w, like.length_ns ? (double)like.in_requests_ns / (double)like.length_ns : 0);
+		metrics_double(w, (double)like.in_requests_ns / (double)like.length_ns);
 	}
-	free(serving);
+	free(living);
 }
