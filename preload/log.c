@@ -46,6 +46,11 @@ void log_configure(const struct log_style *style)
 	store_release(&file, log_text(style->path));
 }
 
+void log_note_service(const char *name)
+{
+	store_release(&log_service, log_text(name));
+}
+
 /* fstat() is a symbol only since glibc 2.33. */
 static bool log_look_at(int fd, struct stat *st)
 {

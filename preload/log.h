@@ -24,6 +24,9 @@ struct log_style {
 /* The texts must stay. */
 void log_configure(const struct log_style *style);
 
+/* The service's name, where nobody gave one and it was made since. The text must stay. */
+void log_note_service(const char *name);
+
 /* What descriptor 2 is, at the program's start: later a line is written to it only if it still is
  * that. late: the program has run for a while, so only a pipe, a terminal and a file that is
  * appended to are taken for its standard error. */

@@ -8,6 +8,7 @@
 #include <sys/utsname.h>
 
 #include "base/shared.h"
+#include "preload/log.h"
 #include "preload/origin.h"
 #include "ring/identity.h"
 #include "ring/raw.h"
@@ -75,6 +76,7 @@ struct gcpreload_service service_of_process(char *name)
 		memcpy(made_name, name, SERVICE_NAME);
 		made_service = service;
 		store_release(&made, NAMED);
+		log_note_service(made_name);
 	}
 	return service;
 }

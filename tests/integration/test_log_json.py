@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lib.puppet import Puppet
 from lib.run import environment, run
 from venvs import Interpreter
 
@@ -63,6 +64,18 @@ def test_other_lines(system_python: Interpreter, tmp_path: Path) -> None:
     said = lines(system_python, program, GCPRELOAD_NAME="x", GCPRELOAD_SLOW_MS="0")[1]
     assert [(line["level"], "service" in line) for line in said] == [("warning", False)]
     assert said[0]["message"].startswith("GCPRELOAD_NAME is not a setting of gcpreload")
+
+
+def test_a_name_that_was_made(system_python: Interpreter, ring_dir: Path) -> None:
+    """Once there is a ring, which has it, too."""
+    log = ring_dir / "log"
+    settings = {"GCPRELOAD_LOG_FORMAT": "json", "GCPRELOAD_LOG_FILE": str(log)}
+    with Puppet(system_python, ring_dir, GCPRELOAD_SLOW_MS="1", **settings) as puppet:
+        puppet.do("one = listen()", "arm(one)", "keep(400000)", "gc.collect()")
+        name = puppet.shown().service["name"]
+    said = [json.loads(line) for line in log.read_text().splitlines()]
+    assert name
+    assert name == [line for line in said if line.get("cause") == "explicit"][-1]["service"]
 
 
 @pytest.mark.parametrize(
