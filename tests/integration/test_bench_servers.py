@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 from collections.abc import Iterator
@@ -123,13 +124,18 @@ def test_an_application_that_collects_all_the_same(system_python: Interpreter) -
 
 def test_a_state_that_did_not_stay(system_python: Interpreter) -> None:
     app = small(system_python, "lru", "sync")
+
+    def look() -> None:
+        with contextlib.suppress(LeftOut):  # it takes a moment to end
+            running.check_still([])
+
     with latency_server.serving(app, MODES["freeze"], 0, None) as running:
         running.mode = replace(running.mode, state="observing")
         with pytest.raises(LeftOut, match="state ready instead of observing"):
             running.check_still([])
         os.kill(running.worker, signal.SIGKILL)
         with pytest.raises(Failed, match="ended"):
-            wait_for("the end", lambda: running.check_still([]))
+            wait_for("the end", look)
 
 
 def test_a_machine_without_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,7 +91,10 @@ def test_the_most_frequent_types(python: Interpreter) -> None:
 
 def test_a_young_collection_has_none(system_python: Interpreter) -> None:
     assert (
-        census(system_python, "gc.collect(0); gc.disable(); more = [[] for _ in lists]", 0) == []
+        census(
+            system_python, "gc.collect(0); gc.disable(); more = [[] for _ in range(1000000)]", 0
+        )
+        == []
     )
 
 

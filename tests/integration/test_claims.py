@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -201,10 +200,13 @@ def test_the_dead_are_swept_when_a_ring_is_made(
     system_python: Interpreter, ring_dir: Path
 ) -> None:
     """A crash loop leaves 32 of them, whether or not anybody ever says "clean"."""
-    directory = ring_dir / f"gcpreload-{os.geteuid()}"
-    directory.mkdir(0o700)
-    for number in range(40):
-        (directory / f"{100000000 + number}.1.{number:08x}").write_bytes(b"noise")
+    with Puppet(system_python, ring_dir) as puppet:
+        puppet.do(*ARMED)
+        puppet.wait_for("ready")
+    (one,) = ring_files(ring_dir)
+    content = one.read_bytes()
+    for number in range(39):
+        (one.parent / f"{100000000 + number}.1.{number:08x}").write_bytes(content)
     with Puppet(system_python, ring_dir) as puppet:
         puppet.do(*ARMED)
         puppet.wait_for("ready")
