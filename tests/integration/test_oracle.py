@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -96,21 +97,23 @@ def test_it_finds_what_is_wrong(system_python: Interpreter, how: str, said: byte
     assert b"FAILED: seed 3, step " in done.stdout
 
 
-def debug_builds() -> list[Interpreter]:
-    """Py_DEBUG: assertions on, reference counts checked."""
+def debug_builds() -> list[str]:
+    """Py_DEBUG: assertions on, reference counts checked. Debian's has a name of its own."""
     probe = "import sys; sys.exit(not hasattr(sys, 'gettotalrefcount'))"
-    return [
-        python
-        for python in supported_interpreters()
-        if run([python.path, "-c", probe], environment()).returncode == 0
-    ]
+    debian = shutil.which("python3-dbg")
+    paths = [*([debian] if debian else []), *(python.path for python in supported_interpreters())]
+    return [path for path in paths if not run([path, "-c", probe], environment()).returncode]
 
 
 @pytest.mark.parametrize("mode", LIBRARY_MODES, ids=str)
-def test_debug_build(mode: Mode, ring_dir: Path) -> None:
+def test_debug_build(mode: Mode, ring_dir: Path, pytestconfig: pytest.Config) -> None:
     found = debug_builds()
     if not found:
         pytest.skip("no debug build of Python was found")
-    for python in found:
-        options = ("--seed", str(SEED + 2), "--drain", mode.drains[-1])
-        checked(oracle(python.path, mode.environment(ring_dir), str(ORACLE), *options))
+    count = str(steps(pytestconfig))
+    for path in found:
+        env = mode.environment(ring_dir)
+        options = ("--seed", str(SEED + 2), "--steps", count, "--drain", mode.drains[-1])
+        checked(oracle(path, env, str(ORACLE), *options))
+        ready = [process for process in ps(ring_dir, "--all") if process.fired]
+        assert mode.name in [process.mode for process in ready], "it was never ready"
