@@ -10,6 +10,7 @@
 #include "cli/json.h"
 #include "cli/json_read.h"
 #include "cli/memory.h"
+#include "cli/saved.h"
 #include "cli/table.h"
 #include "cli/text.h"
 #include "ring/layout.h"
@@ -214,24 +215,13 @@ static void add_served(struct served *served, const struct json_value *process)
 
 static int read_served(struct served *served, const char *path)
 {
-	char *cause = NULL;
-	struct json_value *report = json_read_file(path, &cause);
-	const struct json_value *list = json_member(report, "processes"), *process;
-	int ret = 0;
+	struct json_value *report;
+	const struct json_value *list = saved_processes(&report, path), *process;
 
-	if (!report) {
-		text_complain("%s", cause);
-		ret = -1;
-	} else if (!list || list->type != JSON_ARRAY) {
-		text_complain("%s: not a report; create one with: gcpreload report --json > FILE",
-			      path);
-		ret = -1;
-	}
-	for (process = ret == 0 ? list->first : NULL; process; process = process->next)
+	for (process = list ? list->first : NULL; process; process = process->next)
 		add_served(served, process);
 	json_forget(report);
-	free(cause);
-	return ret;
+	return list ? 0 : -1;
 }
 
 static void side_of(struct fair_side *side, const char *name, const struct served *served)

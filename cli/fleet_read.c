@@ -6,6 +6,7 @@
 
 #include "cli/json_read.h"
 #include "cli/memory.h"
+#include "cli/saved.h"
 #include "cli/text.h"
 
 static const char *fleet_text(const struct json_value *object, const char *key)
@@ -116,23 +117,13 @@ static int fleet_add_process(struct fleet *fleet, const struct json_value *proce
 
 int fleet_read(struct fleet *fleet, const char *path)
 {
-	char *cause = NULL;
-	struct json_value *report = json_read_file(path, &cause);
-	const struct json_value *list = json_member(report, "processes"), *one;
-	int ret = 0;
+	struct json_value *report;
+	const struct json_value *list = saved_processes(&report, path), *one;
+	int ret = list ? 0 : -1;
 
-	if (!report) {
-		text_complain("%s", cause);
-		ret = -1;
-	} else if (!list || list->type != JSON_ARRAY) {
-		text_complain("%s: not a report; create one with: gcpreload report --json > FILE",
-			      path);
-		ret = -1;
-	}
-	for (one = ret == 0 ? list->first : NULL; one && ret == 0; one = one->next)
+	for (one = list ? list->first : NULL; one && ret == 0; one = one->next)
 		ret = fleet_add_process(fleet, one, path);
 	json_forget(report);
-	free(cause);
 	return ret;
 }
 
