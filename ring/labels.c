@@ -128,6 +128,12 @@ void gcpreload_span_text(const struct gcpreload_span *span, char trace_id[GCPREL
 	labels_hex(span->span_id, sizeof span->span_id, span_id);
 }
 
+bool gcpreload_cause_in_requests(unsigned cause)
+{
+	return cause == GCPRELOAD_CAUSE_AUTOMATIC || cause == GCPRELOAD_CAUSE_EXPLICIT ||
+	       cause == GCPRELOAD_CAUSE_GUARD || cause == GCPRELOAD_CAUSE_IDLE_BUSY;
+}
+
 bool gcpreload_is_parent(const struct gcpreload_header *h)
 {
 	return h->state == GCPRELOAD_STATE_PARENT || h->flags & GCPRELOAD_FLAG_PARENT;

@@ -3,13 +3,7 @@
 
 #include "base/clock.h"
 #include "base/shared.h"
-
-/* A request may meet all but what readiness, forks and the end take, and idle collections. */
-static bool load_in_requests(unsigned cause)
-{
-	return cause == GCPRELOAD_CAUSE_AUTOMATIC || cause == GCPRELOAD_CAUSE_EXPLICIT ||
-	       cause == GCPRELOAD_CAUSE_GUARD || cause == GCPRELOAD_CAUSE_IDLE_BUSY;
-}
+#include "ring/reader.h"
 
 /* Adds the growth of a total to what counts for the period. */
 static void load_add(uint64_t parts[GCPRELOAD_PERIODS], uint32_t period, uint64_t total)
@@ -33,7 +27,7 @@ static void load_note_warm(struct gcpreload_header *h, const struct gcpreload_se
 	series += h->period * GCPRELOAD_GENERATIONS * GCPRELOAD_CAUSES;
 	for (i = 0; i < GCPRELOAD_GENERATIONS; i++)
 		for (c = 0; c < GCPRELOAD_CAUSES; c++, series++)
-			if (load_in_requests(c)) {
+			if (gcpreload_cause_in_requests(c)) {
 				collections += load_relaxed(&series->collections);
 				in_request_ns += load_relaxed(&series->sum_ns);
 			}

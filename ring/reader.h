@@ -69,6 +69,9 @@ bool gcpreload_reader_alive(const struct gcpreload_reader *reader);
 bool gcpreload_reader_same_process(const struct gcpreload_header *one,
 				   const struct gcpreload_header *other);
 
+/* A request may meet all but what readiness, forks and the end take, and idle collections. */
+bool gcpreload_cause_in_requests(unsigned cause);
+
 /* Whether it forks the workers, whatever its mode: it serves nothing itself. */
 bool gcpreload_is_parent(const struct gcpreload_header *h);
 

@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "cli/memory.h"
-#include "cli/snapshot.h"
 #include "ring/reader.h"
 
 uint64_t metrics_now(void)
@@ -118,13 +117,12 @@ static uint64_t metrics_in_requests(const struct gather_process *process)
 	const unsigned in_period = GCPRELOAD_GENERATIONS * GCPRELOAD_CAUSES;
 	struct gcpreload_series series;
 	size_t at = 0;
-	unsigned place, cause;
+	unsigned place;
 	uint64_t ns = 0;
 
 	while ((at = counts_next(&process->counts, at, &place, &series))) {
-		cause = place % GCPRELOAD_CAUSES;
 		if (place / in_period == process->reader.header.period &&
-		    cause != GCPRELOAD_CAUSE_IDLE && !snapshot_cause_is_once(cause))
+		    gcpreload_cause_in_requests(place % GCPRELOAD_CAUSES))
 			ns += series.sum_ns;
 	}
 	return ns;
