@@ -263,13 +263,13 @@ static void judge_mode(struct decision *decision, pid_t pid)
 
 	if (settings->mode == GCPRELOAD_MODE_OFF)
 		add_reason(decision, DECISION_NONE, SETTINGS_MODE, "the library does nothing",
-			   "take it out, or set freeze");
+			   "take it out, or set concurrent");
 	else if (settings->observes)
 		observes_for(decision, settings->observes);
 	else if (settings->mode == GCPRELOAD_MODE_OBSERVE)
 		add_reason(decision, DECISION_OBSERVED, SETTINGS_MODE,
 			   "collections are measured, nothing is tuned",
-			   "take it out, or set freeze");
+			   "take it out, or set concurrent");
 	judge_sample(decision, pid);
 }
 

@@ -205,6 +205,16 @@ static enum gcpreload_acted act_as_before(PyObject *gc)
 	return GCPRELOAD_ACTED_LOOKED;
 }
 
+/* What only observes, or is off, is told to tune, and not how. */
+static enum gcpreload_mode act_mode_that_tunes(void)
+{
+	enum gcpreload_mode by_settings = load_relaxed(&settings->mode);
+
+	if (process.mode >= GCPRELOAD_MODE_FREEZE)
+		return process.mode;
+	return by_settings >= GCPRELOAD_MODE_FREEZE ? by_settings : GCPRELOAD_MODE_CONCURRENT;
+}
+
 static enum gcpreload_acted act_on_command(PyObject *gc, const char *verb)
 {
 	static const struct {
@@ -231,9 +241,7 @@ static enum gcpreload_acted act_on_command(PyObject *gc, const char *verb)
 	if (strcmp(verb, "thaw") == 0) {
 		act_thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
 	} else if (strcmp(verb, "ready") == 0) {
-		return act_start(
-		    gc, process.mode < GCPRELOAD_MODE_FREEZE ? GCPRELOAD_MODE_FREEZE : process.mode,
-		    "by gcpreload ready");
+		return act_start(gc, act_mode_that_tunes(), "by gcpreload ready");
 	} else {
 		gcpreload_log(GCPRELOAD_LOG_WARNING, "control file: '%s' is not a command, ignored",
 			      verb);

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COMMAND = ROOT / "build" / "gcpreload"
 LIBRARY = ROOT / "build" / "libgcpreload.so"
 WORKERS = 2
-MODES = {"stock": "observe", "gcpreload": "freeze"}
+MODES = {"stock": "observe", "gcpreload": "concurrent"}
 STATES = {"stock": "observing", "gcpreload": "ready"}
 PROGRAMS = {  # that are there where their libraries are
     "top": "both, live, in this terminal",

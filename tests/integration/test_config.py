@@ -28,6 +28,8 @@ def conf(system_python: Interpreter, ring_dir: Path, tmp_path: Path) -> Conf:
         path = tmp_path / "gcpreload.conf"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         settings["GCPRELOAD_CONF"] = str(path)
+        if b"mode" not in path.read_bytes():  # the one that sets the thresholds of the file
+            settings["GCPRELOAD_MODE"] = "freeze"
         with Puppet(system_python, ring_dir, **settings) as puppet:
             puppet.do(*ARMED)
             shown = puppet.wait_for(settings.pop("_state", "ready"))

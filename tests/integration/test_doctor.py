@@ -378,8 +378,8 @@ def test_settings_of_a_running_process(
     """Its own, and its own file; ps --all says the same."""
     conf = tmp_path / "conf"
     conf.write_text(text)
-    extra = {**settings, "GCPRELOAD_CONF": str(conf) if text else ""}
-    with Puppet(system_python, ring_dir, extra=extra) as puppet:
+    own = {**settings, "GCPRELOAD_CONF": str(conf) if text else ""}
+    with Puppet(system_python, ring_dir, **own) as puppet:
         puppet.do("1")
         tuned, said = doctor("--pid", str(puppet.pid), ring_dir=ring_dir, GCPRELOAD_MODE="off")
         shown = by_pid(ring_dir, "--all")[puppet.pid]

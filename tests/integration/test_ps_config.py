@@ -75,7 +75,7 @@ def test_workers_stand_together(system_python: Interpreter, ring_dir: Path) -> N
 
 
 def test_by_a_command(system_python: Interpreter, ring_dir: Path) -> None:
-    with Puppet(system_python, ring_dir) as puppet:
+    with Puppet(system_python, ring_dir, GCPRELOAD_MODE="") as puppet:
         puppet.do(*ARMED)
         command("set", "--dir", ring_dir, "--timeout", "0.1", str(puppet.pid), "mode=observe")
         puppet.do("import time")
@@ -83,7 +83,7 @@ def test_by_a_command(system_python: Interpreter, ring_dir: Path) -> None:
         mode, kind, source = value(one(ring_dir), "MODE")
         assert (mode, kind) == ("observe", "control")
         assert source.startswith("gcpreload set")
-        assert "(before: freeze, default)" in source
+        assert "(before: concurrent, default)" in source
 
 
 def test_by_the_process_itself(system_python: Interpreter, ring_dir: Path) -> None:

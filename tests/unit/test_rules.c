@@ -78,7 +78,7 @@ static void defaults(void **state)
 	(void)state;
 	resolve(NULL, NULL);
 	assert_string_equal(said, "");
-	assert_int_equal(settings.mode, GCPRELOAD_MODE_FREEZE);
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_CONCURRENT);
 	assert_int_equal(settings.thresholds[0], 50000);
 	assert_int_equal(settings.thresholds[1], GCPRELOAD_KEEP);
 	assert_int_equal(settings.young_ns, 10000000);
@@ -87,7 +87,7 @@ static void defaults(void **state)
 	assert_int_equal(settings.triggers.n, 1);
 	assert_true(settings.startup_gc);
 	assert_int_equal(origins[SETTINGS_MODE].source, SETTINGS_FROM_DEFAULT);
-	assert_string_equal(origins[SETTINGS_MODE].text, "freeze");
+	assert_string_equal(origins[SETTINGS_MODE].text, "concurrent");
 	assert_int_equal(asked_for_lines, 0);
 }
 
@@ -154,7 +154,7 @@ static void which_file(void **state)
 	assert_int_equal(settings.mode, GCPRELOAD_MODE_OBSERVE);
 	assert_string_equal(settings.observes, "unusable setting: GCPRELOAD_CONF=x");
 	resolve("mode = observe\n", "GCPRELOAD_CONF=", NULL);
-	assert_int_equal(settings.mode, GCPRELOAD_MODE_FREEZE);
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_CONCURRENT);
 }
 
 static void scope(const char *globs, const char *except, bool excluded)
@@ -357,7 +357,7 @@ static void unusable_settings_observe(void **state)
 	assert_string_equal(settings.observes,
 			    "unusable setting: SAMPLE=x, line 1 of /etc/gcpreload.conf");
 	resolve(NULL, "GCPRELOAD_RING=x", NULL);
-	assert_int_equal(settings.mode, GCPRELOAD_MODE_FREEZE);
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_CONCURRENT);
 	assert_null(settings.observes);
 }
 
@@ -387,7 +387,7 @@ static void a_file_that_is_not_understood(void **state)
 	resolve("[x[]\nmode = off\n", NULL);
 	assert_int_equal(settings.mode, GCPRELOAD_MODE_OBSERVE);
 	resolve("modus = off\n", NULL);
-	assert_int_equal(settings.mode, GCPRELOAD_MODE_FREEZE);
+	assert_int_equal(settings.mode, GCPRELOAD_MODE_CONCURRENT);
 	assert_non_null(strstr(said, "MODUS is not a setting"));
 }
 

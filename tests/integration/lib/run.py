@@ -24,6 +24,9 @@ Completed = subprocess.CompletedProcess
 def environment(ring_dir: Path | str | None = None, **settings: str) -> dict[str, str]:
     """A plain environment; with ring_dir also the library, its measurements below ring_dir.
 
+    The mode is `freeze`, in which the fewest things happen by themselves, unless a test, or its
+    settings file, says another. GCPRELOAD_MODE="" leaves it to the library.
+
     How long a collection takes is the machine's doing and must not decide what a test sees, so
     threshold0 is not adapted (in mode idle: at its highest) and no collection is beyond the budget
     unless a test asks for it.
@@ -34,11 +37,15 @@ def environment(ring_dir: Path | str | None = None, **settings: str) -> dict[str
     env["GIT_CONFIG_GLOBAL"] = env["GIT_CONFIG_SYSTEM"] = os.devnull
     if ring_dir is not None:
         env.update(LD_PRELOAD=str(LIBRARY), GCPRELOAD_DIR=str(ring_dir), GCPRELOAD_CONF="")
+        if not settings.get("GCPRELOAD_CONF"):
+            env["GCPRELOAD_MODE"] = "freeze"
         env["GCPRELOAD_YOUNG_MS"] = "0"
         env["GCPRELOAD_BUDGET_MS"] = "60000"
         if settings.get("GCPRELOAD_MODE") == "idle":
             env["GCPRELOAD_PAUSE_MS"] = "60000"
     env.update(settings)
+    if env.get("GCPRELOAD_MODE") == "":
+        del env["GCPRELOAD_MODE"]
     return env
 
 
