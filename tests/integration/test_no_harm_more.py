@@ -42,6 +42,7 @@ def both(
         preload.symlink_to(library)
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
+        settings = {"GCPRELOAD_MODE": "", **settings}
         env = environment(ring_dir, PYTHONHASHSEED="0", **settings)
         env["LD_PRELOAD"] = str(preload)
         done = run(command, env, cwd=work)
@@ -265,6 +266,7 @@ def test_own_tests_of_an_interpreter(
     if looked.returncode:
         pytest.skip("it does not ship its tests")
     command = [python.path, "-m", "test", "-v", name]
-    stock, ours = side_by_side(command, environment(), environment(ring_dir), cwd=tmp_path)
+    under = environment(ring_dir, GCPRELOAD_MODE="")
+    stock, ours = side_by_side(command, environment(), under, cwd=tmp_path)
     assert outcome(ours) == outcome(stock)
     assert " ... ok" in outcome(stock)[1]

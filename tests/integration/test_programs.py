@@ -101,7 +101,7 @@ print("done")
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_it_does_as_without(python: Interpreter, name: str, ring_dir: Path) -> None:
     command = [python.path, "-c", LISTEN + PROGRAMS[name]]
-    under = environment(ring_dir, GCPRELOAD_FORCE="1")
+    under = environment(ring_dir, GCPRELOAD_MODE="", GCPRELOAD_FORCE="1")
     stock, ours = side_by_side(command, environment(), under)
     assert (ours.stdout, ours.stderr, ours.returncode) == (
         stock.stdout,
