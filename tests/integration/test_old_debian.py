@@ -51,7 +51,8 @@ def test_the_programs_run(program: str) -> None:
 @pytest.mark.usefixtures("made")
 def test_the_library_works_there_and_here(system_python: Interpreter, ring_dir: Path) -> None:
     """Also with the newer glibc, in which the dl functions are elsewhere."""
-    settings = {"LD_PRELOAD": MADE / "libgcpreload.so", "GCPRELOAD_YOUNG_MS": "0"}
+    settings = {"LD_PRELOAD": MADE / "libgcpreload.so", "GCPRELOAD_MODE": "freeze"}
+    settings["GCPRELOAD_YOUNG_MS"] = "0"
     words = [f"{name}={value}" for name, value in settings.items()]
     words.append(f"GCPRELOAD_DIR={ring_dir}")
     for done in (

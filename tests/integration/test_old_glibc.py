@@ -68,7 +68,7 @@ def test_python_becomes_ready(library: str, ring_dir: Path) -> None:
     script = 'mount --bind "$1" "$2"; shift 2; exec chroot "$@"'
     command = ["unshare", "-m", "sh", "-ec", script, "sh", ring_dir, ROOTFS / "mnt", ROOTFS]
     command += ["env", f"LD_PRELOAD={library}", "GCPRELOAD_DIR=/mnt", "PYTHONUNBUFFERED=1"]
-    command += ["GCPRELOAD_YOUNG_MS=0"]
+    command += ["GCPRELOAD_MODE=freeze", "GCPRELOAD_YOUNG_MS=0"]
     command += ["python3", "-c", SERVER]
     with Server(command, environment(PATH=PATH)) as server:
         (process,) = wait_for_state(ring_dir, "ready")
