@@ -14,16 +14,21 @@
 #define KEPT 16
 /* Inherited sockets have low numbers: systemd's begin with 3 (sd_listen_fds(3)). */
 #define INHERITED_BELOW 64
+/* Waits on sets that are asked for such a socket, which was there before the set or came with it: a
+ * child that never serves does not ask for ever. */
+#define INHERITED_ASKED 64
 
 /* One word each, so that no thread sees half of one: the socket, and what is known of it. Written
  * by threads that listen or wait, read by those that wait or fork. Another may take a place at
  * once: what is kept is a hint, and the socket itself is asked. */
-enum { KNOWN = 1, MAIN_THREAD = 2, WAITED_ON = 4 };
+enum { KNOWN = 1, MAIN_THREAD = 2, WAITED_ON = 4, INHERITED = 8 };
 
 static uint64_t listeners[KEPT];
 static unsigned next;
-/* By the thread that holds the GIL before a fork, or the only one. */
-static bool looked_for_inherited;
+/* Whether was looked for those that were inherited: by the thread that holds the GIL before a fork,
+ * or the only one; and by any that waits on a set, with how often. */
+static bool looked_at_fork, looked_at_wait;
+static unsigned asked_for_inherited;
 
 static uint64_t listener_word(int fd, unsigned known)
 {
@@ -56,7 +61,9 @@ void listeners_begin_process(void)
 	for (i = 0; i < KEPT; i++)
 		store_relaxed(&listeners[i], 0);
 	store_relaxed(&next, 0);
-	store_relaxed(&looked_for_inherited, false);
+	store_relaxed(&looked_at_fork, false);
+	store_relaxed(&looked_at_wait, false);
+	store_relaxed(&asked_for_inherited, 0);
 }
 
 static void listener_add(int fd, unsigned known)
@@ -132,44 +139,78 @@ bool listeners_in_set(int epfd, int fd)
 	return held;
 }
 
+/* From the service manager, from the program that was here before an exec, or from a parent. */
+static void listeners_look_for_inherited(bool *looked)
+{
+	int fd;
+
+	if (exchange_relaxed(looked, true))
+		return;
+	for (fd = 0; fd < INHERITED_BELOW; fd++)
+		if (listener_place(fd) == KEPT && listeners_serves(fd))
+			listener_add(fd, MAIN_THREAD | INHERITED);
+}
+
+/* Whether it may be this thread that waits on a socket, by what is known of that. */
+static bool listener_may_be_of(uint64_t word, bool main_thread, bool inherited)
+{
+	if (!(word & KNOWN))
+		return false;
+	return word & INHERITED ? inherited : !(word & MAIN_THREAD) == !main_thread;
+}
+
 int listeners_of_set(int epfd, bool main_thread)
 {
+	bool inherited = load_relaxed(&asked_for_inherited) < INHERITED_ASKED;
 	uint64_t word;
 	int i, fd;
 
+	if (inherited)
+		add_relaxed(&asked_for_inherited, 1);
+	listeners_look_for_inherited(&looked_at_wait);
 	for (i = 0; i < KEPT; i++) {
 		word = load_relaxed(&listeners[i]);
 		fd = listener_socket(word);
-		if (word & KNOWN && !(word & MAIN_THREAD) == !main_thread && listeners_serves(fd) &&
+		if (listener_may_be_of(word, main_thread, inherited) && listeners_serves(fd) &&
 		    listeners_in_set(epfd, fd))
 			return fd;
 	}
 	return -1;
 }
 
-/* From the service manager, or from the program that was here before an exec. */
-static void listeners_look_for_inherited(void)
+/* Whether there is a socket that nobody in here waits on. gone: one that was inherited is closed.
+ */
+static bool listeners_wait_for_nobody(bool *gone)
 {
-	int fd;
+	uint64_t word;
+	bool serves;
+	int i;
 
-	if (exchange_relaxed(&looked_for_inherited, true))
-		return;
-	for (fd = 0; fd < INHERITED_BELOW; fd++)
-		if (listener_place(fd) == KEPT && listeners_serves(fd))
-			listeners_add(fd, true);
+	*gone = false;
+	for (i = 0; i < KEPT; i++) {
+		word = load_relaxed(&listeners[i]);
+		serves = word & KNOWN && listeners_serves(listener_socket(word));
+		if (serves && (word & (MAIN_THREAD | WAITED_ON)) == MAIN_THREAD)
+			return true;
+		if (!serves && word & INHERITED) {
+			store_relaxed(&listeners[i], 0);
+			*gone = true;
+		}
+	}
+	return false;
 }
 
 bool listeners_for_workers(void)
 {
-	uint64_t word;
-	int i;
+	bool gone;
 
-	listeners_look_for_inherited();
-	for (i = 0; i < KEPT; i++) {
-		word = load_relaxed(&listeners[i]);
-		if ((word & (KNOWN | MAIN_THREAD | WAITED_ON)) == (KNOWN | MAIN_THREAD) &&
-		    listeners_serves(listener_socket(word)))
-			return true;
-	}
-	return false;
+	listeners_look_for_inherited(&looked_at_fork);
+	if (listeners_wait_for_nobody(&gone))
+		return true;
+	if (!gone)
+		return false;
+	/* A new master of gunicorn duplicates the socket that it was told of, and closes that. */
+	store_relaxed(&looked_at_fork, false);
+	listeners_look_for_inherited(&looked_at_fork);
+	return listeners_wait_for_nobody(&gone);
 }
