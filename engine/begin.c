@@ -2,6 +2,7 @@
 #include "engine/begin.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/machine.h"
 #include "base/self.h"
@@ -76,18 +77,20 @@ void begin_with_mode(void)
 
 static void begin_new_process(void)
 {
-	static bool begun; /* in an ancestor */
+	static pid_t begun; /* in this process, with an older runtime, or in an ancestor */
 	struct growth inherited;
 
 	pacing_forget();
 	memset(&process, 0, sizeof process);
 	process.thresholds_due = true;
+	process.is_child = begun && begun != getpid();
+	process.full_at_fork = tuner_full_collections();
 	if (begun) {
 		machine_growth(&inherited);
 		process.resident_at_fork = inherited.resident;
 		process.inherited_frozen = tuner_frozen();
 	}
-	begun = true;
+	begun = getpid();
 	soon_forget();
 	process.status.state = GCPRELOAD_STATE_STARTING;
 	begin_with_mode();

@@ -24,7 +24,12 @@ struct process {
 	bool froze;		   /* gc.freeze() was called by us, in this process */
 	bool thawed;		   /* by a command: not frozen again by itself */
 	int64_t inherited_frozen;  /* objects that an ancestor has frozen */
+	bool is_child;		   /* forked by a process that was under the library */
+	bool inherits_heap;	   /* what it froze is an ancestor's for the most part */
+	bool start_was_emptied;	   /* by engine/startup, in this process */
 	uint64_t resident_at_fork; /* bytes; 0: not forked, or unknown */
+	uint64_t full_at_fork;	   /* full collections that its ancestors had seen */
+	int worth_a_fork;	   /* to freeze for a fork: 1, no: -1, nobody has counted: 0 */
 	bool thresholds_due;	   /* the parent's are still to be given back */
 	char sampled[128];	   /* why it is in the sample or not; "": nobody asked */
 	const char *fallback;	   /* why the mode is not what was asked for, or NULL */

@@ -89,6 +89,7 @@ void startup_begin(void)
 	machine_look(&machine);
 	looked_ns = gcpreload_now_ns();
 	pacer_startup_begin(&start, looked_ns, &machine);
+	process.start_was_emptied = true;
 	set_empties(true);
 }
 

@@ -15,10 +15,10 @@
 #include "engine/refreeze.h"
 #include "inject/module.h"
 #include "inject/observer.h"
+#include "rules/forked.h"
 #include "rules/recipe.h"
 
 #define IMMORTALS_AT_MOST 2000
-#define INHERITS_MOST	  1.25
 #define OFF_FOR_GOOD_NS	  5000000000ull
 
 /* Of this process and its ancestors: fork() copies the collector too. */
@@ -259,7 +259,7 @@ static bool prepare_exit(void)
 }
 
 /* Each begins the counts of gc.get_count() anew, and comes when a quarter is new. */
-static uint64_t full_collections(void)
+uint64_t tuner_full_collections(void)
 {
 	struct gcpreload_totals totals[GCPRELOAD_GENERATIONS];
 
@@ -269,7 +269,7 @@ static uint64_t full_collections(void)
 
 static void note_frozen(PyObject *gc)
 {
-	fulls_at_freeze = full_collections();
+	fulls_at_freeze = tuner_full_collections();
 	frozen_at_most = collector_ask(gc, "get_freeze_count");
 	process.status.frozen_objects = frozen_at_most;
 }
@@ -349,30 +349,37 @@ const char *tuner_limits(void)
 	return process.status.sample == GCPRELOAD_SAMPLE_TUNED ? process.sampled : "";
 }
 
-/* A worker of a host that we do not know as one has a loaded heap that nobody froze before the
- * fork. A full collection would make all its pages the worker's own (measured, 3 -> 45 MB): what
- * the worker has allocated itself is young, and the rest is frozen as it is. */
+/* What a worker inherited that nobody froze is frozen as it is, and belongs to its ancestor. */
 static int generations_of_its_own(void)
 {
+	struct forked forked = { .is_child = process.is_child,
+				 .parent_froze = frozen_by_us,
+				 .start_was_emptied = process.start_was_emptied,
+				 .full_since = tuner_full_collections() - process.full_at_fork,
+				 .resident_at_fork = process.resident_at_fork };
 	struct growth now;
 
-	if (!process.resident_at_fork || frozen_by_us)
-		return 2;
 	machine_growth(&now);
-	return (double)now.resident < INHERITS_MOST * (double)process.resident_at_fork ? 1 : 2;
+	forked.resident = now.resident;
+	return forked_generation(&forked);
 }
 
 /* Returns whether all of it is done. */
 static bool collect_and_freeze(PyObject *gc, struct tuner_done *done)
 {
 	uint64_t began = gcpreload_thread_cpu_ns();
+	int oldest = generations_of_its_own();
 
-	done->garbage = prepare_exit()
-			    ? collector_collect(gc, generations_of_its_own(), GCPRELOAD_CAUSE_READY)
-			    : -1;
+	done->garbage = prepare_exit() ? collector_collect(gc, oldest, GCPRELOAD_CAUSE_READY) : -1;
 	done->took_ns = gcpreload_elapsed(began, gcpreload_thread_cpu_ns());
 	done->collected = true;
-	return done->garbage >= 0 && freeze_what_is_new(gc);
+	if (done->garbage < 0 || !freeze_what_is_new(gc))
+		return false;
+	if (oldest < GCPRELOAD_GENERATIONS - 1) {
+		process.inherits_heap = true;
+		process.inherited_frozen = frozen_at_most;
+	}
+	return true;
 }
 
 struct tuner_done tuner_tune(PyObject *gc)
@@ -408,7 +415,7 @@ int64_t tuner_collect_all(PyObject *gc, enum gcpreload_cause cause, bool freeze_
 	int64_t left = 0;
 	bool noted;
 
-	if (!process.froze || frozen_by_others(gc))
+	if (!process.froze || process.inherits_heap || frozen_by_others(gc))
 		return -1;
 	noted = !freeze_all && !refreeze_note(&refreeze, referrers_layout());
 	freezer_unfreeze(gc);
@@ -429,7 +436,7 @@ void tuner_freeze_before_fork(PyObject *gc)
 	if (recipe_for(&python_version) == RECIPE_OBSERVE)
 		return;
 	/* A master that starts a worker anew has little to add: not each time. */
-	if (frozen > 0 && full_collections() == fulls_at_freeze &&
+	if (frozen > 0 && tuner_full_collections() == fulls_at_freeze &&
 	    collector_allocated(gc) < frozen / 4)
 		return;
 	if (!prepare_exit() || collector_collect(gc, 2, GCPRELOAD_CAUSE_PREFORK) < 0 ||

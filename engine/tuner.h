@@ -56,6 +56,9 @@ struct tuner_done {
 	uint64_t took_ns; /* by the collection, of its thread's processor time */
 };
 
+/* So many were counted in this process and its ancestors. */
+uint64_t tuner_full_collections(void);
+
 /* collect, freeze, thresholds: the whole recipe. */
 struct tuner_done tuner_tune(PyObject *gc);
 
