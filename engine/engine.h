@@ -58,6 +58,10 @@ enum gcpreload_acted gcpreload_engine_ready(const char *fired);
  * server's wait or with the GIL. */
 enum gcpreload_acted gcpreload_engine_baseline(const char *fired, uint64_t due_ns);
 
+/* Whether the code that calls os.fork() makes workers by it though nobody listens here, with a heap
+ * that is worth a freeze. GIL held, where os.fork() begins. */
+bool gcpreload_engine_forks_workers(void);
+
 /* The process is about to fork its workers: collect and freeze, so that they share the pages;
  * again when much has come since. GIL held, before the interpreter's fork locks. */
 void gcpreload_engine_prefork(const char *fired);

@@ -308,11 +308,17 @@ static bool agenda_makes_workers(void)
 	       listeners_for_workers();
 }
 
+/* A fork server, Celery: nobody listens there. */
+static bool agenda_forks_workers(void)
+{
+	return triggers && trigger_find(triggers, TRIGGER_AUTO) && gcpreload_engine_forks_workers();
+}
+
 void agenda_before_fork(void)
 {
 	bool asked = triggers && trigger_find(triggers, TRIGGER_FORK);
 
-	if (!asked && !agenda_makes_workers())
+	if (!asked && !agenda_makes_workers() && !agenda_forks_workers())
 		return;
 	control_before_fork(gcpreload_now_ns());
 	gcpreload_engine_prefork(asked ? "fork" : "auto: fork");

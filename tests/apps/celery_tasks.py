@@ -21,6 +21,7 @@ app = Celery("celery_tasks", broker="filesystem://", backend="file://" + FOLDER)
 app.conf.broker_transport_options = FOLDERS
 app.conf.broker_connection_retry_on_startup = True
 
+HEAP = [[i, {}] for i in range(int(os.environ.get("CELERY_HEAP", "0")))]
 SESSIONS = []
 WATCHES = []
 GONE = []
