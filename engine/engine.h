@@ -23,6 +23,9 @@ struct gcpreload_engine_hooks {
 	/* After each collection, with the GIL, inside gc.callbacks: may look at the clock and ask
 	 * for gcpreload_engine_soon. CLOCK_MONOTONIC ns. */
 	void (*tick)(uint64_t now_ns);
+	/* There as well, before tick: a process that nothing has shown to be ready has settled
+	 * (engine/settled.h). */
+	void (*settled)(void);
 	/* What gcpreload_engine_soon asked for: the main thread, between two bytecodes, GIL held.
 	 */
 	void (*act)(void);

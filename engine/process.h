@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/shared.h"
+#include "engine/settled.h"
 #include "inject/pyapi.h"
 #include "ring/writer.h"
 #include "rules/settings.h"
@@ -33,6 +34,7 @@ struct process {
 	bool thresholds_due;	   /* the parent's are still to be given back */
 	char sampled[128];	   /* why it is in the sample or not; "": nobody asked */
 	const char *fallback;	   /* why the mode is not what was asked for, or NULL */
+	struct settled settled;	   /* while nothing else has shown that it is ready */
 	bool in_greenlet;	   /* readiness was given to the event loop and has not run yet */
 	/* Shared: waits read and write these without the GIL. */
 	bool tuned;	    /* what we did is in force */

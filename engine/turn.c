@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #include "engine/turn.h"
 
+#include "base/machine.h"
 #include "engine/begin.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
+#include "engine/settled.h"
 #include "engine/startup.h"
 #include "engine/tuner.h"
+#include "inject/inject.h"
 #include "inject/module.h"
 
 #define OBSERVE_BEFORE_FILE_NS 2000000000ull
@@ -40,12 +43,40 @@ static void tick_observer(uint64_t now_ns)
 		observe_now();
 }
 
+/* Nothing has been decided of it, and something may be. */
+static bool is_undecided(void)
+{
+	uint32_t state = process.status.state;
+
+	return (state == GCPRELOAD_STATE_STARTING || state == GCPRELOAD_STATE_OBSERVING) &&
+	       !process.begun && !process.thawed &&
+	       !(process.status.flags & GCPRELOAD_FLAG_PARENT) &&
+	       trigger_find(&settings->triggers, TRIGGER_AUTO);
+}
+
+static void tick_settled(uint64_t now_ns, const struct gcpreload_event *event)
+{
+	struct settled *settled = &process.settled;
+	struct growth now;
+
+	if (event->cause != GCPRELOAD_CAUSE_AUTOMATIC || !is_undecided())
+		return;
+	if (event->generation == GCPRELOAD_GENERATIONS - 1)
+		settled_full(settled, now_ns, event->collected, event->duration_ns);
+	if (!settled_is_due(settled, now_ns))
+		return;
+	machine_growth(&now);
+	if (settled_look(settled, now_ns, now.resident, gcpreload_inject_modules()))
+		turn_hooks->settled();
+}
+
 void turn_tick(uint64_t now_ns, const struct gcpreload_event *event)
 {
 	begin_if_new();
 	pacing_observed(event, now_ns);
 	startup_tick(now_ns);
 	tick_observer(now_ns);
+	tick_settled(now_ns, event);
 	gcpreload_ring_load(now_ns, event->cause == GCPRELOAD_CAUSE_FINAL);
 	if (process.status.state == GCPRELOAD_STATE_READY &&
 	    now_ns > process.looked_ns + LOOK_EVERY_NS && gcpreload_engine_soon())

@@ -50,6 +50,7 @@ static struct {
 	bool accepts_fired;
 	unsigned reopened;
 	bool is_parent;
+	bool forks; /* by os.fork(): for workers, or jobs */
 } agenda;
 
 #define agenda_get(field)	 load_relaxed(&agenda.field)
@@ -109,6 +110,7 @@ void agenda_begin_process(void)
 	agenda_set(accepts_fired, false);
 	agenda_set(reopened, 0);
 	agenda_set(is_parent, false);
+	agenda_set(forks, false);
 	control_begin_process();
 	/* A worker that never listens (Celery's) was made ready by its parent's fork. */
 	if (load_relaxed(&preforked))
@@ -139,6 +141,12 @@ void agenda_fire(enum trigger_kind kind, const char *text)
 void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t after_ns)
 {
 	agenda_put(kind, text, after_ns, true);
+}
+
+void agenda_settled(void)
+{
+	if (!agenda_get(forks) && !servers_any())
+		agenda_fire_elsewhere(TRIGGER_AUTO, "auto: settled", 0);
 }
 
 void agenda_reopen(void)
@@ -318,6 +326,7 @@ void agenda_before_fork(void)
 {
 	bool asked = triggers && trigger_find(triggers, TRIGGER_FORK);
 
+	agenda_set(forks, true);
 	if (!asked && !agenda_makes_workers() && !agenda_forks_workers())
 		return;
 	control_before_fork(gcpreload_now_ns());

@@ -33,6 +33,9 @@ void agenda_fire(enum trigger_kind kind, const char *text);
 /* The same, where no wait is a place to act: after so long, and then at the next occasion. */
 void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t after_ns);
 
+/* It has settled: that counts where it has no listening socket to wait on, and makes no workers. */
+void agenda_settled(void);
+
 /* The process may become ready once more. */
 void agenda_reopen(void);
 

@@ -69,6 +69,12 @@ static void entry_after_collection(uint64_t now_ns)
 	agenda_tick(now_ns);
 }
 
+static void entry_settled(void)
+{
+	entry_begin_if_new();
+	agenda_settled();
+}
+
 static void entry_pending_call(void)
 {
 	entry_begin_if_new();
@@ -83,6 +89,7 @@ static void entry_os_fork(void)
 
 const struct gcpreload_engine_hooks entry_hooks = {
 	.tick = entry_after_collection,
+	.settled = entry_settled,
 	.act = entry_pending_call,
 	.before_fork = entry_os_fork,
 	.service = service_of_process,

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 enum trigger_kind {
-	TRIGGER_AUTO,	/* the main thread waits on a listening socket */
+	TRIGGER_AUTO,	/* the main thread waits on a listening socket; or it has settled */
 	TRIGGER_IMPORT, /* a module has finished importing */
 	TRIGGER_SIGNAL,
 	TRIGGER_DELAY,	 /* so long after Python came up */

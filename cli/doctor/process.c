@@ -84,8 +84,9 @@ static bool explain_no_ring(const struct procfs *p, struct decision *decision,
 	findings_add(
 	    findings, FINDING_BAD,
 	    "%d: the library is in it and has decided nothing yet: its main thread has not "
-	    "waited on a listening socket. A server does when it has started up; the parent of "
-	    "workers, a script or a job never does, and is left as it is",
+	    "waited on a listening socket. A server does when it has started up; a worker without "
+	    "one is ready when it has worked for half a minute without importing or growing; the "
+	    "parent of workers, a script or a short job is left as it is",
 	    (int)p->pid);
 	return true;
 }

@@ -74,8 +74,9 @@ void serves_check(const struct words *words, const struct decision *decision,
 	} else if (forks && trigger_find(triggers, TRIGGER_AUTO)) {
 		findings_add(
 		    findings, FINDING_IF,
-		    "%s: never waits on a listening socket, which would make it ready; set "
-		    "GCPRELOAD_TRIGGER=fork",
+		    "%s: its workers have no listening socket, so they are ready only when they "
+		    "have worked for half a minute; set GCPRELOAD_TRIGGER=fork, and they are "
+		    "ready at once, and share memory",
 		    what);
 	} else if (!trigger_find(triggers, TRIGGER_AUTO)) {
 		setting = decision_setting(decision, SETTINGS_TRIGGER);
@@ -87,8 +88,9 @@ void serves_check(const struct words *words, const struct decision *decision,
 		findings_add(
 		    findings, FINDING_IF,
 		    "%s: whether its main thread ever waits on a listening socket cannot be "
-		    "told without running it. A server does, and is ready then; a script or a "
-		    "job does not, and is left as it is",
+		    "told without running it. A server does, and is ready then; a worker "
+		    "without one is ready when it has worked for half a minute without "
+		    "importing or growing; a script or a short job is left as it is",
 		    what);
 	}
 }
