@@ -135,7 +135,9 @@ static void agenda_put(enum trigger_kind kind, const char *text, uint64_t after_
 
 void agenda_fire(enum trigger_kind kind, const char *text)
 {
-	agenda_put(kind, text, 0, kind != TRIGGER_AUTO && kind != TRIGGER_ACCEPTS);
+	bool at_wait = kind == TRIGGER_AUTO || (kind == TRIGGER_ACCEPTS && servers_any());
+
+	agenda_put(kind, text, 0, !at_wait);
 }
 
 void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t after_ns)

@@ -141,3 +141,38 @@ def test_a_worker_of_a_parent_with_threads(python: Interpreter, ring_dir: Path) 
     with Puppet(python, ring_dir) as puppet:
         puppet.do(FORK_BESIDE_A_THREAD)
         assert puppet.do("worker()") == 0
+
+
+ACCEPTS = """
+import ctypes, gc, json, os, socket, threading
+keep = [[i] for i in range(50000)]
+own = gc.get_threshold()
+listener = socket.socket()
+listener.bind(("127.0.0.1", 0))
+listener.listen(5)
+def serve():
+    while True:
+        listener.accept()[0].close()
+def work():
+    for _ in range(3):
+        socket.create_connection(listener.getsockname()).close()
+    while gc.get_freeze_count() < 50000 or gc.get_threshold() == own:
+        for _ in range(2000):
+            cycle = []
+            cycle.append(cycle)
+    os.write(1, b"ready")
+    os._exit(0)
+for target in (serve, work):
+    threading.Thread(target=target, daemon=True).start()
+ctypes.CDLL(None).sleep(1000)
+"""
+
+
+@pytest.mark.parametrize("mode", ["freeze", "concurrent"])
+def test_connections_that_other_threads_accept(
+    one_of_two_pythons: Interpreter, mode: str, ring_dir: Path
+) -> None:
+    """As servers in other languages do: no wait of theirs is a place to act."""
+    settings = {"GCPRELOAD_MODE": mode, "GCPRELOAD_TRIGGER": "accepts:3"}
+    done = run([one_of_two_pythons.path, "-c", ACCEPTS], environment(ring_dir, **settings))
+    assert (done.stdout, done.stderr, done.returncode) == (b"ready", b"", 0)
