@@ -122,11 +122,10 @@ static char *why_none_yet(const struct procfs *p)
 				   (int)pid, forbids);
 	else
 		text = format_text(
-		    "%d: no measurements yet, so it receives no commands: it waits for its trigger "
-		    "(%s); see: gcpreload doctor --pid %d. To trigger it by hand, start it with "
-		    "GCPRELOAD_TRIGGER=signal, then: kill -URG %d",
-		    (int)pid, decision.settings.trigger ? decision.settings.trigger : "unknown",
-		    (int)pid, (int)pid);
+		    "%d: no measurements yet, and its commands are not read from here, but from %s "
+		    "as it sees it; it waits for its trigger (%s); see: gcpreload doctor --pid %d",
+		    (int)pid, decision.settings.dir ? decision.settings.dir : "a directory",
+		    decision.settings.trigger ? decision.settings.trigger : "unknown", (int)pid);
 	free(prevents);
 	free(forbids);
 	decision_free(&decision);

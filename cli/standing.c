@@ -198,6 +198,10 @@ static void standing_add_process(void *arg, struct ring *ring)
 		    rows->list[i].serial > rows->newest)
 			rows->newest = rows->list[i].serial;
 	snprintf(name, sizeof name, "%.200s.ctl", ring->name);
+	/* It may have been told before it had a ring. */
+	if (faccessat(ring->dir->fd, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		gcpreload_control_process(name, ring->reader.header.pid,
+					  ring->reader.header.start_time);
 	standing_add(rows, ring->dir, name, service, ring->reader.header.pid);
 }
 

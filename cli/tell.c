@@ -14,15 +14,17 @@
 
 #include "cli/memory.h"
 #include "cli/options.h"
+#include "cli/ringless.h"
 #include "cli/rings.h"
 #include "cli/standing.h"
 #include "cli/tell_say.h"
 #include "cli/text.h"
 #include "ring/control.h"
 
-#define MODE_VERBS   "mode=off, mode=observe, mode=freeze, mode=idle, mode=concurrent or mode=default"
-#define WAIT_SECONDS 60 /* what is known to answer late has done so */
-#define SAY_AFTER_NS 2000000000ull
+#define MODE_VERBS     "mode=off, mode=observe, mode=freeze, mode=idle, mode=concurrent or mode=default"
+#define WAIT_SECONDS   60 /* what is known to answer late has done so */
+#define SAY_AFTER_NS   2000000000ull
+#define RINGLESS_EVERY 5 /* looks at answers: all rings are opened to find one that is new */
 
 static volatile sig_atomic_t tell_interrupted;
 
@@ -150,8 +152,25 @@ static void tell_one(void *arg, struct ring *ring)
 		tell_add_target(tell, ring);
 }
 
+/* It makes a ring when it takes the command. */
+static void tell_ringless(struct tell *tell, size_t i)
+{
+	char *path;
+	int ret = ringless_tell(&tell->choice, tell->pids[i], tell->serial, tell->verb, &path);
+
+	tell->pid_written[i] = ret > 0;
+	if (ret < 0) {
+		text_complain("%s: the command cannot be written: %s; run as its owner or as root",
+			      path, strerror(-ret));
+		tell->exit = EXIT_NO;
+	}
+	free(path);
+}
+
 static void tell_write(struct tell *tell, char **where)
 {
+	size_t i;
+
 	tell->serial = tell_now(CLOCK_REALTIME);
 	rings_dirs(&tell->choice, tell_look_at_dir, tell, NULL);
 	rings_each(&tell->choice, tell_look_at_ring, tell, NULL);
@@ -159,6 +178,9 @@ static void tell_write(struct tell *tell, char **where)
 	    !tell->choice.all_users && !tell->choice.root && standing_make_dir(&tell->choice) == 0)
 		rings_dirs(&tell->choice, tell_dir, tell, NULL);
 	rings_each(&tell->choice, tell_one, tell, where);
+	for (i = 0; i < tell->n_pids; i++)
+		if (!tell->pid_seen[i])
+			tell_ringless(tell, i);
 }
 
 /* ---- answers ---- */
@@ -213,13 +235,24 @@ static void tell_add_new(void *arg, struct ring *ring)
 	tell_add_target(tell, ring);
 }
 
+/* Processes without a ring that were told, and still run. */
+static size_t tell_ringless_pending(const struct tell *tell)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < tell->n_pids; i++)
+		n += tell->pid_written[i] && !tell->pid_seen[i] &&
+		     (kill(tell->pids[i], 0) == 0 || errno != ESRCH);
+	return n;
+}
+
 static void tell_say_waiting(const struct tell *tell, size_t n)
 {
 	if (isatty(STDERR_FILENO))
 		text_complain("waiting up to %.0f s for %zu of %zu processes: each answers at its "
 			      "next wait for requests or collection; Ctrl-C stops waiting, the "
 			      "command stays",
-			      tell->timeout, n, tell->n_targets);
+			      tell->timeout, n, tell->n_targets + tell_ringless_pending(tell));
 }
 
 static void tell_wait(struct tell *tell)
@@ -227,13 +260,14 @@ static void tell_wait(struct tell *tell)
 	const struct timespec pause = { 0, 20000000 };
 	uint64_t begin = tell_now(CLOCK_MONOTONIC), now;
 	uint64_t end = begin + (uint64_t)(tell->timeout * 1e9);
+	size_t n, before, ringless, looks = 0;
 	bool said = false;
-	size_t n, before;
 
 	for (;;) {
-		n = tell_pending(tell);
+		ringless = tell_ringless_pending(tell);
+		n = tell_pending(tell) + ringless;
 		before = tell->n_targets;
-		if (!n && tell_stands(tell))
+		if ((ringless && looks++ % RINGLESS_EVERY == 0) || (!n && tell_stands(tell)))
 			rings_each(&tell->choice, tell_add_new, tell, NULL);
 		now = tell_now(CLOCK_MONOTONIC);
 		if ((!n && before == tell->n_targets) || now >= end || tell_interrupted)
@@ -268,6 +302,7 @@ static int tell_operands(struct tell *tell, const struct command *command, int a
 
 	tell->pids = memory_need(calloc((size_t)argc + 1, sizeof *tell->pids));
 	tell->pid_seen = memory_need(calloc((size_t)argc + 1, sizeof *tell->pid_seen));
+	tell->pid_written = memory_need(calloc((size_t)argc + 1, sizeof *tell->pid_written));
 	for (; optind < argc; optind++) {
 		const char *word = argv[optind];
 
@@ -346,6 +381,7 @@ static void tell_release(struct tell *tell)
 	free(tell->targets);
 	free(tell->pids);
 	free(tell->pid_seen);
+	free(tell->pid_written);
 }
 
 static int tell_now_and_wait(struct tell *tell)

@@ -23,6 +23,7 @@ int tell_exec(const struct command *command, int argc, char **argv, const char *
 	    "did not change (a process that stands back does not), or cannot be reached.\n"        \
 	    "Parents that only fork workers are counted apart. Commands are read once a second,\n" \
 	    "when a process waits for requests or collects; a process that does neither acts\n"    \
-	    "later: an idle gunicorn worker within half of its --timeout.\n"
+	    "later: an idle gunicorn worker within half of its --timeout. A process that has\n"    \
+	    "no measurements yet can be told by its PID.\n"
 
 #endif

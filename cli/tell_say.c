@@ -2,6 +2,7 @@
 #include "cli/tell_say.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,14 +156,32 @@ static void tell_say_others(struct tell *tell)
 		procfs_without_ring(uid, tell->choice.all_users, tell_without_ring, tell);
 }
 
+/* It has no ring, and was told. */
+static void say_ringless(struct tell *tell, int32_t pid)
+{
+	if (tell->no_wait) {
+		printf("%d: %s: written; no measurements yet\n", pid, tell->verb);
+		return;
+	}
+	text_complain("%d: no answer yet: it has no measurements yet, and has not collected; it "
+		      "acts when it does, or use a longer --wait",
+		      pid);
+	tell->exit = EXIT_NO;
+}
+
 static void tell_say_missing(struct tell *tell, const char *where)
 {
-	size_t i;
+	size_t i, n_written = 0;
 	char *why;
 
 	for (i = 0; i < tell->n_pids; i++) {
 		if (tell->pid_seen[i])
 			continue;
+		if (tell->pid_written[i] && kill(tell->pids[i], 0) == 0) {
+			n_written++;
+			say_ringless(tell, tell->pids[i]);
+			continue;
+		}
 		why = no_ring_why(tell->pids[i], where);
 		text_complain("%s", why);
 		free(why);
@@ -170,7 +189,7 @@ static void tell_say_missing(struct tell *tell, const char *where)
 	}
 	if (tell_stands(tell))
 		tell_say_others(tell);
-	if (tell->n_targets || tell->exit != EXIT_FINE)
+	if (tell->n_targets || n_written || tell->exit != EXIT_FINE)
 		return;
 	if (tell->n_written) {
 		printf("%s: no process runs now; it is in force for those that start\n",

@@ -26,7 +26,8 @@ struct tell {
 	double timeout;
 	bool no_wait;
 	int32_t *pids;
-	bool *pid_seen;
+	bool *pid_seen;	   /* it has a ring */
+	bool *pid_written; /* it has none, and a file of its own was written */
 	size_t n_pids;
 	struct target *targets;
 	size_t n_targets;

@@ -241,6 +241,9 @@ static enum gcpreload_acted act_on_command(PyObject *gc, const char *verb)
 	if (strcmp(verb, "thaw") == 0) {
 		act_thaw(gc, GCPRELOAD_STATE_OBSERVING, "by gcpreload thaw");
 	} else if (strcmp(verb, "ready") == 0) {
+		if (process.status.state == GCPRELOAD_STATE_STARTING &&
+		    !(process.status.flags & GCPRELOAD_FLAG_PARENT))
+			act_begins();
 		return act_start(gc, act_mode_that_tunes(), "by gcpreload ready");
 	} else {
 		gcpreload_log(GCPRELOAD_LOG_WARNING, "control file: '%s' is not a command, ignored",
@@ -258,9 +261,13 @@ enum gcpreload_acted gcpreload_engine_command(const char *verb, uint64_t serial)
 	if (!entrance_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
 	acted = act_on_command(gc, verb);
-	if (acted != GCPRELOAD_ACTED_NOT && serial > process.status.control_serial)
-		process.status.control_serial = serial;
-	process_update();
+	if (acted != GCPRELOAD_ACTED_NOT) {
+		if (serial > process.status.control_serial)
+			process.status.control_serial = serial;
+		process_publish(); /* its answer stands there */
+	} else {
+		process_update();
+	}
 	entrance_close(&guard, gc);
 	return acted;
 }

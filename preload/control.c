@@ -13,6 +13,7 @@
 #include "ring/writer.h"
 
 #define EVERY_NS  1000000000ull
+#define LIVES_NS  2000000000ull /* most programs have ended by then, and are to look for nothing */
 #define AS_BEFORE GCPRELOAD_ENGINE_NOT_TOLD
 
 /* Whose file it stands in. */
@@ -30,6 +31,7 @@ static struct gcpreload_settings *in_use; /* NULL: no control files here */
 static bool busy;
 static struct control_mode told[SOURCES];
 static uint64_t own_taken;
+static bool own_here;			 /* it was told its mode itself, not an ancestor */
 static struct gcpreload_control command; /* that waits */
 
 /* Of this process; read by both at any time. */
@@ -133,25 +135,34 @@ static void control_wait_for(uint64_t serial, const char *verb)
 	store_relaxed(&waits, true);
 }
 
+/* To this process alone. Returns whether it is a mode. */
+static bool control_take_own(const struct gcpreload_control *own, const char **why)
+{
+	if (own->serial <= own_taken)
+		return false;
+	own_taken = own->serial;
+	if (strncmp(own->verb, "mode=", 5) == 0) {
+		if (!control_note(OWN, own, why))
+			return false;
+		own_here = true;
+		return true;
+	}
+	control_wait_for(own->serial, own->verb);
+	return false;
+}
+
 static bool control_look_at_own(const char **why)
 {
 	struct gcpreload_control own;
-	int ret = gcpreload_ring_control(&own, why);
 
-	if (ret <= 0 || own.serial <= own_taken)
-		return false;
-	own_taken = own.serial;
-	if (strncmp(own.verb, "mode=", 5) == 0)
-		return control_note(OWN, &own, why);
-	control_wait_for(own.serial, own.verb);
-	return false;
+	return gcpreload_ring_control(&own, why) > 0 && control_take_own(&own, why);
 }
 
 static bool control_look_at_standing(const char **why)
 {
 	static const char *unusable; /* as long as nothing changes there */
 	struct standing standing;
-	bool all, service, looked = standing_look(in_use->dir, &standing);
+	bool all, service, process, looked = standing_look(in_use->dir, &standing);
 
 	if (looked)
 		unusable = standing.why;
@@ -161,16 +172,18 @@ static bool control_look_at_standing(const char **why)
 		return false;
 	all = control_note(ALL, &standing.all, why);
 	service = control_note(SERVICE, &standing.service, why);
-	return all || service;
+	process = control_take_own(&standing.process, why);
+	return all || service || process;
 }
 
-/* Whether a mode has come. */
-static bool control_look(void)
+/* Whether a mode has come. A program that may never serve says nothing of files it cannot use. */
+static bool control_look(bool serves)
 {
 	const char *why = NULL;
 	bool own = control_look_at_own(&why), standing = control_look_at_standing(&why);
 
-	control_complain(why);
+	if (serves)
+		control_complain(why);
 	if (own || standing)
 		control_tell_engine();
 	return own || standing;
@@ -206,6 +219,7 @@ void control_begin_process(void)
 {
 	store_relaxed(&busy, false); /* of another thread of the parent */
 	store_relaxed(&looked_ns, 0);
+	own_here = false;
 	store_relaxed(&waits, false);
 	store_relaxed(&settled, false);
 	store_relaxed(&begun, false);
@@ -218,7 +232,7 @@ void control_before_fork(uint64_t now_ns)
 	store_relaxed(&looked_ns, now_ns);
 	settings_mode_again(in_use);
 	/* What has not begun to serve begins with it, and needs no command. */
-	if (control_look() && load_relaxed(&begun))
+	if (control_look(true) && load_relaxed(&begun))
 		control_wait_for_mode();
 	control_leave();
 }
@@ -238,16 +252,27 @@ void control_before_acting(uint64_t now_ns)
 	control_before_fork(now_ns);
 }
 
+/* What is told to this process alone counts at once; what stands for others, when it begins. */
+static bool control_is_for_now(bool serves)
+{
+	enum source newest;
+
+	control_newest(&newest);
+	return serves || (newest == OWN && own_here);
+}
+
 bool control_pending(uint64_t now_ns)
 {
+	bool serves = gcpreload_ring_published() || load_relaxed(&begun);
 	uint64_t last = load_relaxed(&looked_ns);
 
-	if (!in_use || !(gcpreload_ring_published() || load_relaxed(&begun)))
+	if (!in_use ||
+	    !(serves || gcpreload_elapsed(gcpreload_ring_attached_ns(), now_ns) >= LIVES_NS))
 		return false;
 	if (gcpreload_elapsed(last, now_ns) < EVERY_NS || !swap_relaxed(&looked_ns, &last, now_ns))
 		return load_relaxed(&waits);
 	if (control_enter()) {
-		if (control_look())
+		if (control_look(serves) && control_is_for_now(serves))
 			control_wait_for_mode();
 		control_leave();
 	}

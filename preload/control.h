@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Commands from `gcpreload set`, `thaw` and `ready`: the file NAME.ctl beside the ring, and the
- * modes that are in force for a service or a directory (ring/layout.h). A forked child begins with
+ * modes that are in force for a service or a directory, and PID.START.ctl where there is no ring
+ * (ring/layout.h). A forked child begins with
  * what its parent was told.
  */
 #ifndef GCPRELOAD_PRELOAD_CONTROL_H
@@ -32,8 +33,8 @@ void control_before_fork(uint64_t now_ns);
 /* It has begun to serve. */
 void control_begins(void);
 
-/* Whether a command waits that was not taken yet. Looks at the files at most once a second, and
- * never before the process has a ring or has begun to serve. */
+/* Whether a command waits that was not taken yet. Looks at the files at most once a second;
+ * in a process that has no ring and does not serve not in its first seconds. */
 bool control_pending(uint64_t now_ns);
 
 /* The same, and what it is; it waits until it is taken. */

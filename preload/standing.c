@@ -7,8 +7,10 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/machine.h"
 #include "preload/service.h"
 #include "ring/raw.h"
 
@@ -35,14 +37,25 @@ static bool standing_is_new(const struct stat *st, uid_t uid)
 	return look;
 }
 
-static void standing_read(int dir, const char *service, uid_t uid,
-			  struct gcpreload_control *control, const char **why)
+static void standing_read(int dir, const char *name, uid_t uid, struct gcpreload_control *control,
+			  const char **why)
 {
-	char name[GCPRELOAD_CONTROL_NAME];
-
-	gcpreload_control_name(name, service);
 	if (gcpreload_control_read(dir, name, uid, control, why) <= 0)
 		control->serial = 0;
+}
+
+static void standing_read_all(int dir, uid_t uid, struct standing *standing)
+{
+	char name[GCPRELOAD_CONTROL_NAME], service[SERVICE_NAME];
+	int32_t pid = (int32_t)syscall(SYS_getpid);
+
+	gcpreload_control_name(name, NULL);
+	standing_read(dir, name, uid, &standing->all, &standing->why);
+	service_of_process(service);
+	gcpreload_control_name(name, service);
+	standing_read(dir, name, uid, &standing->service, &standing->why);
+	gcpreload_control_process(name, pid, machine_start_time(pid));
+	standing_read(dir, name, uid, &standing->process, &standing->why);
 }
 
 /* Whoever may write to the directory could put an old file of ours there. */
@@ -56,7 +69,7 @@ static bool standing_is_ours(int dir, uid_t uid)
 
 bool standing_look(const char *dir, struct standing *standing)
 {
-	char path[PATH_MAX + 32], service[SERVICE_NAME];
+	char path[PATH_MAX + 32];
 	uid_t uid = geteuid();
 	struct stat st;
 	int fd;
@@ -70,11 +83,8 @@ bool standing_look(const char *dir, struct standing *standing)
 		return false;
 	}
 	memset(standing, 0, sizeof *standing);
-	if (standing_is_ours(fd, uid)) {
-		standing_read(fd, NULL, uid, &standing->all, &standing->why);
-		service_of_process(service);
-		standing_read(fd, service, uid, &standing->service, &standing->why);
-	}
+	if (standing_is_ours(fd, uid))
+		standing_read_all(fd, uid, standing);
 	close(fd);
 	return true;
 }

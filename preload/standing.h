@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The control files that are not one process's: all.ctl and service.NAME.ctl (ring/layout.h). */
+/* The control files that need no ring: all.ctl, service.NAME.ctl and PID.START.ctl
+ * (ring/layout.h). */
 #ifndef GCPRELOAD_PRELOAD_STANDING_H
 #define GCPRELOAD_PRELOAD_STANDING_H
 
@@ -8,12 +9,12 @@
 #include "ring/control.h"
 
 struct standing {
-	struct gcpreload_control all, service; /* serial 0: there is none */
-	const char *why;		       /* one of them cannot be used; or NULL */
+	struct gcpreload_control all, service, process; /* serial 0: there is none */
+	const char *why;				/* one of them cannot be used; or NULL */
 };
 
 /* Where nothing has changed in the directory since the last look: one system call, and false. Else
- * reads both; of a directory that others may write to neither. One thread at a time. */
+ * reads them; of a directory that others may write to none. One thread at a time. */
 bool standing_look(const char *dir, struct standing *standing);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,6 +60,12 @@ void gcpreload_control_name(char name[GCPRELOAD_CONTROL_NAME], const char *servi
 		*to++ = control_digit(c);
 	}
 	memcpy(to, SUFFIX, sizeof SUFFIX);
+}
+
+void gcpreload_control_process(char name[GCPRELOAD_CONTROL_NAME], int32_t pid, uint64_t start_time)
+{
+	snprintf(name, GCPRELOAD_CONTROL_NAME, "%d.%llu" SUFFIX, pid,
+		 (unsigned long long)start_time);
 }
 
 /* Returns where the next byte stands, or NULL. */

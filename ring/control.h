@@ -22,10 +22,14 @@ struct gcpreload_control {
  * as the header of a ring has. */
 void gcpreload_control_name(char name[GCPRELOAD_CONTROL_NAME], const char *service);
 
-/* Whether a name is one of these. *service: the service's name, "" for the directory's file. */
+/* That of a process that has no ring yet. */
+void gcpreload_control_process(char name[GCPRELOAD_CONTROL_NAME], int32_t pid, uint64_t start_time);
+
+/* Whether a name is one of a service's, or the directory's. *service: the service's name, "" for
+ * the directory's file. */
 bool gcpreload_control_whose(const char *name, char service[64]);
 
-/* The same for one that is being written: with a dot before, and ".new" behind. */
+/* The same for one of these that is being written: with a dot before, and ".new" behind. */
 bool gcpreload_control_half(const char *name);
 
 /* Reads a file that only owner and root may have written. Returns 1, 0 where there is none, or

@@ -136,6 +136,9 @@ struct gcpreload_series {
  * "mode=off", "mode=observe", "mode=freeze", "mode=idle", "mode=concurrent", "mode=default" (1.3),
  * "thaw", "ready".
  *
+ * 1.3: PID.START.ctl is the same for a process that has no ring: START is field 22 of its
+ * /proc/PID/stat, as in the name of a ring. It makes a ring when it has taken the command.
+ *
  * 1.3: all.ctl for all processes of the directory, and service.NAME.ctl for those of a service: the
  * same text, with a mode=... that stays in force. mode=default takes it back; the file stays, so
  * that a process that looks late sees that. Bytes of NAME other than letters, digits, "-", "_" and

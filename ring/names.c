@@ -45,15 +45,19 @@ static const char *name_skip_digits(const char *p, size_t most)
 	return p == begin ? NULL : p;
 }
 
-/* Behind PID.START.RANDOM, or NULL where it does not stand there. */
+/* Behind PID.START, or NULL where it does not stand there. */
+static const char *name_skip_process(const char *p)
+{
+	p = name_skip_digits(p, 10);
+	return p && *p == '.' ? name_skip_digits(p + 1, 20) : NULL;
+}
+
+/* Behind PID.START.RANDOM, or NULL. */
 static const char *name_skip_ring(const char *p)
 {
 	int i;
 
-	p = name_skip_digits(p, 10);
-	if (!p || *p++ != '.')
-		return NULL;
-	p = name_skip_digits(p, 20);
+	p = name_skip_process(p);
 	if (!p || *p++ != '.')
 		return NULL;
 	for (i = 0; i < 8; i++, p++)
@@ -68,11 +72,16 @@ static bool name_is_family(const char *name)
 
 	if (strncmp(name, FAMILY, sizeof FAMILY - 1) != 0)
 		return false;
-	p = name_skip_digits(p, 10);
-	if (!p || *p++ != '.')
-		return false;
-	p = name_skip_digits(p, 20);
+	p = name_skip_process(p);
 	return p && !*p;
+}
+
+/* A control file of a process without a ring. */
+static bool name_is_process(const char *name, bool hidden)
+{
+	const char *end = name_skip_process(name + hidden);
+
+	return end && strcmp(end, hidden ? ".ctl.new" : ".ctl") == 0;
 }
 
 enum gcpreload_name gcpreload_name_kind(const char *name)
@@ -86,6 +95,8 @@ enum gcpreload_name gcpreload_name_kind(const char *name)
 		return GCPRELOAD_NAME_HALF;
 	if (!end && gcpreload_retired_name(name, hidden))
 		return hidden ? GCPRELOAD_NAME_HALF : GCPRELOAD_NAME_TOTALS;
+	if (!end && name_is_process(name, hidden))
+		return hidden ? GCPRELOAD_NAME_HALF : GCPRELOAD_NAME_PROCESS;
 	if (!end)
 		return GCPRELOAD_NAME_OTHER;
 	if (hidden)

@@ -9,8 +9,9 @@ enum gcpreload_name {
 	GCPRELOAD_NAME_OTHER,
 	GCPRELOAD_NAME_RING,	/* PID.START.RANDOM */
 	GCPRELOAD_NAME_CONTROL, /* PID.START.RANDOM.ctl */
+	GCPRELOAD_NAME_PROCESS, /* PID.START.ctl */
 	GCPRELOAD_NAME_HALF,	/* .PID.START.RANDOM.new, .PID.START.RANDOM.ctl.new, .retired.N.new,
-				   .all.ctl.new, .service.NAME.ctl.new */
+				   .all.ctl.new, .service.NAME.ctl.new, .PID.START.ctl.new */
 	GCPRELOAD_NAME_TOTALS,	/* retired.N */
 	GCPRELOAD_NAME_FAMILY,	/* .family.PID.START, a lock (family.h) */
 };

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -12,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/directory.h"
+#include "base/proc_stat.h"
 #include "ring/layout.h"
 #include "ring/names.h"
 #include "ring/raw.h"
@@ -190,6 +193,18 @@ static bool sweep_is_orphan(const struct sweep *s, const char *name)
 	return ring_stat_name(s->dir, ring, &st) < 0 && errno == ENOENT;
 }
 
+/* Of another pid namespace than ours, it counts as gone after a minute: it may have been read. */
+static bool sweep_process_is_gone(const char *name)
+{
+	struct proc_stat stat;
+	char path[32], *end;
+	long pid = strtol(name, &end, 10);
+
+	snprintf(path, sizeof path, "/proc/%ld/stat", pid);
+	proc_stat_read(path, &stat);
+	return stat.start_time != strtoull(end + 1, NULL, 10);
+}
+
 static void sweep_look_at(struct sweep *s, const char *name)
 {
 	switch (gcpreload_name_kind(name)) {
@@ -202,6 +217,10 @@ static void sweep_look_at(struct sweep *s, const char *name)
 		break;
 	case GCPRELOAD_NAME_CONTROL:
 		if (sweep_older_than_a_minute(s, name) && sweep_is_orphan(s, name))
+			sweep_remove_file(s, name);
+		break;
+	case GCPRELOAD_NAME_PROCESS:
+		if (sweep_older_than_a_minute(s, name) && sweep_process_is_gone(name))
 			sweep_remove_file(s, name);
 		break;
 	case GCPRELOAD_NAME_TOTALS:

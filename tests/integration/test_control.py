@@ -168,12 +168,9 @@ def test_what_stands_back_says_so(system_python: Interpreter, ring_dir: Path) ->
 @pytest.mark.parametrize(
     ("settings", "word"),
     [
-        ({}, "waits for its trigger (auto)"),
-        ({"GCPRELOAD_TRIGGER": "import:nothing"}, "waits for its trigger (import:nothing)"),
         ({"GCPRELOAD_RING": "off"}, "GCPRELOAD_RING=off"),
         ({"GCPRELOAD_MODE": "off"}, "GCPRELOAD_MODE=off: the library does nothing"),
         ({"GCPRELOAD_EXCEPT": "*puppet*"}, "GCPRELOAD_EXCEPT=*puppet*: matches"),
-        ({"GCPRELOAD_MODE": "observe"}, "waits for its trigger (auto)"),  # it will have a file
     ],
     ids=str,
 )

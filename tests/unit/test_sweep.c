@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 
+#include "base/machine.h"
 #include "ring/family.h"
 #include "ring/names.h"
 #include "ring/raw.h"
@@ -87,6 +88,9 @@ static void kinds(void **state)
 		{ "1.2.deadbeef", GCPRELOAD_NAME_RING },
 		{ "4194304.18446744073709551615.00000000", GCPRELOAD_NAME_RING },
 		{ "1.2.deadbeef.ctl", GCPRELOAD_NAME_CONTROL },
+		{ "1.2.ctl", GCPRELOAD_NAME_PROCESS },
+		{ "4194304.18446744073709551615.ctl", GCPRELOAD_NAME_PROCESS },
+		{ ".1.2.ctl.new", GCPRELOAD_NAME_HALF },
 		{ ".1.2.deadbeef.new", GCPRELOAD_NAME_HALF },
 		{ ".1.2.deadbeef.ctl.new", GCPRELOAD_NAME_HALF },
 		{ "retired.0", GCPRELOAD_NAME_TOTALS },
@@ -117,6 +121,11 @@ static void kinds(void **state)
 		{ "1.2.deadbeef.txt", GCPRELOAD_NAME_OTHER },
 		{ ".1.2.deadbeef", GCPRELOAD_NAME_OTHER },
 		{ "1.2.deadbeef.ctl.new", GCPRELOAD_NAME_OTHER },
+		{ "1.2", GCPRELOAD_NAME_OTHER },
+		{ "1.ctl", GCPRELOAD_NAME_OTHER },
+		{ "1.2.3.ctl", GCPRELOAD_NAME_OTHER },
+		{ "1.2.ctl.new", GCPRELOAD_NAME_OTHER },
+		{ ".1.2.ctl", GCPRELOAD_NAME_OTHER },
 		{ "important.txt", GCPRELOAD_NAME_OTHER },
 	};
 	size_t i;
@@ -154,6 +163,35 @@ static void removes_the_dead_only(void **state)
 	assert_true(there("important.txt") && there(".4.1.00000004.new"));
 	close(fd);
 	assert_int_equal(sweep(0, 0, 0, 0, false), 2);
+}
+
+static int in_two_minutes(clockid_t id, struct timespec *ts)
+{
+	int ret = clock_gettime(id, ts);
+
+	ts->tv_sec += 120;
+	return ret;
+}
+
+/* A pid comes again: only with the time of its start it says which process is meant. */
+static void commands_to_processes_without_a_ring(void **state)
+{
+	unsigned long long start = machine_start_time(getpid());
+	char own[64], gone[64];
+	int removed;
+
+	(void)state;
+	snprintf(own, sizeof own, "%d.%llu.ctl", getpid(), start);
+	snprintf(gone, sizeof gone, "%d.%llu.ctl", getpid(), start + 1);
+	dead(own, 0);
+	dead(gone, 0);
+	assert_int_equal(sweep(0, 0, 0, 0, false), 0);
+	gcpreload_clock = in_two_minutes;
+	removed = sweep(0, 0, 0, 0, false);
+	gcpreload_clock = clock_gettime;
+	assert_int_equal(removed, 1);
+	assert_true(there(own));
+	assert_false(there(gone));
 }
 
 /* It may be of another version, or a mistake: whoever made it may still read it. */
@@ -419,6 +457,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(kinds),
 		TEST(removes_the_dead_only),
+		TEST(commands_to_processes_without_a_ring),
 		TEST(what_cannot_be_read_stays),
 		TEST(links_and_directories_stay),
 		TEST(by_number_oldest_first),
