@@ -49,8 +49,7 @@ static bool is_undecided(void)
 	uint32_t state = process.status.state;
 
 	return (state == GCPRELOAD_STATE_STARTING || state == GCPRELOAD_STATE_OBSERVING) &&
-	       !process.begun && !process.thawed &&
-	       !(process.status.flags & GCPRELOAD_FLAG_PARENT) &&
+	       !process.begun && !(process.status.flags & GCPRELOAD_FLAG_PARENT) &&
 	       trigger_find(&settings->triggers, TRIGGER_AUTO);
 }
 

@@ -145,9 +145,10 @@ void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t af
 	agenda_put(kind, text, after_ns, true);
 }
 
+/* Where a listener was armed, that has fired already, and the first counts. */
 void agenda_settled(void)
 {
-	if (!agenda_get(forks) && !servers_any())
+	if (!agenda_get(forks))
 		agenda_fire_elsewhere(TRIGGER_AUTO, "auto: settled", 0);
 }
 

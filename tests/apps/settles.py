@@ -64,6 +64,19 @@ def grow():
         kept.append([[number] for number in range(MESSAGE)])
 
 
+class Node:
+    def __init__(self):
+        self.me = self
+
+
+def litter():
+    """Its garbage gets old: full collections find it."""
+    while True:
+        time.sleep(0.05)
+        kept.append([Node() for _ in range(MESSAGE)])
+        del kept[:-20]
+
+
 def load():
     """A job that imports all the time."""
     for number in range(100000):
