@@ -70,11 +70,12 @@ class Node:
 
 
 def litter():
-    """Its garbage gets old: full collections find it."""
+    """Its garbage gets old: full collections find it. Its memory is large beside that."""
+    kept.append(b"x" * (100 << 20))
     while True:
-        time.sleep(0.05)
+        time.sleep(0.1)
         kept.append([Node() for _ in range(MESSAGE)])
-        del kept[:-20]
+        del kept[1:-5]
 
 
 def load():
