@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fnv.h"
+#include "rules/program.h"
 
 #define ID_LENGTH    64 /* of a container */
 #define SHORT_LENGTH 12
@@ -150,48 +151,6 @@ static void service_put_pod(char name[SERVICE_NAME], const char *hostname)
 
 /* ---- commands ---- */
 
-#define WORDS 64
-
-struct service_words {
-	char text[1024];
-	const char *list[WORDS];
-	size_t n;
-};
-
-static void service_split(struct service_words *words, const char *command)
-{
-	char *rest;
-
-	snprintf(words->text, sizeof words->text, "%s", command);
-	words->n = 0;
-	for (rest = words->text; *rest && words->n < WORDS;) {
-		words->list[words->n] = rest;
-		rest += strcspn(rest, " ");
-		if (*rest)
-			*rest++ = '\0';
-		words->n += *words->list[words->n] != '\0';
-	}
-}
-
-static const char *service_base_name(const char *path)
-{
-	const char *slash;
-	size_t n = strlen(path);
-
-	while (n > 1 && path[n - 1] == '/')
-		n--;
-	for (slash = path + n; slash > path && slash[-1] != '/'; slash--)
-		;
-	return *slash ? slash : path;
-}
-
-static bool service_is_python(const char *program)
-{
-	size_t n = strncmp(program, "python", 6) == 0 ? 6 : 0;
-
-	return n && !program[n + strspn(program + n, "0123456789.")];
-}
-
 static bool service_is_letter(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
@@ -220,44 +179,15 @@ static bool service_is_plain(const char *word)
 /* MODULE:OBJECT; a path may stand before it. */
 static bool service_is_application(const char *word)
 {
-	const char *base = service_base_name(word);
+	const char *base = program_base_name(word);
 	size_t n = service_identifier(base, ".");
 
 	return n && base[n] == ':' && service_is_letter(base[n + 1]);
 }
 
-static bool service_is_one_of(const char *word, const char *const *list)
-{
-	for (; *list; list++)
-		if (strcmp(word, *list) == 0)
-			return true;
-	return false;
-}
-
-/* Behind the interpreter: the module or the script that it runs. Returns its place, or n. */
-static size_t service_script(const struct service_words *words, char *code)
-{
-	static const char *const with_value[] = { "-X", "-W", "--check-hash-based-pycs", NULL };
-	size_t i;
-
-	*code = '\0';
-	for (i = 1; i < words->n && words->list[i][0] == '-'; i++) {
-		const char *word = words->list[i];
-		size_t n = strlen(word);
-
-		if (service_is_one_of(word, with_value))
-			i++;
-		else if (word[1] != '-' && n > 1 && (word[n - 1] == 'm' || word[n - 1] == 'c'))
-			*code = word[n - 1];
-		if (*code)
-			return i + 1;
-	}
-	return i;
-}
-
 /* The value of an option that says the application of a program, or NULL. */
-static const char *service_option(const struct service_words *words, const char *program,
-				  size_t first, size_t *at)
+static const char *service_option(const struct program *words, const char *program, size_t first,
+				  size_t *at)
 {
 	static const struct {
 		const char *program, *option;
@@ -276,29 +206,29 @@ static const char *service_option(const struct service_words *words, const char 
 				continue;
 			*at = i + 1;
 			if (words->list[i][n] == '=')
-				return service_base_name(words->list[i] + n + 1);
+				return program_base_name(words->list[i] + n + 1);
 			if (!words->list[i][n] && i + 1 < words->n) {
 				*at = i + 2;
-				return service_base_name(words->list[i + 1]);
+				return program_base_name(words->list[i + 1]);
 			}
 		}
 	return NULL;
 }
 
-static const char *service_application(const struct service_words *words, size_t first)
+static const char *service_application(const struct program *words, size_t first)
 {
 	static const char *const files[] = { "-c", "--config", NULL };
 	size_t i;
 
 	for (i = first; i < words->n; i++)
 		if (service_is_application(words->list[i]) &&
-		    !service_is_one_of(words->list[i - 1], files))
-			return service_base_name(words->list[i]);
+		    !program_is_one_of(words->list[i - 1], files))
+			return program_base_name(words->list[i]);
 	return NULL;
 }
 
 /* gunicorn's application may be a module alone, behind its options. */
-static const char *service_last_module(const struct service_words *words, const char *program,
+static const char *service_last_module(const struct program *words, const char *program,
 				       size_t first)
 {
 	static const char *const alone[] = { "--preload", "--reload",	      "--daemon",
@@ -309,7 +239,7 @@ static const char *service_last_module(const struct service_words *words, const 
 		return NULL;
 	before = words->list[words->n - 2];
 	if (!service_is_plain(words->list[words->n - 1]) ||
-	    (*before == '-' && !strchr(before, '=') && !service_is_one_of(before, alone)))
+	    (*before == '-' && !strchr(before, '=') && !program_is_one_of(before, alone)))
 		return NULL;
 	return words->list[words->n - 1];
 }
@@ -335,14 +265,13 @@ static bool service_put_title(char name[SERVICE_NAME], const char *command)
 		return false;
 	snprintf(program, sizeof program, "%.*s", (int)n - 1, command);
 	snprintf(application, sizeof application, "%.*s", (int)(end - begin - 1), begin + 1);
-	service_join(name, service_base_name(program), application, NULL);
+	service_join(name, program_base_name(program), application, NULL);
 	return true;
 }
 
-static void service_put_program(char name[SERVICE_NAME], const struct service_words *words,
-				size_t first)
+static void service_put_program(char name[SERVICE_NAME], const struct program *words, size_t first)
 {
-	const char *program = service_base_name(words->list[first]), *application, *more = NULL;
+	const char *program = program_base_name(words->list[first]), *application, *more = NULL;
 	size_t at;
 
 	first++;
@@ -364,19 +293,15 @@ static void service_put_program(char name[SERVICE_NAME], const struct service_wo
 
 static void service_command_name(const char *command, char name[SERVICE_NAME])
 {
-	struct service_words words;
-	size_t first = 0;
-	char code = '\0';
+	struct program program;
 
 	if (service_put_title(name, command))
 		return;
-	service_split(&words, command);
-	if (words.n && service_is_python(service_base_name(words.list[0])))
-		first = service_script(&words, &code);
-	if (code == 'c')
+	program_read(&program, command);
+	if (program.code)
 		service_join(name, "python -c", NULL, NULL);
-	else if (first < words.n)
-		service_put_program(name, &words, first);
+	else if (program.at < program.n)
+		service_put_program(name, &program, program.at);
 	else
 		service_join(name, "python", NULL, NULL);
 }
