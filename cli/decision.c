@@ -14,6 +14,7 @@
 #include "cli/procfs.h"
 #include "ring/reader.h"
 #include "rules/command_line.h"
+#include "rules/helper.h"
 #include "rules/sample.h"
 
 /* Whose settings are read. */
@@ -155,12 +156,38 @@ static void observes_for(struct decision *decision, const char *why)
 	reason->advice = memory_need(strdup("correct it"));
 }
 
+/* Of a command that restarts its server nobody asks about the process that watches. */
+static void judge_helper(struct decision *decision, const struct decision_subject *subject,
+			 char *const *environment)
+{
+	struct gcpreload_settings *settings = &decision->settings;
+	const struct helper *helper;
+
+	helper_apply(settings, subject->line, environment);
+	helper = settings->helper;
+	if (!helper)
+		return;
+	if (helper->jobs || (helper->reloads && !subject->pid)) {
+		append_text(&decision->complaints, &decision->n_complaints,
+			    format_text("%s; %s", helper->why,
+					helper->jobs ? "those are left alone, without measurements"
+						     : "only that one is tuned"));
+		settings->excluded = false;
+		return;
+	}
+	add_reason_text(decision, DECISION_NONE, format_text("%s, and is left alone", helper->why),
+			format_text("ask about the processes that it starts, or set "
+				    "GCPRELOAD_ONLY to a glob with %s in it",
+				    *helper->programs));
+}
+
 static void judge_scope(struct decision *decision, struct decision_subject *subject)
 {
-	const char *except = decision->settings.except;
+	const struct gcpreload_settings *settings = &decision->settings;
+	const char *except = settings->except;
 	char *why;
 
-	if (!decision->settings.excluded)
+	if (!settings->excluded || settings->helper)
 		return;
 	if (!*except || !(command_line_matches(except, subject->line) ||
 			  command_line_matches(except, subject->ancestor))) {
@@ -316,6 +343,7 @@ static void decide_by_rules(struct decision *decision, struct decision_subject *
 			   "take it out");
 	} else {
 		settings_resolve(&decision->settings, environment, &asker);
+		judge_helper(decision, subject, environment);
 		judge_settings(decision, subject);
 	}
 	free(room);

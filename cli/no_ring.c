@@ -13,6 +13,7 @@
 #include "cli/memory.h"
 #include "cli/text.h"
 #include "ring/room.h"
+#include "rules/helper.h"
 
 #define NOT_READY "not ready yet, or not a server; see: gcpreload doctor --pid"
 
@@ -71,6 +72,28 @@ static char *what_prevents(const struct decision *decision, pid_t pid)
 			   dir, (double)room.free / 1e6, (double)room.whole / 1e6);
 }
 
+/* Whether so many of its ancestors run the same command, so that each was forked by the next. */
+static bool was_forked(const struct procfs *p, unsigned times)
+{
+	struct procfs child = *p, parent;
+
+	for (; times; times--, child = parent)
+		if (procfs_read(&parent, child.ppid) < 0 || !*parent.library ||
+		    strcmp(parent.command, child.command) != 0)
+			return false;
+	return true;
+}
+
+/* Who works on one job gets none; NULL for others; to be freed. */
+static char *what_job(const struct decision *decision, const struct procfs *p)
+{
+	const struct helper *helper = decision->settings.helper;
+
+	if (!helper || !helper->jobs || !was_forked(p, helper->jobs))
+		return NULL;
+	return format_text("%s, which is left alone", helper->why);
+}
+
 char *no_ring_reason(const struct procfs *p, bool *comes)
 {
 	struct decision decision;
@@ -87,6 +110,8 @@ char *no_ring_reason(const struct procfs *p, bool *comes)
 		return memory_need(strdup(NOT_READY));
 	}
 	text = what_forbids(&decision);
+	if (!text)
+		text = what_job(&decision, p);
 	if (!text)
 		text = what_prevents(&decision, p->pid);
 	*comes = !text;
@@ -117,9 +142,11 @@ static char *why_none_yet(const struct procfs *p)
 		text = format_text("%d: it receives no commands: %s; make room, then try again",
 				   (int)pid, prevents);
 	else if (forbids)
-		text = format_text("%d: no measurement file, so it receives no commands: %s; start "
-				   "it without that setting",
-				   (int)pid, forbids);
+		text = format_text("%d: no measurement file, so it receives no commands: %s%s",
+				   (int)pid, forbids,
+				   decision.settings.helper && decision.settings.excluded
+				       ? ""
+				       : "; start it without that setting");
 	else
 		text = format_text(
 		    "%d: no measurements yet, and its commands are not read from here, but from %s "

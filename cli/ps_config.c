@@ -18,6 +18,7 @@
 #include "cli/procfs.h"
 #include "cli/table.h"
 #include "cli/text.h"
+#include "rules/helper.h"
 
 #define ANCESTORS     16
 #define START_IS_SURE 0.05
@@ -278,6 +279,9 @@ static void config_read(struct config_of *of, const struct procfs *p)
 		config_from_ring(of);
 	for (i = 0; i < of->decision.n_complaints; i++)
 		config_note(of, memory_need(strdup(of->decision.complaints[i])));
+	if (of->decision.settings.helper && of->decision.settings.excluded)
+		config_note(
+		    of, format_text("%s, and is left alone", of->decision.settings.helper->why));
 	check_file(of, p);
 }
 

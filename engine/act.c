@@ -10,6 +10,7 @@
 #include "engine/entrance.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
+#include "engine/router.h"
 #include "engine/tuner.h"
 #include "inject/observer.h"
 #include "inject/waiting.h"
@@ -55,6 +56,18 @@ static enum gcpreload_acted act_tune(PyObject *gc)
 	return done.collected ? GCPRELOAD_ACTED_COLLECTED : GCPRELOAD_ACTED_LOOKED;
 }
 
+/* It is measured, in the period of the start: with those that serve it is not compared. */
+static bool act_is_router(PyObject *gc)
+{
+	const char *why = process.mode == GCPRELOAD_MODE_OFF ? NULL : router_why(gc);
+
+	if (!why)
+		return false;
+	process.status.state = GCPRELOAD_STATE_OBSERVING;
+	process_text(reason, why);
+	return true;
+}
+
 static enum gcpreload_acted act_ready(PyObject *gc)
 {
 	static const enum gcpreload_acted otherwise[] = {
@@ -64,7 +77,9 @@ static enum gcpreload_acted act_ready(PyObject *gc)
 	enum gcpreload_acted acted;
 	enum tuner_may may;
 
-	if (process.mode < GCPRELOAD_MODE_FREEZE) {
+	if (act_is_router(gc)) {
+		acted = GCPRELOAD_ACTED_LOOKED;
+	} else if (process.mode < GCPRELOAD_MODE_FREEZE) {
 		acted = act_not(gc);
 	} else {
 		may = tuner_consent(gc, true);
@@ -139,7 +154,9 @@ enum gcpreload_acted gcpreload_engine_baseline(const char *fired, uint64_t due_n
 		return GCPRELOAD_ACTED_NOT;
 	act_begins();
 	process_text(fired, fired);
-	if (process.mode < GCPRELOAD_MODE_FREEZE) {
+	if (act_is_router(gc)) {
+		may = TUNER_NEVER;
+	} else if (process.mode < GCPRELOAD_MODE_FREEZE) {
 		act_not(gc);
 	} else if (!process_stands_back() && (may = tuner_consent(gc, true)) == TUNER_MAY) {
 		process_text(reason, "measuring the interpreter's own collector first");
@@ -260,7 +277,7 @@ enum gcpreload_acted gcpreload_engine_command(const char *verb, uint64_t serial)
 
 	if (!entrance_open(&guard, &gc))
 		return GCPRELOAD_ACTED_NOT;
-	acted = act_on_command(gc, verb);
+	acted = process.job ? GCPRELOAD_ACTED_LOOKED : act_on_command(gc, verb);
 	if (acted != GCPRELOAD_ACTED_NOT) {
 		if (serial > process.status.control_serial)
 			process.status.control_serial = serial;

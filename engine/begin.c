@@ -15,6 +15,8 @@
 #include "engine/tuner.h"
 #include "inject/module.h"
 #include "inject/slow.h"
+#include "rules/helper.h"
+#include "rules/recipe.h"
 
 static bool attached_late;
 
@@ -75,15 +77,30 @@ void begin_with_mode(void)
 		process.status.control_serial = serial;
 }
 
+/* It ends with its job: it is never ready, so nothing of ours may wait for that. */
+static void begin_as_job(unsigned ancestors)
+{
+	const struct helper *helper = settings->helper;
+
+	if (!helper || !helper->jobs || ancestors < helper->jobs)
+		return;
+	process.job = true;
+	process.mode = GCPRELOAD_MODE_OBSERVE;
+	process.status.state = GCPRELOAD_STATE_STANDING_BACK;
+	process_text(reason, helper->why);
+}
+
 static void begin_new_process(void)
 {
 	static pid_t begun; /* in this process, with an older runtime, or in an ancestor */
+	static unsigned ancestors;
 	struct growth inherited;
 
 	pacing_forget();
 	memset(&process, 0, sizeof process);
 	process.thresholds_due = true;
 	process.is_child = begun && begun != getpid();
+	ancestors += process.is_child;
 	process.full_at_fork = tuner_full_collections();
 	if (begun) {
 		machine_growth(&inherited);
@@ -94,6 +111,7 @@ static void begin_new_process(void)
 	soon_forget();
 	process.status.state = GCPRELOAD_STATE_STARTING;
 	begin_with_mode();
+	begin_as_job(ancestors);
 	process.status.mode = process.mode;
 	process.status.frozen_objects = -1;
 	process.status.flags = attached_late ? GCPRELOAD_FLAG_LATE : 0;

@@ -123,7 +123,7 @@ bool process_publish(void)
 	if (!process.status.service.from)
 		process.status.service = process_service(process.status.service_name);
 	process_update();
-	if (settings->ring == GCPRELOAD_RING_OFF)
+	if (settings->ring == GCPRELOAD_RING_OFF || process.job)
 		return false;
 	if (!ring_may_be_tried(gcpreload_now_ns()) || (published && !gcpreload_ring_removed()))
 		return published;

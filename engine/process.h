@@ -16,6 +16,7 @@ struct process {
 	struct gcpreload_status status;
 	enum gcpreload_mode mode;  /* the settings', until a command changes it */
 	bool begun;		   /* to serve: it was ready */
+	bool job;		   /* forked to work on one: left alone, without a ring */
 	bool by_command;	   /* it began with the mode of one */
 	bool no_ring;		   /* it was tried, and logged */
 	unsigned ring_failures;	   /* in a row, of making one or one in its place */

@@ -452,6 +452,8 @@ void tuner_freeze_before_fork(PyObject *gc)
 
 void tuner_thaw(PyObject *gc)
 {
+	if (process.job) /* what the worker froze stays, and stays shared */
+		return;
 	give_thresholds_back(gc);
 	give_frozen_back(gc);
 	process_is_left_alone();

@@ -8,6 +8,7 @@
 #include "preload/log.h"
 #include "preload/origin.h"
 #include "rules/config.h"
+#include "rules/helper.h"
 
 static char room[SETTINGS_FILE_ROOM];
 static bool mode_in_environment;
@@ -55,8 +56,7 @@ static void say_or_count(void *unused, const char *sentence)
 		say(sentence);
 }
 
-void settings_read(struct gcpreload_settings *settings, char **environment,
-		   settings_complain *complain)
+static void settings_of_this(struct gcpreload_settings *settings, char **environment)
 {
 	static const struct settings_asker asker = {
 		.command_line = own_command_line,
@@ -66,18 +66,25 @@ void settings_read(struct gcpreload_settings *settings, char **environment,
 		.complain = say_or_count,
 	};
 
+	settings_resolve(settings, environment, &asker);
+	helper_apply(settings, origin_own(), environment);
+}
+
+void settings_read(struct gcpreload_settings *settings, char **environment,
+		   settings_complain *complain)
+{
 	/* Once in silence: what is said about bad settings goes where the settings of the log say,
 	 * and an excluded process says nothing. */
 	unsaid = 0;
 	say = NULL;
 	mode_in_environment = settings_variable(environment, "GCPRELOAD_MODE") != NULL;
-	settings_resolve(settings, environment, &asker);
+	settings_of_this(settings, environment);
 	log_configure(&(struct log_style){ settings->log_level, settings->log_format,
 					   settings->log_file, settings->service_name });
 	if (!unsaid || settings->excluded || !complain)
 		return;
 	say = complain;
-	settings_resolve(settings, environment, &asker);
+	settings_of_this(settings, environment);
 }
 
 static const char *keep_nothing(void *unused, const char *text, size_t length)

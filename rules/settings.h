@@ -28,6 +28,8 @@ enum settings_number {
 	SETTINGS
 };
 
+struct helper;
+
 /* Texts are the asker's, and stay as long as it keeps them. */
 struct gcpreload_settings {
 #define SETTING(NAME, field, type, fallback, help) SETTINGS_C_##type field;
@@ -36,7 +38,8 @@ struct gcpreload_settings {
 	const char *service_version;  /* or NULL */
 	const char *service_environment;
 	enum gcpreload_service_from service_from; /* UNKNOWN: nobody has named it */
-	bool excluded;				  /* by ONLY or EXCEPT */
+	const struct helper *helper; /* what rules/helper.h says of the process, or NULL */
+	bool excluded;		     /* by ONLY or EXCEPT, or as a helper */
 	/* Of each SAFE_SETTING that cannot be used, and last of the file: a sentence, or NULL. */
 	const char *unusable[SETTINGS + 1];
 	const char *observes; /* the first of them: why nothing is tuned, or NULL */
