@@ -44,7 +44,8 @@ enum gcpreload_mode begin_mode_of_settings(void)
 
 	if (process.status.sample == GCPRELOAD_SAMPLE_NONE)
 		note_sample();
-	if (mode >= GCPRELOAD_MODE_FREEZE && process.status.sample == GCPRELOAD_SAMPLE_UNTUNED)
+	if (mode >= GCPRELOAD_MODE_FREEZE && (process.status.sample == GCPRELOAD_SAMPLE_UNTUNED ||
+					      recipe_for(&python_version) == RECIPE_UNKNOWN))
 		mode = GCPRELOAD_MODE_OBSERVE;
 	return mode;
 }

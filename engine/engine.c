@@ -7,6 +7,7 @@
 #include "engine/freezer.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
+#include "engine/recognise.h"
 #include "engine/referrers.h"
 #include "engine/soon.h"
 #include "engine/startup.h"
@@ -47,7 +48,7 @@ void gcpreload_engine_use(const struct gcpreload_settings *the_settings,
 {
 	static const struct inject_hooks inject = {
 		.runtime_begins = runtime_begins,
-		.observes = tuner_note_defaults,
+		.observes = recognise_collector,
 		.attached = begin_attached,
 		.subinterpreter = begin_subinterpreter,
 		.before_fork = turn_before_fork,

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "rules/recipe.h"
 
 #define RING_DOUBLED 6 /* a minute between two tries, at most */
 
@@ -25,7 +26,10 @@ void process_use(const struct gcpreload_settings *the_settings,
 
 void process_observes(void)
 {
+	bool unknown = settings->mode >= GCPRELOAD_MODE_FREEZE &&
+		       recipe_for(&python_version) == RECIPE_UNKNOWN;
 	const char *by_settings = settings->observes ? settings->observes
+				  : unknown	     ? recipe_refuses(&python_version)
 				  : process.status.sample == GCPRELOAD_SAMPLE_UNTUNED
 				      ? process.sampled
 				      : "GCPRELOAD_MODE=observe";

@@ -343,6 +343,9 @@ const char *tuner_limits(void)
 
 	if (py_has_subinterpreters())
 		return "only the main interpreter is tuned, not the sub-interpreters";
+	if (!observer_marks_explicit())
+		return "gc.collect() is counted as automatic: the functions of gc cannot be "
+		       "replaced";
 	for (i = 0; i < sizeof blind / sizeof *blind && !referrers_shown(); i++)
 		if (module_loaded(blind[i].module))
 			return blind[i].text;
@@ -385,10 +388,11 @@ static bool collect_and_freeze(PyObject *gc, struct tuner_done *done)
 struct tuner_done tuner_tune(PyObject *gc)
 {
 	enum recipe recipe = recipe_for(&python_version);
+	const char *refuses = recipe_refuses(&python_version);
 	struct tuner_done done = { .tuned = false };
 
-	if (recipe == RECIPE_OBSERVE) {
-		tuner_stand_back(gc, "this free-threaded Python is slower with frozen objects");
+	if (refuses) {
+		tuner_stand_back(gc, refuses);
 		return done;
 	}
 	/* Our own collection is not charged to the interpreter's. */
@@ -433,7 +437,7 @@ void tuner_freeze_before_fork(PyObject *gc)
 {
 	int64_t frozen = process.status.frozen_objects;
 
-	if (recipe_for(&python_version) == RECIPE_OBSERVE)
+	if (recipe_refuses(&python_version))
 		return;
 	/* A master that starts a worker anew has little to add: not each time. */
 	if (frozen > 0 && tuner_full_collections() == fulls_at_freeze &&

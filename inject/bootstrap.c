@@ -126,7 +126,9 @@ static PyObject *os_execve(PyObject *self, PyObject *const *args, Py_ssize_t nar
  * sub-interpreter, on the same table. */
 static void wrap_processes(PyObject *posix)
 {
-	module_replace(posix, WRAPPED, "fork", os_fork, &real_fork);
+	if (!module_replace(posix, WRAPPED, "fork", os_fork, &real_fork))
+		gcpreload_log(GCPRELOAD_LOG_INFO, "nothing is frozen before os.fork(): it cannot "
+						  "be replaced");
 	module_replace(posix, WRAPPED, "forkpty", os_forkpty, &real_forkpty);
 	module_replace_as(posix, WRAPPED, "execv", METH_FASTCALL,
 			  (PyCFunction)(void (*)(void))os_execv, &real_execv);
@@ -187,7 +189,8 @@ static bool is_supported(const char *(*get_version)(void))
 	if (get_version && pyversion_parse(&python_version, get_version()) &&
 	    pyversion_supported(&python_version))
 		return true;
-	gcpreload_log(GCPRELOAD_LOG_INFO, "standing aside: this Python is not one of 3.7 to 3.15");
+	gcpreload_log(GCPRELOAD_LOG_INFO,
+		      "standing aside: this Python is not one of " PYVERSION_RANGE);
 	return false;
 }
 

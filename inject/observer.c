@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/machine.h"
 #include "base/shared.h"
 #include "inject/hooks.h"
@@ -238,22 +239,34 @@ static PyObject *collect_fastcall(PyObject *self, PyObject *const *args, Py_ssiz
 	return result;
 }
 
+bool observer_marks_explicit(void)
+{
+	return real_collect != NULL;
+}
+
 /* An automatic and an explicit collection look alike in gc.callbacks. Asking gc.get_count() in
  * each "start" would cost more than all the rest, so the explicit ones are marked instead. */
 static void mark_explicit(PyObject *gc)
 {
+	static bool said;
 	struct PyMethodDef *collect;
+	PyCFunction ours = NULL;
 
 	if (real_collect)
 		return;
 	collect = module_method(gc, "gc", "collect");
-	if (!collect)
-		return;
-	real_collect = collect->ml_meth;
-	if (collect->ml_flags == (METH_VARARGS | METH_KEYWORDS))
-		collect->ml_meth = (PyCFunction)(void (*)(void))collect_varargs;
-	else if (collect->ml_flags == (METH_FASTCALL | METH_KEYWORDS))
-		collect->ml_meth = (PyCFunction)(void (*)(void))collect_fastcall;
+	if (collect && collect->ml_flags == (METH_VARARGS | METH_KEYWORDS))
+		ours = (PyCFunction)(void (*)(void))collect_varargs;
+	else if (collect && collect->ml_flags == (METH_FASTCALL | METH_KEYWORDS))
+		ours = (PyCFunction)(void (*)(void))collect_fastcall;
+	if (ours) {
+		real_collect = collect->ml_meth;
+		collect->ml_meth = ours;
+	} else if (!said) {
+		said = true;
+		gcpreload_log(GCPRELOAD_LOG_INFO, "gc.collect() is counted as automatic: the "
+						  "functions of gc cannot be replaced");
+	}
 }
 
 void observer_forget(void)

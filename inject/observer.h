@@ -20,6 +20,10 @@ void observer_forget(void);
 /* What the calling thread's next collections are to be called; returns what it was. */
 enum gcpreload_cause observer_cause(enum gcpreload_cause cause);
 
+/* Whether gc.collect() is told from automatic collections: not where the interpreter gives no table
+ * of gc's functions (PEP 793). */
+bool observer_marks_explicit(void);
+
 /* Whether the hooks at_start and at_stop are called, which costs a call in each collection. who: a
  * bit of the engine's; they are called while one is set. */
 void observer_ask_at_start(unsigned who, bool yes);

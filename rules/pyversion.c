@@ -22,5 +22,5 @@ bool pyversion_parse(struct pyversion *version, const char *text)
 
 bool pyversion_supported(const struct pyversion *version)
 {
-	return version->major == 3 && version->minor >= 7 && version->minor <= 15;
+	return version->major == 3 && version->minor >= 7 && version->minor <= PYVERSION_TUNED + 1;
 }

@@ -5,8 +5,19 @@
 
 #include <stdbool.h>
 
-/* The range for people. */
+/* What is tuned: the range for people, and its last. */
 #define PYVERSION_RANGE "3.7 to 3.15"
+#define PYVERSION_TUNED 15
+/* Measured only, until it is tested. */
+#define PYVERSION_UNTESTED "3.16"
+
+/* Which collector runs, as far as the interpreter shows it (rules/recipe.h). */
+enum pyversion_collector {
+	PYVERSION_BY_NUMBER, /* nobody has asked it */
+	PYVERSION_GENERATIONS,
+	PYVERSION_INCREMENTAL,
+	PYVERSION_OTHER,
+};
 
 struct pyversion {
 	int major;
@@ -14,9 +25,10 @@ struct pyversion {
 	int micro;
 	bool alpha; /* before the first beta */
 	bool free_threaded;
+	enum pyversion_collector collector;
 };
 
-/* Whether a version is in that range. */
+/* Whether the library goes into it, if only to measure. */
 bool pyversion_supported(const struct pyversion *version);
 
 /* Parses what Py_GetVersion() says ("3.13.0 experimental free-threading build (...)"). Returns

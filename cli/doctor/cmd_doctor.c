@@ -76,6 +76,11 @@ static void say_version(const struct probe *probe, const char *python, struct fi
 		return;
 	}
 	switch (recipe_for(&probe->version)) {
+	case RECIPE_UNKNOWN:
+		findings_add(findings, FINDING_OBSERVED,
+			     "%s: CPython %s is only measured: %s; use " PYVERSION_RANGE, python,
+			     probe->text, recipe_refuses(&probe->version));
+		break;
 	case RECIPE_OBSERVE:
 		findings_add(
 		    findings, FINDING_OBSERVED,

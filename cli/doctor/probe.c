@@ -13,17 +13,26 @@
 #include <unistd.h>
 
 #include "cli/environment.h"
+#include "rules/recipe.h"
 
 #define TIMEOUT_MS 10000
 #define MARK	   "gcpreload-probe "
 
-/* For Python 2 and 3, PyPy and CPython. Only built-in modules, so nothing is read from disk. */
+/* For Python 2 and 3, PyPy and CPython. Only built-in modules, so nothing is read from disk. What
+ * of its collector cannot be asked is as in all that are known. */
 static const char script[] =
     "import sys, gc\n"
-    "print('" MARK "%s %d.%d.%d %d %d %d' % ((getattr(getattr(sys, 'implementation', None), "
-    "'name', 'cpython'),) + tuple(sys.version_info[:3]) + (int('t' in getattr(sys, 'abiflags', "
-    "'')), int(b'libgcpreload' in open('/proc/self/maps', 'rb').read()), len(getattr(gc, "
-    "'callbacks', ())))))\n";
+    "t, n, c = (0, 0, 10), 3, 64\n"
+    "try:\n"
+    "    t, n, c = gc.get_threshold(), len(gc.get_stats()), -gc.get_count()[0]\n"
+    "    made = [[] for _ in range(64)]\n"
+    "    c += gc.get_count()[0]\n"
+    "except Exception:\n"
+    "    pass\n"
+    "print('" MARK "%s %d.%d.%d %d %d %d %d %d %d' % ((getattr(getattr(sys, 'implementation', "
+    "None), 'name', 'cpython'),) + tuple(sys.version_info[:3]) + (int('t' in getattr(sys, "
+    "'abiflags', '')), int(b'libgcpreload' in open('/proc/self/maps', 'rb').read()), "
+    "len(getattr(gc, 'callbacks', ())), t[2], n, c)))\n";
 
 /* They are about the command, and were looked at there. This one is to attach, and to leave
  * nothing. */
@@ -147,7 +156,8 @@ static void say_failure(const char *python, int ret, int status, char *text,
 void probe_python(struct probe *probe, const char *python, struct findings *findings)
 {
 	char text[4096], *at, *refused;
-	int status = 0, threaded = 0, loaded = 0, callbacks = 0;
+	int status = 0, threaded = 0, loaded = 0, callbacks = 0, generations, counted;
+	struct recipe_shown shown = { .generations = 0 };
 	int ret = run_python(python, text, sizeof text, &status);
 
 	memset(probe, 0, sizeof *probe);
@@ -156,14 +166,18 @@ void probe_python(struct probe *probe, const char *python, struct findings *find
 		findings_add(findings, FINDING_BAD, "ld.so refused the library: %.*s",
 			     (int)strcspn(refused, "\n"), refused);
 	at = ret == 0 ? strstr(text, MARK) : NULL;
-	if (!at || sscanf(at, MARK "%31s %31s %d %d %d", probe->name, probe->text, &threaded,
-			  &loaded, &callbacks) != 5) {
+	if (!at ||
+	    sscanf(at, MARK "%31s %31s %d %d %d %d %d %d", probe->name, probe->text, &threaded,
+		   &loaded, &callbacks, &shown.thresholds[2], &generations, &counted) != 8) {
 		probe->name[0] = '\0';
 		say_failure(python, ret, status, text, findings);
 		return;
 	}
 	pyversion_parse(&probe->version, probe->text);
 	probe->version.free_threaded = threaded;
+	shown.generations = generations;
+	shown.counted = counted;
+	recipe_recognise(&probe->version, &shown);
 	probe->loaded = loaded;
 	probe->attached = callbacks > 0;
 }

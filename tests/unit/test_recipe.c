@@ -75,10 +75,79 @@ static void marks_only_where_the_collector_has_generations(void **state)
 	}
 }
 
+/* Which collector runs is what the interpreter shows, whatever its number. */
+static void recipe_of_what_is_shown(void **state)
+{
+	static const struct {
+		const char *text;
+		struct recipe_shown shown;
+		enum recipe recipe;
+		const char *why; /* NULL: nothing is refused */
+	} table[] = {
+		{ "3.7.17 (default) ", { { 700, 10, 10 }, 3, 64 }, RECIPE_FREEZE, NULL },
+		{ "3.12.1 (main) ", { { 700, 10, 0 }, 3, 64 }, RECIPE_FREEZE, NULL },
+		{ "3.13.0a4 (main) ", { { 2000, 10, 0 }, 3, 64 }, RECIPE_THRESHOLDS, NULL },
+		{ "3.13.5 (main) ", { { 2000, 10, 10 }, 3, 64 }, RECIPE_FREEZE, NULL },
+		{ "3.14.4 (main) ", { { 2000, 10, 0 }, 3, 64 }, RECIPE_THRESHOLDS, NULL },
+		{ "3.14.4 (main) ", { { 2000, 10, 10 }, 3, 64 }, RECIPE_FREEZE, NULL },
+		{ "3.14.9 (main) ", { { 2000, 10, 0 }, 3, 64 }, RECIPE_THRESHOLDS, NULL },
+		{ "3.15.0a7 (main) ", { { 2000, 10, 0 }, 3, 64 }, RECIPE_THRESHOLDS, NULL },
+		{ "3.15.0a8 (main) ", { { 2000, 10, 10 }, 3, 64 }, RECIPE_FREEZE, NULL },
+		{ "3.15.2 (main) ", { { 2000, 10, 10 }, 3, -700 }, RECIPE_FREEZE, NULL },
+		{ "3.15.2 (main) ", { { 2000, 10, 10 }, 2, 64 }, RECIPE_UNKNOWN, "none of those" },
+		{ "3.14.4 free-threading build (main) ",
+		  { { 2000, 10, 0 }, 3, 0 },
+		  RECIPE_THRESHOLDS,
+		  NULL },
+		{ "3.13.0 experimental free-threading build (main) ",
+		  { { 2000, 10, 10 }, 3, 0 },
+		  RECIPE_OBSERVE,
+		  "slower" },
+		/* Memory is counted: 64 empty lists are four kilobytes. */
+		{ "3.16.0a3 (main) ",
+		  { { 2000, 10, 10 }, 3, 4 },
+		  RECIPE_UNKNOWN,
+		  "3.16's collector is not known yet: it is not that of 3.15" },
+		{ "3.16.0a1 (main) ",
+		  { { 2000, 10, 10 }, 3, 66 },
+		  RECIPE_UNKNOWN,
+		  "3.16's collector is not known yet" },
+	};
+	struct pyversion version;
+	const char *why;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof table / sizeof *table; i++) {
+		assert_true(pyversion_parse(&version, table[i].text));
+		assert_true(pyversion_supported(&version));
+		recipe_recognise(&version, &table[i].shown);
+		why = recipe_refuses(&version);
+		if (recipe_for(&version) != table[i].recipe || !why != !table[i].why ||
+		    (why && !strstr(why, table[i].why)))
+			fail_msg("%zu, %s: recipe %d, %s", i, table[i].text,
+				 (int)recipe_for(&version), why ? why : "not refused");
+		if (table[i].recipe != RECIPE_FREEZE)
+			assert_non_null(recipe_no_marks(&version));
+	}
+}
+
+static void recipe_of_a_version_that_is_not_tested(void **state)
+{
+	struct pyversion version;
+
+	(void)state;
+	assert_true(pyversion_parse(&version, "3.16.0 (main) "));
+	assert_true(pyversion_supported(&version));
+	assert_int_equal(recipe_for(&version), RECIPE_UNKNOWN);
+	assert_string_equal(recipe_no_marks(&version),
+			    "not concurrent: it needs a collector that is known");
+}
+
 static void versions_that_are_left_alone(void **state)
 {
 	static const char *const texts[] = { "2.7.18 (default) ", "3.6.15 (default) ",
-					     "3.16.0 (main) ", "4.8.0 (main) " };
+					     "3.17.0a1 (main) ", "4.8.0 (main) " };
 	struct pyversion version;
 	size_t i;
 
@@ -97,6 +166,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(recipe_of_every_version),
 		cmocka_unit_test(marks_only_where_the_collector_has_generations),
+		cmocka_unit_test(recipe_of_what_is_shown),
+		cmocka_unit_test(recipe_of_a_version_that_is_not_tested),
 		cmocka_unit_test(versions_that_are_left_alone),
 	};
 
