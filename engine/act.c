@@ -105,9 +105,9 @@ static PyObject *ready_in_loop(PyObject *self, PyObject *unused)
 	(void)self;
 	(void)unused;
 	if (entrance_open(&guard, &gc)) {
-		if (process.in_greenlet && !process_stands_back())
+		if (load_relaxed(&process.in_greenlet) && !process_stands_back())
 			act_ready(gc);
-		process.in_greenlet = false;
+		store_relaxed(&process.in_greenlet, false);
 		entrance_close(&guard, gc);
 	}
 	py.Py_IncRef(py._Py_NoneStruct);
@@ -119,8 +119,10 @@ static struct PyMethodDef ready_def = { "gcpreload_ready", ready_in_loop, METH_N
 /* Now, or as a task of the event loop where its own thread must not. */
 static enum gcpreload_acted ready_or_defer(PyObject *gc)
 {
-	process.in_greenlet = waiting_defers(&ready_def);
-	if (process.in_greenlet)
+	bool deferred = waiting_defers(&ready_def);
+
+	store_relaxed(&process.in_greenlet, deferred);
+	if (deferred)
 		return GCPRELOAD_ACTED_COLLECTED;
 	waiting_collects(gc);
 	return act_ready(gc);

@@ -36,9 +36,17 @@ bool gcpreload_engine_wants_chances(void)
 
 uint64_t gcpreload_engine_looks_every(void)
 {
+	if (load_relaxed(&process.in_greenlet))
+		return 0; /* it is ready in a moment, and knows no chance until then */
 	return load_relaxed(&process.wants_chances) ? CHANCES_EVERY_NS
 	       : load_relaxed(&process.tuned)	    ? GUARD_EVERY_NS
 						    : COMMANDS_EVERY_NS;
+}
+
+uint64_t gcpreload_engine_expects_ns(void)
+{
+	return load_relaxed(&process.wants_chances) ? load_relaxed(&pacing.reach.early_ns)
+						    : UINT64_MAX;
 }
 
 void chances_begin(void)

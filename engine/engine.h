@@ -82,6 +82,10 @@ bool gcpreload_engine_wants_chances(void);
 /* How often a server's waits are worth a look now, ns. Any place. */
 uint64_t gcpreload_engine_looks_every(void);
 
+/* From when on something may be due there, CLOCK_MONOTONIC ns; UINT64_MAX: chances are of no use.
+ * Any place, one load. */
+uint64_t gcpreload_engine_expects_ns(void);
+
 /* Whether what we did is still in force. At a server's wait, once a second. */
 void gcpreload_engine_check(void);
 

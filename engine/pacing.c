@@ -296,16 +296,19 @@ static void learn_of_collection(PyObject *gc, const struct gcpreload_event *even
 /* When the next chance is worth a look at gc.get_count(). */
 static void expect_next(uint64_t now_ns, int64_t count0)
 {
-	bool at_once = guard_state.full || pacing.tiers.full_due;
+	const struct tiers *tiers = &pacing.tiers;
+	bool at_once = guard_state.full || tiers->full_due || tiers->left || pacing.mark_due;
+	double due = ((double)tiers->wait_due - tiers->middle) / tiers->ratio;
 
 	reach_seen(&pacing.reach, now_ns, count0);
-	reach_expect(&pacing.reach, at_once ? 0 : pacing.tiers.wait_due, memory_paused_until());
+	reach_expect(&pacing.reach, at_once ? 0 : (int64_t)due, memory_paused_until());
 }
 
 static void mind_waits(const struct gcpreload_event *event, uint64_t now_ns)
 {
-	if (event->cause == GCPRELOAD_CAUSE_AUTOMATIC) {
+	if (event->cause == GCPRELOAD_CAUSE_AUTOMATIC)
 		reach_seen(&pacing.reach, now_ns, pacing.tiers.threshold0);
+	if (event->cause == GCPRELOAD_CAUSE_AUTOMATIC && !pacing.marks) {
 		reach_automatic(&pacing.reach, now_ns, tiers_piles_up(&pacing.tiers));
 		guard_automatic(now_ns);
 	}
@@ -336,6 +339,8 @@ static void has_ended(PyObject *gc, const struct gcpreload_event *event)
 		marking_look(&pacing.tiers, now);
 	if (memory_look(&pacing.tiers, now, &why))
 		begin_or_wait(gc, event, now, why);
+	if (pacing.marks)
+		mind_waits(event, now);
 	settle_changes(gc);
 	if (event->cause == GCPRELOAD_CAUSE_AUTOMATIC)
 		hold_back();
@@ -518,6 +523,8 @@ bool pacing_is_due(PyObject *gc, uint64_t now_ns)
 		marking_look(&pacing.tiers, now_ns);
 	if (memory_look(&pacing.tiers, now_ns, &pacing.mark_why))
 		pacing.mark_due = true;
+	if (pacing.marks)
+		expect_next(now_ns, counts[0]);
 	tiers_note_count2(&pacing.tiers, counts[2]);
 	pacing.due = pacing.marks ? tiers_at_wait(&pacing.tiers, now_ns, counts[0])
 				  : due_without_marks(gc, now_ns, counts[0]);

@@ -36,8 +36,8 @@ struct process {
 	char sampled[128];	   /* why it is in the sample or not; "": nobody asked */
 	const char *fallback;	   /* why the mode is not what was asked for, or NULL */
 	struct settled settled;	   /* while nothing else has shown that it is ready */
-	bool in_greenlet;	   /* readiness was given to the event loop and has not run yet */
 	/* Shared: waits read and write these without the GIL. */
+	bool in_greenlet;   /* readiness was given to the event loop and has not run yet */
 	bool tuned;	    /* what we did is in force */
 	bool wants_chances; /* and it collects while the server waits */
 	bool guard_asked;   /* guard_act is to be called soon */

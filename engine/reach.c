@@ -9,7 +9,8 @@
 #define OVERDUE_NS	1000000000ull
 #define AUTOMATIC_LEAST 3
 
-#define FAR 1e18 /* ns */
+#define BURST_FADES 16	 /* looks */
+#define FAR	    1e18 /* ns */
 
 void reach_begin(struct reach *reach, uint64_t now)
 {
@@ -27,11 +28,14 @@ bool reach_expects(struct reach *reach, uint64_t now)
 
 void reach_seen(struct reach *reach, uint64_t now, int64_t count0)
 {
+	int64_t grown = count0 > reach->seen ? count0 - reach->seen : 0;
 	double rate;
 
-	if (count0 > reach->seen && now > reach->seen_ns) {
-		rate =
-		    (double)(count0 - reach->seen) / (double)gcpreload_elapsed(reach->seen_ns, now);
+	reach->burst -= reach->burst / BURST_FADES;
+	if (grown > reach->burst)
+		reach->burst = grown;
+	if (grown && now > reach->seen_ns) {
+		rate = (double)grown / (double)gcpreload_elapsed(reach->seen_ns, now);
 		reach->rate = reach->rate > 0 ? reach->rate * .75 + rate * .25 : rate;
 	}
 	reach->seen = count0;
@@ -48,6 +52,9 @@ void reach_expect(struct reach *reach, int64_t due, uint64_t not_before)
 		at = left < FAR ? reach->seen_ns + (uint64_t)left : UINT64_MAX;
 	}
 	store_relaxed(&reach->expected_ns, at > not_before ? at : not_before);
+	if (reach->seen + reach->burst >= due)
+		at = 0;
+	store_relaxed(&reach->early_ns, at > not_before ? at : not_before);
 }
 
 void reach_chance(struct reach *reach, uint64_t now)

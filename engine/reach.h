@@ -15,6 +15,8 @@ struct reach {
 	uint64_t expected_ns; /* from when on something should be due; shared */
 	int64_t seen;	      /* gc.get_count()[0] when it was last known */
 	uint64_t seen_ns;
+	uint64_t early_ns;  /* from when on something may be due; shared */
+	int64_t burst;	    /* by which it grew between two looks, near the most lately */
 	double rate;	    /* objects a nanosecond by which it grows; 0: not known yet */
 	bool had_chance;    /* there is a wait that is known to be the server's */
 	unsigned automatic; /* collections of the interpreter's since the last chance */
@@ -32,7 +34,8 @@ bool reach_expects(struct reach *reach, uint64_t now);
 /* gc.get_count()[0] is known at this moment. */
 void reach_seen(struct reach *reach, uint64_t now, int64_t count0);
 
-/* From so many objects on something is due, but not before a time. */
+/* From so many objects on something is due, but not before a time. It may be due as soon as what
+ * came between two looks lately comes again. */
 void reach_expect(struct reach *reach, int64_t due, uint64_t not_before);
 
 /* A chance came, or a collection of the interpreter's has ended; piles_up: and it is high time. */

@@ -298,6 +298,28 @@ static void expected_by_rate(void **state)
 	assert_true(reach_expects(&r, now + SECOND));
 }
 
+/* One request may bring at once what takes long on average. */
+static void bursts_are_looked_for_early(void **state)
+{
+	uint64_t now = BEGUN;
+	struct reach r;
+	int i;
+
+	(void)state;
+	reach_begin(&r, now);
+	reach_seen(&r, now += SECOND, 3000);
+	reach_seen(&r, now, 0); /* collected */
+	reach_expect(&r, 2000, 0);
+	assert_false(reach_expects(&r, now));
+	assert_true(r.early_ns <= now);
+	reach_expect(&r, 2000, now + SECOND); /* pauses */
+	assert_int_equal(r.early_ns, now + SECOND);
+	for (i = 0; i < 16; i++) /* nothing comes any more */
+		reach_seen(&r, now, 0);
+	reach_expect(&r, 2000, 0);
+	assert_true(r.early_ns > now);
+}
+
 /* Where nothing is expected, the absence of chances says nothing. */
 static void overdue(void **state)
 {
@@ -446,6 +468,7 @@ int main(void)
 		cmocka_unit_test(thresholds_that_are_asked_for_stay),
 		cmocka_unit_test(too_much_without_a_wait),
 		cmocka_unit_test(expected_by_rate),
+		cmocka_unit_test(bursts_are_looked_for_early),
 		cmocka_unit_test(overdue),
 		cmocka_unit_test(lost_by_automatic_collections),
 		cmocka_unit_test(why_they_stay_away),
