@@ -31,7 +31,7 @@ static void entry_begin_process(void)
 	listeners_begin_process();
 	add_relaxed(&epoch, 1);
 	store_relaxed(&look_urgent, 0);
-	look_next_ns = 0;
+	look_at_once();
 	agenda_begin_process();
 	store_relaxed(&gcpreload_self->preload, 1);
 	/* Last: from here on other threads look. */

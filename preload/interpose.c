@@ -45,7 +45,7 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 {
 	int ret;
 
-	if (op != EPOLL_CTL_ADD || !look_at_calls())
+	if (op != EPOLL_CTL_ADD || !(look_at_calls() || look_may_listen(fd)))
 		return REAL(epoll_ctl)(epfd, op, fd, event);
 	ret = REAL(epoll_ctl)(epfd, op, fd, event);
 	if (ret == 0)
@@ -56,7 +56,7 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 /* libuv waits by epoll_pwait; its set may have been filled by io_uring. */
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
-	if (!look_at_waits())
+	if (!look_at_waits() || !ready_looks_at(epfd, SERVERS_BY_EPOLL))
 		return REAL(epoll_wait)(epfd, events, max, timeout);
 	return wait_epoll(epfd, events, max, timeout, CALLER);
 }
@@ -64,14 +64,14 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
 		       const sigset_t *mask)
 {
-	if (!look_at_waits())
+	if (!look_at_waits() || !ready_looks_at(epfd, SERVERS_BY_EPOLL))
 		return REAL(epoll_pwait)(epfd, events, max, timeout, mask);
 	return wait_epoll_pwait(epfd, events, max, timeout, mask, CALLER);
 }
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
-	if (!look_at_waits())
+	if (!look_at_waits() || !ready_looks_at(-1, SERVERS_BY_POLL))
 		return REAL(poll)(fds, n, timeout);
 	return wait_poll(fds, n, timeout, CALLER);
 }
@@ -84,14 +84,14 @@ static bool poll_fits(nfds_t n, size_t size)
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 {
-	if (!look_at_waits() || !poll_fits(n, size))
+	if (!look_at_waits() || !poll_fits(n, size) || !ready_looks_at(-1, SERVERS_BY_POLL))
 		return REAL(__poll_chk)(fds, n, timeout, size);
 	return wait_poll(fds, n, timeout, CALLER);
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (!look_at_waits())
+	if (!look_at_waits() || !ready_looks_at(-1, SERVERS_BY_POLL))
 		return REAL(ppoll)(fds, n, timeout, mask);
 	return wait_ppoll(fds, n, timeout, mask, CALLER);
 }
@@ -99,14 +99,14 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
 EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		       const sigset_t *mask, size_t size)
 {
-	if (!look_at_waits() || !poll_fits(n, size))
+	if (!look_at_waits() || !poll_fits(n, size) || !ready_looks_at(-1, SERVERS_BY_POLL))
 		return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
 	return wait_ppoll(fds, n, timeout, mask, CALLER);
 }
 
 EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
 {
-	if (!look_at_waits())
+	if (!look_at_waits() || !ready_looks_at(-1, SERVERS_BY_SELECT))
 		return REAL(select)(nfds, reads, writes, excepts, timeout);
 	return wait_select(nfds, reads, writes, excepts, timeout, CALLER);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/shared.h"
+#include "preload/look.h"
 #include "preload/real.h"
 
 #define KEPT 16
@@ -54,6 +55,11 @@ static int listener_place(int fd)
 	return i;
 }
 
+bool listeners_known(int fd)
+{
+	return listener_place(fd) < KEPT;
+}
+
 void listeners_begin_process(void)
 {
 	int i;
@@ -61,9 +67,24 @@ void listeners_begin_process(void)
 	for (i = 0; i < KEPT; i++)
 		store_relaxed(&listeners[i], 0);
 	store_relaxed(&next, 0);
+	store_relaxed(&look_listeners, 0);
 	store_relaxed(&looked_at_fork, false);
 	store_relaxed(&looked_at_wait, false);
 	store_relaxed(&asked_for_inherited, 0);
+}
+
+/* A free place, that of a socket that listens no more, or of the oldest. */
+static unsigned listener_place_for_new(void)
+{
+	uint64_t word;
+	unsigned i;
+
+	for (i = 0; i < KEPT; i++) {
+		word = load_relaxed(&listeners[i]);
+		if (!(word & KNOWN) || !listeners_serves(listener_socket(word)))
+			return i;
+	}
+	return add_relaxed(&next, 1) % KEPT;
 }
 
 static void listener_add(int fd, unsigned known)
@@ -71,8 +92,9 @@ static void listener_add(int fd, unsigned known)
 	unsigned place = (unsigned)listener_place(fd);
 
 	if (place == KEPT)
-		place = add_relaxed(&next, 1) % KEPT;
+		place = listener_place_for_new();
 	store_relaxed(&listeners[place], listener_word(fd, known));
+	or_relaxed(&look_listeners, LOOK_LISTENER(fd));
 }
 
 void listeners_add(int fd, bool main_thread)
@@ -173,6 +195,20 @@ int listeners_of_set(int epfd, bool main_thread)
 		fd = listener_socket(word);
 		if (listener_may_be_of(word, main_thread, inherited) && listeners_serves(fd) &&
 		    listeners_in_set(epfd, fd))
+			return fd;
+	}
+	return -1;
+}
+
+int listeners_another_in_set(int epfd, int but)
+{
+	uint64_t word;
+	int i, fd;
+
+	for (i = 0; i < KEPT; i++) {
+		word = load_relaxed(&listeners[i]);
+		fd = listener_socket(word);
+		if (word & KNOWN && fd != but && listeners_serves(fd) && listeners_in_set(epfd, fd))
 			return fd;
 	}
 	return -1;

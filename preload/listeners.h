@@ -20,11 +20,17 @@ void listeners_waited_on(int fd);
 /* Whether fd is a listening socket that may be a server's. Two system calls. */
 bool listeners_serves(int fd);
 
+/* Whether fd was one, as far as is known here. */
+bool listeners_known(int fd);
+
 /* Whether the epoll set holds fd, a listening socket. One system call, or two where it does not. */
 bool listeners_in_set(int epfd, int fd);
 
 /* A listener, of the main thread's or of another's, that the epoll set holds, or -1. */
 int listeners_of_set(int epfd, bool main_thread);
+
+/* One that the epoll set holds besides that, or -1. */
+int listeners_another_in_set(int epfd, int but);
 
 /* Whether there is one that was made by the main thread, or before this program began, and that
  * nobody here waits on: this process is the parent of those who will. */

@@ -3,4 +3,5 @@
 
 int look_urgent;
 bool look_counts_accepts;
-__thread uint64_t look_next_ns __attribute__((tls_model("initial-exec")));
+uint64_t look_listeners;
+__thread struct look_times look_times __attribute__((tls_model("initial-exec")));

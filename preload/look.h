@@ -25,9 +25,20 @@ extern int look_urgent;
 /* accepts:N is a trigger. Written once, when the settings are read; read by any thread. */
 extern bool look_counts_accepts;
 
-/* When the calling thread looks again. Each has its own, or busy threads would take the looks of
- * the one that serves. */
-extern __thread uint64_t look_next_ns __attribute__((tls_model("initial-exec")));
+/* Sockets that listen here, or did: a bit for each number, and one for 64 of them. Set by any
+ * thread. */
+#define LOOK_LISTENER(fd) (1ull << ((fd)&63))
+extern uint64_t look_listeners;
+
+/* When the calling thread looks again, on the monotonic clock; 0: at once. Each thread has its own,
+ * or busy threads would take the looks of the one that serves. */
+struct look_times {
+	uint64_t next_ns;   /* before that its waits are not even told apart */
+	uint64_t server_ns; /* at a wait of the server's */
+	uint64_t other_ns;  /* at any other */
+	uint64_t glance_ns; /* at one of the server's that does not block */
+};
+extern __thread struct look_times look_times __attribute__((tls_model("initial-exec")));
 
 static inline uint64_t look_coarse_now(void)
 {
@@ -37,6 +48,11 @@ static inline uint64_t look_coarse_now(void)
 static inline void look_from_now_on(enum look how)
 {
 	store_relaxed(&gcpreload_self->settled, how);
+}
+
+static inline void look_at_once(void)
+{
+	look_times = (struct look_times){ 0 };
 }
 
 static inline void look_soon(void)
@@ -56,14 +72,20 @@ static inline bool look_at_calls(void)
 	return load_relaxed(&gcpreload_self->settled) == LOOK_ALWAYS;
 }
 
+/* Whether a socket of that number may be one that listened here. */
+static inline bool look_may_listen(int fd)
+{
+	return load_relaxed(&look_listeners) & LOOK_LISTENER(fd);
+}
+
 /* Whether it is time for one. In a forked child the time of the next look is still its parent's. */
 static inline bool look_is_due(uint64_t coarse_now)
 {
 	return load_relaxed(&look_urgent) || !load_relaxed(&gcpreload_self->preload) ||
-	       coarse_now >= look_next_ns;
+	       coarse_now >= look_times.next_ns;
 }
 
-/* Whether a wait deserves one: until a process is ready, once a millisecond; then once a second. */
+/* Whether a wait may deserve one: ready_looks_at() knows. */
 static inline bool look_at_waits(void)
 {
 	return !__builtin_expect(look_is_off(), 1) && look_is_due(look_coarse_now());

@@ -16,6 +16,8 @@
 #include <stdbool.h>
 #include <sys/select.h>
 
+#include "preload/servers.h"
+
 /* Until a process is ready, each descriptor of a poll costs a system call: look at few, and not
  * at every call. */
 #define READY_LOOK_AT 8
@@ -54,6 +56,17 @@ enum ready_wait {
 
 /* After a wait of that length without anything: CHANCE, BUSY or GO_ON. */
 enum ready_wait ready_again(void);
+
+/* Whether the wait that begins is worth more than its system call: by epoll on epfd, or (-1) by
+ * another call. Cheap, and for what is not the server's only now and then true. */
+bool ready_looks_at(int epfd, enum servers_call call);
+
+/* Then: how long to wait before it is looked at by one of the following, ns; 0: not. A wait of the
+ * server's that comes too soon after the last look; longer ones only. */
+int64_t ready_rest_ns(void);
+
+/* The same for a wait that does not block. */
+bool ready_glances(void);
 
 /* Before a wait. blocks: there is a time-out, or no end. caller: the code that waits. */
 enum ready_wait ready_at_epoll(int epfd, bool blocks, const void *caller);

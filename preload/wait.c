@@ -35,17 +35,38 @@ struct wait {
 	const sigset_t *mask;
 	int64_t left; /* of the time-out, ns; or ENDLESS */
 	uint64_t began_ns;
+	bool epolls;	  /* its time is in milliseconds */
 	bool never_empty; /* without an end it must not come back empty */
 };
 
 /* sigprocmask(2) reads the set before it finds that it cannot do so with it: EFAULT or EINVAL. */
-static bool wait_can_read(const void *address)
+static bool wait_asks_to_read(const void *address)
 {
 	int saved_errno = errno;
 	bool yes = syscall(SYS_rt_sigprocmask, -1, address, NULL, 8) == 0 || errno != EFAULT;
 
 	errno = saved_errno;
 	return yes;
+}
+
+/* In our callers' frames, which are there as long as they wait; CPython's sets lie far up. */
+#define FRAMES (256u << 10)
+#define ASKED  16
+
+/* What a loop passes lies at the same place each time, and is asked for once. */
+static bool wait_can_read(const void *address)
+{
+	static __thread const void *asked[ASKED] __attribute__((tls_model("initial-exec")));
+	uint32_t hash = (uint32_t)((uintptr_t)address >> 3) * 2654435769u;
+	const void **place = &asked[hash / (UINT32_MAX / ASKED + 1)];
+
+	if (*place == address &&
+	    (uintptr_t)address - (uintptr_t)__builtin_frame_address(0) < FRAMES)
+		return true;
+	if (!wait_asks_to_read(address))
+		return false;
+	*place = address;
+	return true;
 }
 
 /* What the program passes may be anything: the real call says EFAULT, we must not crash. */
@@ -61,13 +82,22 @@ static struct timespec wait_timespec(int64_t ns)
 	return (struct timespec){ ns / SECOND, ns % SECOND };
 }
 
+/* epoll_wait(2) knows of milliseconds only; poll(2) may wait for the set itself. */
+static bool wait_is_whole(int64_t ns)
+{
+	return ns % MILLISECOND == 0;
+}
+
 static int wait_call_epoll(const struct wait *wait, int64_t ns)
 {
-	/* epoll_wait(2) knows of milliseconds only; poll(2) may wait for the set itself. */
 	struct pollfd set = { .fd = wait->epfd, .events = POLLIN };
 	struct timespec time = wait_timespec(ns);
-	int ret = ns ? REAL(ppoll)(&set, 1, &time, NULL) : 1;
+	int ret;
 
+	if (wait_is_whole(ns))
+		return REAL(epoll_wait)(wait->epfd, wait->events, wait->max,
+					(int)(ns / MILLISECOND));
+	ret = REAL(ppoll)(&set, 1, &time, NULL);
 	return ret > 0 ? REAL(epoll_wait)(wait->epfd, wait->events, wait->max, 0) : ret;
 }
 
@@ -75,8 +105,12 @@ static int wait_call_epoll_pwait(const struct wait *wait, int64_t ns)
 {
 	struct pollfd set = { .fd = wait->epfd, .events = POLLIN };
 	struct timespec time = wait_timespec(ns);
-	int ret = ns ? REAL(ppoll)(&set, 1, &time, wait->mask) : 1;
+	int ret;
 
+	if (wait_is_whole(ns))
+		return REAL(epoll_pwait)(wait->epfd, wait->events, wait->max,
+					 (int)(ns / MILLISECOND), wait->mask);
+	ret = REAL(ppoll)(&set, 1, &time, wait->mask);
 	return ret > 0 ? REAL(epoll_pwait)(wait->epfd, wait->events, wait->max, 0, wait->mask)
 		       : ret;
 }
@@ -130,10 +164,32 @@ static int wait_in_slices(const struct wait *wait, enum ready_wait *what)
 /* What has passed is not waited for again. */
 static void wait_pass_time(struct wait *wait)
 {
-	int64_t passed = (int64_t)gcpreload_elapsed(wait->began_ns, gcpreload_now_ns());
+	uint64_t now = gcpreload_now_ns();
+	int64_t passed = (int64_t)gcpreload_elapsed(wait->began_ns, now);
 
 	if (wait->left >= 0)
 		wait->left = wait->left > passed ? wait->left - passed : 0;
+	wait->began_ns = now;
+}
+
+/*
+ * The look may have to be waited for, as the wait would have been: what comes until then is the
+ * answer, by one system call. False: no look; *ret is the answer, or where it is 0 the real call's.
+ */
+static bool wait_until_look(struct wait *wait, int *ret)
+{
+	int64_t rest = ready_rest_ns();
+
+	*ret = 0;
+	if (!rest)
+		return wait->left != 0 || ready_glances();
+	if (wait->epolls)
+		rest = (rest + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
+	if (wait->left >= 0 && wait->left <= rest)
+		return false;
+	*ret = wait->call(wait, rest);
+	wait_pass_time(wait);
+	return *ret == 0;
 }
 
 /*
@@ -186,12 +242,14 @@ int wait_epoll(int epfd, struct epoll_event *events, int max, int timeout, const
 			     .events = events,
 			     .max = max,
 			     .left = wait_ns_of_ms(timeout),
-			     .began_ns = gcpreload_now_ns() };
+			     .began_ns = gcpreload_now_ns(),
+			     .epolls = true };
 	int ret;
 
-	if (wait_answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
+	if (wait_until_look(&wait, &ret) &&
+	    wait_answered(&wait, ready_at_epoll(epfd, wait.left != 0, caller), &ret))
 		return ret;
-	return REAL(epoll_wait)(epfd, events, max, wait_ms_left(&wait));
+	return ret ? ret : REAL(epoll_wait)(epfd, events, max, wait_ms_left(&wait));
 }
 
 int wait_epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
@@ -204,13 +262,15 @@ int wait_epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
 			     .mask = mask,
 			     .left = wait_ns_of_ms(timeout),
 			     .began_ns = gcpreload_now_ns(),
+			     .epolls = true,
 			     /* libuv asserts that a wait without a time-out does not time out. */
 			     .never_empty = true };
 	int ret;
 
-	if (wait_answered(&wait, ready_at_epoll(epfd, timeout != 0, caller), &ret))
+	if (wait_until_look(&wait, &ret) &&
+	    wait_answered(&wait, ready_at_epoll(epfd, wait.left != 0, caller), &ret))
 		return ret;
-	return REAL(epoll_pwait)(epfd, events, max, wait_ms_left(&wait), mask);
+	return ret ? ret : REAL(epoll_pwait)(epfd, events, max, wait_ms_left(&wait), mask);
 }
 
 int wait_poll(struct pollfd *fds, nfds_t n, int timeout, const void *caller)
@@ -222,10 +282,10 @@ int wait_poll(struct pollfd *fds, nfds_t n, int timeout, const void *caller)
 			     .began_ns = gcpreload_now_ns() };
 	int ret;
 
-	if (wait_can_read_all(fds, ready_reads(n) * sizeof *fds) &&
-	    wait_answered(&wait, ready_at_poll(fds, n, timeout != 0, caller), &ret))
+	if (wait_until_look(&wait, &ret) && wait_can_read_all(fds, ready_reads(n) * sizeof *fds) &&
+	    wait_answered(&wait, ready_at_poll(fds, n, wait.left != 0, caller), &ret))
 		return ret;
-	return REAL(poll)(fds, n, wait_ms_left(&wait));
+	return ret ? ret : REAL(poll)(fds, n, wait_ms_left(&wait));
 }
 
 static int64_t wait_ns_of(const struct timespec *timeout)
@@ -250,7 +310,10 @@ int wait_ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, con
 		return REAL(ppoll)(fds, n, timeout, mask);
 	wait.began_ns = gcpreload_now_ns();
 	wait.left = whole = wait_ns_of(timeout);
-	if (wait_answered(&wait, ready_at_poll(fds, n, whole != 0, caller), &ret))
+	if (wait_until_look(&wait, &ret) &&
+	    wait_answered(&wait, ready_at_poll(fds, n, wait.left != 0, caller), &ret))
+		return ret;
+	if (ret)
 		return ret;
 	if (wait.left == whole)
 		return REAL(ppoll)(fds, n, timeout, mask);
@@ -272,6 +335,7 @@ int wait_select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct
 	fd_set *const sets[3] = { reads, writes, excepts };
 	size_t bytes = nfds > 0 ? ((size_t)nfds + 63) / 64 * 8 : 0;
 	struct wait wait = { .call = wait_call_select, .nfds = nfds, .sets = sets };
+	bool answered;
 	int64_t whole;
 	int ret, i;
 
@@ -286,16 +350,14 @@ int wait_select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct
 		return REAL(select)(nfds, reads, writes, excepts, timeout);
 	wait.began_ns = gcpreload_now_ns();
 	wait.left = whole = timeout ? timeout->tv_sec * SECOND + timeout->tv_usec * 1000 : ENDLESS;
-	if (!wait_answered(&wait, ready_at_select(nfds, reads, whole != 0, caller), &ret)) {
-		if (wait.left != whole)
-			wait_tell_left(timeout, wait.left);
-		return REAL(select)(nfds, reads, writes, excepts, timeout);
-	}
-	if (ret != 0) {
-		if (wait.left != whole)
-			wait_tell_left(timeout, wait.left);
+	answered = wait_until_look(&wait, &ret) &&
+		   wait_answered(&wait, ready_at_select(nfds, reads, wait.left != 0, caller), &ret);
+	if (wait.left != whole)
+		wait_tell_left(timeout, wait.left);
+	if (ret)
 		return ret;
-	}
+	if (!answered)
+		return REAL(select)(nfds, reads, writes, excepts, timeout);
 	/* Its time seems to have passed: the kernel empties the sets. */
 	wait_tell_left(timeout, 0);
 	return REAL(select)(nfds, reads, writes, excepts, &none);

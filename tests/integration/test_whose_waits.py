@@ -80,10 +80,15 @@ def test_a_librarys_own_listener_in_the_end(
 SEVERAL = APPS / "several_listeners.py"
 
 
-@pytest.mark.parametrize("what", ["none", "second", "accept first", "add first"])
+BEFORE = ["none", "second", "accept first", "add first"]
+CHANGES = ["closed", "closed in set", "taken out", "another set", "many"]
+
+
+@pytest.mark.parametrize("what", BEFORE + CHANGES)
 def test_idle_collections_go_on(python: Interpreter, what: str, ring_dir: Path) -> None:
     """After a second listener was there for a moment; where an accept that does not block came
-    before the wait, as trio's; and where the socket listened only in the set."""
+    before the wait, as trio's; where the socket listened only in the set; and where what it
+    listens on, or waits on, has changed."""
     with waiting(ring_dir, [python.path, SEVERAL, what], GCPRELOAD_MODE="idle") as server:
         assert server.says() == "serves"
         server.becomes_ready()
