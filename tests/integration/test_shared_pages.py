@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from lib.ports import reserved_port
+from lib.rings import by_pid
 from lib.run import environment, run
 from lib.server import Server, private_kilobytes
 from lib.servers import UvicornServer, ask_until
@@ -113,6 +114,9 @@ def test_workers_of_gunicorn(
             return [worker.pid for worker in workers]
 
         ours = owned(server, ready)
+        master = by_pid(ring_dir).get(server.pid)
+    if setup == "LISTEN_FDS":
+        assert master and (master.state, master.fired) == ("parent", "auto: fork")
     of_stock = stock(setup, server_python)
     print(f"kilobytes of each worker: {of_stock} without the library, {ours} with it")
     assert max(ours) <= near(of_stock)
