@@ -58,6 +58,10 @@ enum gcpreload_after {
 /* restarts: the call is one that SA_RESTART makes again (accept(2)). */
 enum gcpreload_after gcpreload_inject_wait_ends(bool restarts);
 
+/* A number for the Python calls that led to this wait, the same each time it is come to by the same
+ * ones; 0: none did, or this thread must not act. Takes the GIL: only between the two above. */
+uint64_t gcpreload_inject_wait_path(void);
+
 /* In a forked child: what a wait of its parent's had begun is not the child's. */
 void gcpreload_inject_wait_forked(void);
 

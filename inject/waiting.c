@@ -10,6 +10,8 @@
 
 #include "base/shared.h"
 #include "inject/defer.h"
+#include "inject/gil.h"
+#include "ring/writer.h"
 
 #define BIT(number) (1ull << ((number)-1))
 /* What a fault of the thread itself raises: held off, it would come again and again. */
@@ -99,6 +101,78 @@ bool waiting_defers(struct PyMethodDef *function)
 	if (defer == DEFER_TO_GREENLET)
 		wait.after = GCPRELOAD_AFTER_EMPTY;
 	return defer != DEFER_NOT;
+}
+
+/* ------------------------------------------------------------------ which calls led to it */
+
+#define DEEPEST 64 /* frames */
+
+static uint64_t wait_mixed(uint64_t sum, uint64_t value)
+{
+	sum = (sum ^ value) * 0x9e3779b97f4a7c15;
+	return sum ^ sum >> 32;
+}
+
+/* Each frame by its module and its place in the code. f_code would say more, and tell the
+ * application's audit hooks that it was read. */
+static uint64_t wait_path_of_frame(PyObject *frame)
+{
+	PyObject *module = py_attribute(frame, "f_globals");
+	PyObject *place = py_attribute(frame, "f_lasti");
+	uint64_t path = wait_mixed(1, (uintptr_t)module);
+
+	if (place)
+		path = wait_mixed(path, (uint64_t)py.PyLong_AsLong(place));
+	py_drop(module);
+	py_drop(place);
+	return path;
+}
+
+static uint64_t wait_path_of_frames(void)
+{
+	PyObject *frame = py.PyEval_GetFrame(), *back;
+	uint64_t path = 0;
+	int depth;
+
+	if (frame)
+		py.Py_IncRef(frame);
+	for (depth = 0; frame && frame != py._Py_NoneStruct && depth < DEEPEST; depth++) {
+		path = wait_mixed(path, wait_path_of_frame(frame));
+		back = py_attribute(frame, "f_back");
+		py.Py_DecRef(frame);
+		frame = back;
+	}
+	py_drop(frame);
+	return path;
+}
+
+static uint64_t wait_collections(void)
+{
+	struct gcpreload_totals totals[GCPRELOAD_GENERATIONS];
+	uint64_t sum = 0;
+	int i;
+
+	gcpreload_ring_totals(totals);
+	for (i = 0; i < GCPRELOAD_GENERATIONS; i++)
+		sum += totals[i].collections;
+	return sum;
+}
+
+/* 3.11 makes frames into objects when they are asked for, and may collect for that. */
+uint64_t gcpreload_inject_wait_path(void)
+{
+	uint64_t path = 0, before;
+	struct gil_guard guard;
+
+	if (!gil_enter(&guard))
+		return 0;
+	before = wait_collections();
+	if (py_in_main_interpreter())
+		path = wait_path_of_frames();
+	if (wait_collections() != before)
+		wait.after = what_it_takes();
+	gil_leave(&guard);
+	return path;
 }
 
 /* ------------------------------------------------------------------ signals */

@@ -5,10 +5,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/self.h"
 #include "base/shared.h"
 #include "preload/agenda.h"
 #include "preload/caller.h"
+#include "preload/home_wait.h"
 #include "preload/listeners.h"
 #include "preload/look.h"
 #include "preload/servers.h"
@@ -29,6 +31,7 @@ static void entry_begin_process(void)
 {
 	servers_begin_process();
 	listeners_begin_process();
+	home_wait_begin_process();
 	add_relaxed(&epoch, 1);
 	store_relaxed(&look_urgent, 0);
 	look_at_once();
@@ -63,10 +66,20 @@ bool entry_on_main_thread(void)
 	return this_thread.main;
 }
 
+/* A process that serves by no socket has a home wait instead. */
+static void entry_look_for_home(uint64_t now_ns)
+{
+	bool wanted =
+	    gcpreload_engine_wants_chances() && !servers_any() && !listeners_for_workers();
+
+	home_wait_wanted(wanted, now_ns);
+}
+
 static void entry_after_collection(uint64_t now_ns)
 {
 	entry_begin_if_new();
 	agenda_tick(now_ns);
+	entry_look_for_home(now_ns);
 }
 
 static void entry_settled(void)
@@ -79,6 +92,7 @@ static void entry_pending_call(void)
 {
 	entry_begin_if_new();
 	agenda_act();
+	entry_look_for_home(gcpreload_now_ns());
 }
 
 static void entry_os_fork(void)

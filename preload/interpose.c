@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 #include "preload/forks.h"
+#include "preload/home_calls.h"
+#include "preload/home_wait.h"
 #include "preload/look.h"
 #include "preload/ready.h"
 #include "preload/real.h"
@@ -36,8 +38,10 @@ EXPORT int listen(int fd, int backlog)
 {
 	int ret = REAL(listen)(fd, backlog);
 
-	if (ret == 0)
+	if (ret == 0) {
+		home_wait_looks_for_server();
 		ready_listened(fd);
+	}
 	return ret;
 }
 
@@ -56,6 +60,8 @@ EXPORT int epoll_ctl(int epfd, int op, int fd, struct epoll_event *event)
 /* libuv waits by epoll_pwait; its set may have been filled by io_uring. */
 EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout)
 {
+	if (HOME_TAKES(HOME_EPOLL, timeout != 0, CALLER))
+		return home_epoll(epfd, events, max, timeout);
 	if (!look_at_waits() || !ready_looks_at(epfd, SERVERS_BY_EPOLL))
 		return REAL(epoll_wait)(epfd, events, max, timeout);
 	return wait_epoll(epfd, events, max, timeout, CALLER);
@@ -71,6 +77,8 @@ EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeou
 
 EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
+	if (HOME_TAKES(HOME_POLL, timeout != 0, CALLER))
+		return home_poll(fds, n, timeout);
 	if (!look_at_waits() || !ready_looks_at(-1, SERVERS_BY_POLL))
 		return REAL(poll)(fds, n, timeout);
 	return wait_poll(fds, n, timeout, CALLER);
@@ -106,6 +114,8 @@ EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *time
 
 EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout)
 {
+	if (HOME_TAKES(HOME_SELECT, nfds >= 0 && nfds <= FD_SETSIZE, CALLER))
+		return home_select(nfds, reads, writes, excepts, timeout);
 	if (!look_at_waits() || !ready_looks_at(-1, SERVERS_BY_SELECT))
 		return REAL(select)(nfds, reads, writes, excepts, timeout);
 	return wait_select(nfds, reads, writes, excepts, timeout, CALLER);

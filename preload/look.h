@@ -40,6 +40,14 @@ struct look_times {
 };
 extern __thread struct look_times look_times __attribute__((tls_model("initial-exec")));
 
+/* The same for the home wait (preload/home_wait), where there is no server's: a bit for each enum
+ * home_call that it may be. Written after collections and by the main thread, read by any. And when
+ * the calling thread looks again, on the coarse clock. */
+extern unsigned look_at_home;
+extern __thread uint64_t look_home_ns __attribute__((tls_model("initial-exec")));
+#define LOOK_AT_ALL   (~0u)
+#define LOOK_NOT_HERE UINT64_MAX /* never */
+
 static inline uint64_t look_coarse_now(void)
 {
 	return gcpreload_clock_ns(CLOCK_MONOTONIC_COARSE);
@@ -89,6 +97,13 @@ static inline bool look_is_due(uint64_t coarse_now)
 static inline bool look_at_waits(void)
 {
 	return !__builtin_expect(look_is_off(), 1) && look_is_due(look_coarse_now());
+}
+
+/* Whether a wait of these kinds deserves a look because it may be the home wait. */
+static inline bool look_is_for_home(unsigned kinds)
+{
+	return __builtin_expect(load_relaxed(&look_at_home) & kinds, 0) &&
+	       look_coarse_now() >= look_home_ns;
 }
 
 #endif

@@ -11,6 +11,7 @@
 #include "inject/inject.h"
 #include "preload/agenda.h"
 #include "preload/entry.h"
+#include "preload/home_wait.h"
 #include "preload/late.h"
 #include "preload/listeners.h"
 #include "preload/look.h"
@@ -161,19 +162,15 @@ static enum ready_wait ready_after(enum gcpreload_acted acted)
 	return acted == GCPRELOAD_ACTED_COLLECTED ? means[how] : READY_GO_ON;
 }
 
-/* This is a wait of the server: the place to act, unless some library's code waits. */
-static enum ready_wait ready_server_waits(const struct server *server, bool blocks, bool restarts)
+/* This wait is a place to act. */
+static enum ready_wait ready_acts(enum caller_kind code, bool blocks, bool restarts)
 {
 	enum gcpreload_acted acted;
 	enum ready_wait what;
 
-	if (servers_code(server) == CALLER_LIBRARY) {
-		ready_looked(true);
-		return READY_GO_ON;
-	}
 	if (load_acquire(&look_urgent))
 		store_relaxed(&look_urgent, 0);
-	this_wait.interpreter = servers_code(server) == CALLER_INTERPRETER;
+	this_wait.interpreter = code == CALLER_INTERPRETER;
 	this_wait.restarts = restarts;
 	gcpreload_inject_wait_begins(this_wait.interpreter);
 	acted = agenda_at_wait();
@@ -188,6 +185,33 @@ static enum ready_wait ready_server_waits(const struct server *server, bool bloc
 	if (gcpreload_engine_wants_chances())
 		return ready_chance(false);
 	return gcpreload_engine_grown() ? READY_DUE : what;
+}
+
+/* So is a wait of the server, unless some library's code waits. */
+static enum ready_wait ready_server_waits(const struct server *server, bool blocks, bool restarts)
+{
+	enum caller_kind code = servers_code(server);
+
+	if (code == CALLER_LIBRARY) {
+		ready_looked(true);
+		return READY_GO_ON;
+	}
+	return ready_acts(code, blocks, restarts);
+}
+
+enum ready_wait ready_at_home(void)
+{
+	int saved_errno = errno;
+	enum ready_wait what;
+	bool home;
+
+	gcpreload_inject_wait_begins(true);
+	home = home_wait_lasts();
+	what = ready_after(GCPRELOAD_ACTED_COLLECTED);
+	if (what == READY_COLLECTED) /* none yet */
+		what = home ? ready_acts(CALLER_INTERPRETER, true, false) : READY_GO_ON;
+	errno = saved_errno;
+	return what;
 }
 
 /* A wait in another thread than the main one. */

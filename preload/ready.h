@@ -73,6 +73,9 @@ enum ready_wait ready_at_epoll(int epfd, bool blocks, const void *caller);
 enum ready_wait ready_at_poll(const struct pollfd *fds, nfds_t n, bool blocks, const void *caller);
 enum ready_wait ready_at_select(int nfds, const fd_set *reads, bool blocks, const void *caller);
 
+/* In a wait that has lasted and may be the home wait (preload/home_wait). */
+enum ready_wait ready_at_home(void);
+
 /* How many of n descriptors ready_at_poll looks at. */
 static inline nfds_t ready_reads(nfds_t n)
 {

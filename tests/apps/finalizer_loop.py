@@ -1,6 +1,6 @@
-"""A server on an event loop in which only a finalizer, run by a collection of ours at a wait, can
-wake what waits. Arguments: asyncio, the same with a selector (SelectSelector and so on) or uvloop;
-ready (the collection at readiness) or idle."""
+"""An event loop in which only a finalizer, run by a collection of ours at a wait, can wake what
+waits. Arguments: asyncio, the same with a selector (SelectSelector and so on) or uvloop;
+ready (the collection at readiness), idle, or home: no server, and idle."""
 
 import asyncio
 import gc
@@ -26,20 +26,30 @@ async def until_tuned():
     await asyncio.sleep(0.05)
 
 
+async def until_at_home():
+    """Most of the time was spent in its waits, for long enough."""
+    for _ in range(70):
+        await asyncio.sleep(0.1)
+
+
 async def main():
     loop = asyncio.get_event_loop()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    listener.listen(1)
-    listener.setblocking(False)
     future = loop.create_future()
     if COLLECTION == "ready":
         gc.collect()
-    loop.add_reader(listener, listener.accept)
-    if COLLECTION == "idle":
+    if COLLECTION == "home":
+        listener.close()
+        await until_at_home()
+    else:
+        listener.listen(1)
+        listener.setblocking(False)
+        loop.add_reader(listener, listener.accept)
+    if COLLECTION != "ready":
         await until_tuned()
     Resource(future)
-    if COLLECTION == "idle":
+    if COLLECTION != "ready":
         for _ in range(8000):  # so that one is due
             cycle = []
             cycle.append(cycle)
@@ -48,8 +58,9 @@ async def main():
     while (LOOP, COLLECTION) == ("uvloop", "idle") and not future.done():
         await asyncio.sleep(0.05)
     print(await future)
-    loop.remove_reader(listener)
-    listener.close()
+    if COLLECTION != "home":
+        loop.remove_reader(listener)
+        listener.close()
 
 
 if LOOP == "uvloop":

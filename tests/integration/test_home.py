@@ -1,0 +1,87 @@
+"""Modes idle and concurrent in a process that no socket serves by: it collects in the wait in
+which it spends most of its time, and in no other."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lib.paths import APPS
+from lib.run import environment, run, shared_library, wait_for
+from lib.waiting import Waiting, waiting
+from venvs import Interpreter
+
+HOME = APPS / "home_waits.py"
+IDLE = {"GCPRELOAD_MODE": "idle", "GCPRELOAD_TRIGGER": "delay:0"}
+WAYS = ["select", "poll", "epoll", "time-out", "asyncio"]
+ENOUGH = 3  # collections
+LONG = 120  # rounds, more than twice the time after which a wait may be home
+AT_ONCE = 15  # seconds, of a wait of thirty
+
+
+def hears(process: Waiting) -> dict[str, Any]:
+    line = process.says()
+    assert line, f"it ended with {process.end()}"
+    said: dict[str, Any] = json.loads(line)
+    return said
+
+
+def collects_at_home(python: Interpreter, way: str, ring_dir: Path, **settings: str) -> None:
+    with waiting(ring_dir, [python.path, HOME, way], **{**IDLE, **settings}) as process:
+
+        def look() -> bool:
+            said = hears(process)
+            assert said["job"] == 0, said
+            return said["home"] >= ENOUGH
+
+        wait_for("collections at home", look)
+        assert process.idle_collections() >= ENOUGH
+        for _ in range(5):
+            assert hears(process)["job"] == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_collects_at_home(one_of_two_pythons: Interpreter, way: str, ring_dir: Path) -> None:
+    collects_at_home(one_of_two_pythons, way, ring_dir)
+
+
+def test_collects_at_home_in_each_python(python: Interpreter, ring_dir: Path) -> None:
+    collects_at_home(python, "time-out", ring_dir)
+
+
+def test_collects_at_home_beside_a_marker(system_python: Interpreter, ring_dir: Path) -> None:
+    collects_at_home(system_python, "time-out", ring_dir, GCPRELOAD_MODE="concurrent")
+
+
+def test_a_librarys_wait_is_no_home(python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+    """Under its mutex: who takes the GIL there never comes back."""
+    library = shared_library("extension", tmp_path)
+    with waiting(ring_dir, [python.path, HOME, "mutex", library], **IDLE) as process:
+        wait_for("rounds", lambda: hears(process)["rounds"] >= LONG)
+        assert process.is_ready()
+        assert process.idle_collections() == 0
+
+
+def test_a_handler_raises_out_of_the_home_wait(python: Interpreter, ring_dir: Path) -> None:
+    with waiting(ring_dir, [python.path, HOME, "signals"], **IDLE) as process:
+        assert hears(process)["took"] < AT_ONCE
+
+
+def test_mode_freeze_has_no_home(system_python: Interpreter, ring_dir: Path) -> None:
+    settings = {**IDLE, "GCPRELOAD_MODE": "freeze"}
+    with waiting(ring_dir, [system_python.path, HOME, "poll"], **settings) as process:
+        wait_for("rounds", lambda: hears(process)["rounds"] >= LONG)
+        assert process.is_ready()
+        assert process.idle_collections() == 0
+
+
+def test_a_finalizer_wakes_asyncio_at_home(python: Interpreter, ring_dir: Path) -> None:
+    """No timer is pending and nothing else comes: the wait has no end."""
+    garbage = "garbage = [[] for _ in range(100000)]"  # what is due is done after a collection
+    program = f"{garbage}; import runpy, sys; del garbage; sys.argv = sys.argv[1:]; "
+    program += "runpy.run_path(sys.argv[0], run_name='__main__')"
+    command = [python.path, "-W", "ignore", "-c", program, APPS / "finalizer_loop.py"]
+    done = run([*command, "asyncio", "home"], environment(ring_dir, **IDLE))
+    assert (done.stdout, done.stderr, done.returncode) == (b"given back\n", b"", 0)
