@@ -64,7 +64,7 @@ unit_bin := $(unit_src:tests/unit/%.c=$(B)/unit/%)
 unit_lib_src := $(wildcard base/*.c rules/*.c ring/*.c inject/*.c engine/*.c cli/doctor/*.c) \
 	$(filter-out cli/main.c,$(wildcard cli/*.c)) \
 	$(foreach p,$(programs),$(filter-out cli/$(p)/main.c,$(wildcard cli/$(p)/*.c))) \
-	$(filter-out preload/start.c preload/interpose.c,$(wildcard preload/*.c))
+	$(filter-out preload/start.c $(wildcard preload/interpose*.c),$(wildcard preload/*.c))
 unit_obj := $(unit_lib_src:%.c=$(B)/unit/obj/%.o)
 unit_libs := -lcmocka -ldl -pthread $(foreach p,$(programs),$(shell $(PKG_CONFIG) --libs $($(p)_pkg)))
 san      ?= -fsanitize=address,undefined -fno-sanitize-recover=undefined

@@ -14,6 +14,7 @@
 
 #include "base/directory.h"
 #include "base/proc_stat.h"
+#include "base/read.h"
 #include "base/small_file.h"
 
 #define CGROUPS "/sys/fs/cgroup"
@@ -149,7 +150,7 @@ void machine_growth(struct growth *now)
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
 		now->files_limit = limit.rlim_cur;
 	if (fd >= 0) {
-		n = read(fd, text, sizeof text - 1);
+		n = gcpreload_read(fd, text, sizeof text - 1);
 		close(fd);
 		text[n > 0 ? n : 0] = '\0';
 		now->resident = machine_resident_of(text);

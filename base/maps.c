@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/read.h"
+
 /* "LOW-HIGH PERMISSIONS OFFSET DEVICE INODE PATH" (proc(5)). */
 static bool maps_line(char *line, const void *address, struct maps_place *place)
 {
@@ -30,7 +32,7 @@ bool maps_find(const void *address, struct maps_place *place, char *text, size_t
 	char *line, *end;
 	ssize_t n;
 
-	while (fd >= 0 && !found && (n = read(fd, text + have, size - 1 - have)) > 0) {
+	while (fd >= 0 && !found && (n = gcpreload_read(fd, text + have, size - 1 - have)) > 0) {
 		have += (size_t)n;
 		text[have] = '\0';
 		for (line = text; !found && (end = strchr(line, '\n')); line = end + 1) {

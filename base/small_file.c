@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/read.h"
+
 ssize_t small_file_read_and_close(int fd, char *text, size_t size)
 {
 	size_t length = 0;
@@ -14,7 +16,7 @@ ssize_t small_file_read_and_close(int fd, char *text, size_t size)
 	if (fd < 0)
 		return -errno;
 	while (length < size - 1) {
-		n = read(fd, text + length, size - 1 - length);
+		n = gcpreload_read(fd, text + length, size - 1 - length);
 		if (n <= 0)
 			break;
 		length += (size_t)n;

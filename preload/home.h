@@ -28,6 +28,9 @@ enum home_call {
 	HOME_EPOLL,
 	HOME_POLL,
 	HOME_SELECT, /* also time.sleep() before 3.11 */
+	HOME_SLEEP,
+	HOME_READ,
+	HOME_RECEIVE,
 };
 
 struct home_key {

@@ -238,3 +238,55 @@ int home_select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct
 	home_wait_ended();
 	return ret;
 }
+
+/* ---- calls that cannot come back empty ---- */
+
+static int home_part_sleeps(const struct home_part *part, int64_t ns)
+{
+	struct timespec time = home_timespec(ns);
+	int error = ns ? REAL(clock_nanosleep)(CLOCK_MONOTONIC, 0, &time, NULL) : 0;
+
+	(void)part;
+	if (error)
+		errno = error;
+	return error ? -1 : 0;
+}
+
+int home_sleep(const struct timespec *until)
+{
+	int64_t now = (int64_t)gcpreload_now_ns(), then = INT64_MAX;
+	struct home_part part = { .wait = home_part_sleeps };
+	int saved_errno = errno, ret = EINTR;
+
+	if (until->tv_sec < INT_MAX)
+		then = until->tv_sec * SECOND + until->tv_nsec;
+	part.left = then > now ? then - now : 0;
+	if (home_first_part(&part) == HOME_GOES_ON)
+		ret = REAL(clock_nanosleep)(CLOCK_MONOTONIC, TIMER_ABSTIME, until, NULL);
+	home_wait_ended();
+	errno = saved_errno;
+	return ret;
+}
+
+/* One that has a time-out of its own would begin it anew each time it is interrupted. */
+static bool home_read_is_endless(enum home_call call, int fd)
+{
+	struct timeval most = { 0, 0 };
+	socklen_t length = sizeof most;
+
+	return ready_accept_blocks(fd) &&
+	       (call != HOME_RECEIVE ||
+		(getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &most, &length) == 0 && !most.tv_sec &&
+		 !most.tv_usec));
+}
+
+bool home_read_interrupted(enum home_call call, int fd)
+{
+	struct pollfd one = { .fd = fd, .events = POLLIN };
+	struct home_part part = { .wait = home_part_polls, .fds = &one, .n = 1, .left = ENDLESS };
+	int saved_errno = errno;
+	bool endless = home_read_is_endless(call, fd);
+
+	errno = saved_errno;
+	return endless && home_first_part(&part) == HOME_INTERRUPTED;
+}

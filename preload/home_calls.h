@@ -25,6 +25,13 @@ int home_epoll(int epfd, struct epoll_event *events, int max, int timeout);
 int home_poll(struct pollfd *fds, nfds_t n, int timeout);
 int home_select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, struct timeval *timeout);
 
+/* clock_nanosleep(2) of CLOCK_MONOTONIC until a time. */
+int home_sleep(const struct timespec *until);
+
+/* Before a call that takes what comes in from fd. True: it says EINTR instead, as errno does
+ * already. home_wait_ended() comes after either. */
+bool home_read_interrupted(enum home_call call, int fd);
+
 /* What each interposed call that may wait asks first: one load, where there is no home. */
 #define HOME_TAKES(call, blocks, caller)                                                           \
 	(look_is_for_home(1u << (call)) && (blocks) && home_calls_begin(call, caller))

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/proc_stat.h"
+#include "base/read.h"
 #include "base/small_file.h"
 #include "ring/raw.h"
 #include "rules/command_line.h"
@@ -61,7 +62,8 @@ static bool maps_library(int maps)
 	size_t kept = 0, seen = 0;
 	ssize_t n;
 
-	while (seen < MAPS_MAX && (n = read(maps, buffer + kept, sizeof buffer - kept)) > 0) {
+	while (seen < MAPS_MAX &&
+	       (n = gcpreload_read(maps, buffer + kept, sizeof buffer - kept)) > 0) {
 		seen += (size_t)n;
 		n += (ssize_t)kept;
 		if (memmem(buffer, (size_t)n, name, sizeof name - 1))

@@ -25,6 +25,10 @@
 	F(int, __poll_chk, (struct pollfd *, nfds_t, int, size_t))                                 \
 	F(int, __ppoll_chk,                                                                        \
 	  (struct pollfd *, nfds_t, const struct timespec *, const sigset_t *, size_t))            \
+	F(ssize_t, read, (int, void *, size_t))                                                    \
+	F(ssize_t, recv, (int, void *, size_t, int))                                               \
+	F(ssize_t, recvfrom, (int, void *, size_t, int, struct sockaddr *, socklen_t *))           \
+	F(int, clock_nanosleep, (clockid_t, int, const struct timespec *, struct timespec *))      \
 	F(pid_t, fork, (void))                                                                     \
 	F(int, select, (int, fd_set *, fd_set *, fd_set *, struct timeval *))
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/read.h"
 #include "ring/raw.h"
 
 #define DIRECTORY   "all.ctl"
@@ -148,7 +149,7 @@ static int control_read_text(int fd, uid_t owner, char *text, size_t size, const
 		return ring_bad(why, EPERM, "others may write to it");
 	if (st.st_size >= (off_t)size)
 		return ring_bad(why, EFBIG, "it is too long");
-	n = read(fd, text, size - 1);
+	n = gcpreload_read(fd, text, size - 1);
 	if (n < 0)
 		return ring_bad(why, errno, "it cannot be read");
 	text[n] = '\0';

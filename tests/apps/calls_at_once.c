@@ -19,7 +19,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define THREADS 8
@@ -94,6 +96,7 @@ static void wait_in_all_ways(int fd)
 	struct timeval time;
 	struct pollfd p;
 	fd_set reads;
+	char byte;
 
 	check(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0, "epoll_ctl");
 	check(epoll_wait(set, &event, 1, 1) == 0, "epoll_wait");
@@ -109,6 +112,12 @@ static void wait_in_all_ways(int fd)
 	FD_SET(fd, &reads);
 	time = (struct timeval){ 0, 1000 };
 	check(select(fd + 1, &reads, NULL, NULL, &time) == 0, "select");
+	time = (struct timeval){ 0, 1000 };
+	check(select(0, NULL, NULL, NULL, &time) == 0, "select of none");
+	check(clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL) == 0, "clock_nanosleep");
+	check(read(fd, &byte, 1) == -1 && errno == ENOTCONN, "read");
+	check(recv(fd, &byte, 1, 0) == -1 && errno == ENOTCONN, "recv");
+	check(recvfrom(fd, &byte, 1, 0, NULL, NULL) == -1 && errno == ENOTCONN, "recvfrom");
 	check(accept(fd, NULL, NULL) == -1 && errno == EAGAIN, "accept");
 	check(accept4(fd, NULL, NULL, 0) == -1 && errno == EAGAIN, "accept4");
 	close(set);

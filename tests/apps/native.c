@@ -16,6 +16,7 @@
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SAY(call)                                                                                  \
@@ -97,10 +98,11 @@ int main(void)
 	struct itimerval soon = { { 0, 0 }, { 0, 20000 } };
 	struct epoll_event event = { .events = EPOLLIN };
 	struct pollfd one = { .events = POLLIN };
-	struct timespec none = { 0, 0 };
+	struct timespec none = { 0, 0 }, moment = { 0, 1000 };
 	struct timeval no_time = { 0, 0 };
 	fd_set reads;
 	int fd, set;
+	char byte;
 
 	printf("dlerror: %s\n", pending ? pending : "none");
 	fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
@@ -126,6 +128,15 @@ int main(void)
 	FD_SET(fd, &reads);
 	SAY(select(fd + 1, &reads, NULL, NULL, &no_time));
 	SAY(select(-1, NULL, NULL, NULL, &no_time));
+	SAY(select(0, NULL, NULL, NULL, &no_time));
+	SAY(read(fd, &byte, 1));
+	SAY(read(set, &byte, 0));
+	SAY(recv(fd, &byte, 1, 0));
+	SAY(recvfrom(fd, &byte, 1, 0, NULL, NULL));
+	SAY(recv(-1, &byte, 1, 0));
+	SAY(clock_nanosleep(CLOCK_MONOTONIC, 0, &moment, NULL));
+	SAY(clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &none, NULL));
+	SAY(clock_nanosleep(-1, 0, &moment, NULL));
 	small_set(fd);
 	signal(SIGALRM, on_alarm);
 	setitimer(ITIMER_REAL, &soon, NULL);

@@ -15,7 +15,7 @@ from venvs import Interpreter
 
 HOME = APPS / "home_waits.py"
 IDLE = {"GCPRELOAD_MODE": "idle", "GCPRELOAD_TRIGGER": "delay:0"}
-WAYS = ["select", "poll", "epoll", "time-out", "asyncio"]
+WAYS = ["select", "poll", "epoll", "time-out", "asyncio", "recv", "recvfrom", "read", "sleep"]
 ENOUGH = 3  # collections
 LONG = 120  # rounds, more than twice the time after which a wait may be home
 AT_ONCE = 15  # seconds, of a wait of thirty
