@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import test_fork_servers
 import test_hazards
 import test_idle
 import test_no_harm
@@ -89,6 +90,7 @@ test_descriptors_of_a_ready_server = test_no_harm.test_descriptors_of_a_ready_se
 test_not_every_listener_makes_ready = test_hazards.test_not_every_listener_makes_ready
 test_exec_of_a_ready_server = test_no_harm.test_exec_of_a_ready_server
 test_unflushed_file_is_written_at_exit = test_no_harm.test_unflushed_file_is_written_at_exit
+test_a_fork_server = test_fork_servers.test_a_fork_server
 
 
 # ---- servers ----
