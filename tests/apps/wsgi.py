@@ -77,6 +77,12 @@ def cycles(query):
     return {}
 
 
+def job(query):
+    """A request of scripts/matrix: garbage that is due at the next wait, and which one it was."""
+    cycles({"n": ["5500"]})
+    return {"n": int(query["n"][0])}
+
+
 def spin(query):
     """Work without a pause while a collection is due; how many ran meanwhile."""
     cycles(query)
@@ -107,6 +113,7 @@ ANSWERS = {
     "/stats": stats,
     "/garbage": garbage,
     "/cycles": cycles,
+    "/job": job,
     "/spin": spin,
     "/collect": collect,
     "/change": change,
