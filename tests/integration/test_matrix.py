@@ -90,6 +90,7 @@ def test_what_was_measured_is_kept(measured: Measured) -> None:
     done = matrix("--only", QUICK[0], "--python", next(iter(measured.rows.values()))["python"],
                   "--expected", measured.page, deadline=DEADLINE)  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert b"1 rows were measured with this library before" in done.stderr
     assert b"1 rows: 0 cells worse, 0 better" in done.stdout
 
 
@@ -111,25 +112,29 @@ def everyone(pid: int) -> list[int]:
     return [one for child in children(pid) for one in (child, *everyone(child))]
 
 
-def test_ctrl_c_ends_what_it_started() -> None:
-    words = [MATRIX, "--only", QUICK[0], "--again", "--patience", "60", "--library", LIBRARY]
-    with subprocess.Popen(
+def test_ctrl_c_ends_what_it_started(empty_library: Path) -> None:
+    """While it waits for what does not come: that a process becomes ready."""
+    words = [MATRIX, "--only", QUICK[0], "--again", "--patience", "600"]
+    words += ["--library", empty_library]
+    runner = subprocess.Popen(
         words, env=clean_environment(), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as runner:
+    )
 
-        def places() -> list[Path]:
-            return list(Path("/dev/shm").glob(f"gcpreload-matrix-{runner.pid}-*"))
+    def places() -> list[Path]:
+        return list(Path("/dev/shm").glob(f"gcpreload-matrix-{runner.pid}-*"))
 
-        wait_for(
-            "its four programs", lambda: len(places()) == 4 and len(everyone(runner.pid)) >= 4
-        )
+    try:
+        wait_for("its programs", lambda: len(places()) >= 4 and len(everyone(runner.pid)) >= 4)
         family = everyone(runner.pid)
         runner.send_signal(signal.SIGINT)
         said = runner.communicate(timeout=DEADLINE)[1].decode()
-        assert runner.returncode == 130, said
-        assert places() == []
-    wait_for("their end", lambda: not [pid for pid in family if os.path.exists(f"/proc/{pid}")])
+    finally:
+        runner.kill()
+        runner.wait()
+    assert runner.returncode == 130, said
+    assert places() == []
     assert "Traceback" not in said
+    wait_for("their end", lambda: not [pid for pid in family if os.path.exists(f"/proc/{pid}")])
 
 
 # ---- docs/matrix.md, and the rows ----
