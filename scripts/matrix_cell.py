@@ -276,7 +276,9 @@ class Cell:
         )
         found = [one for one in json.loads(done.stdout or "[]") if one["pid"]]
         mine = {*kept.session(self.process.pid), *self.tally.by_pid}
-        return {one["pid"]: one for one in found if one["file"] or one["pid"] in mine}
+        found = [one for one in found if one["file"] or one["pid"] in mine]
+        # A process that has become another program has two files: the living one counts.
+        return {one["pid"]: one for one in sorted(found, key=lambda one: one["alive"])}
 
     def is_counted(self, pid: int) -> bool:
         if self.workload.leader_counts:
