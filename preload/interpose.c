@@ -62,7 +62,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 {
 	if (HOME_TAKES(HOME_EPOLL, timeout != 0, CALLER))
 		return home_epoll(epfd, events, max, timeout);
-	if (!look_at_waits() || !ready_looks_at(epfd, SERVERS_BY_EPOLL))
+	if (!look_at_waits(LOOK_EPOLL) || !ready_looks_at(epfd, LOOK_EPOLL))
 		return REAL(epoll_wait)(epfd, events, max, timeout);
 	return wait_epoll(epfd, events, max, timeout, CALLER);
 }
@@ -70,7 +70,7 @@ EXPORT int epoll_wait(int epfd, struct epoll_event *events, int max, int timeout
 EXPORT int epoll_pwait(int epfd, struct epoll_event *events, int max, int timeout,
 		       const sigset_t *mask)
 {
-	if (!look_at_waits() || !ready_looks_at(epfd, SERVERS_BY_EPOLL))
+	if (!look_at_waits(LOOK_EPOLL) || !ready_looks_at(epfd, LOOK_EPOLL))
 		return REAL(epoll_pwait)(epfd, events, max, timeout, mask);
 	return wait_epoll_pwait(epfd, events, max, timeout, mask, CALLER);
 }
@@ -79,7 +79,7 @@ EXPORT int poll(struct pollfd *fds, nfds_t n, int timeout)
 {
 	if (HOME_TAKES(HOME_POLL, timeout != 0, CALLER))
 		return home_poll(fds, n, timeout);
-	if (!look_at_waits() || !ready_looks_at(-1, SERVERS_BY_POLL))
+	if (!look_at_waits(LOOK_POLL) || !ready_looks_at(-1, LOOK_POLL))
 		return REAL(poll)(fds, n, timeout);
 	return wait_poll(fds, n, timeout, CALLER);
 }
@@ -92,14 +92,14 @@ static bool poll_fits(nfds_t n, size_t size)
 
 EXPORT int __poll_chk(struct pollfd *fds, nfds_t n, int timeout, size_t size)
 {
-	if (!look_at_waits() || !poll_fits(n, size) || !ready_looks_at(-1, SERVERS_BY_POLL))
+	if (!look_at_waits(LOOK_POLL) || !poll_fits(n, size) || !ready_looks_at(-1, LOOK_POLL))
 		return REAL(__poll_chk)(fds, n, timeout, size);
 	return wait_poll(fds, n, timeout, CALLER);
 }
 
 EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask)
 {
-	if (!look_at_waits() || !ready_looks_at(-1, SERVERS_BY_POLL))
+	if (!look_at_waits(LOOK_POLL) || !ready_looks_at(-1, LOOK_POLL))
 		return REAL(ppoll)(fds, n, timeout, mask);
 	return wait_ppoll(fds, n, timeout, mask, CALLER);
 }
@@ -107,7 +107,7 @@ EXPORT int ppoll(struct pollfd *fds, nfds_t n, const struct timespec *timeout, c
 EXPORT int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
 		       const sigset_t *mask, size_t size)
 {
-	if (!look_at_waits() || !poll_fits(n, size) || !ready_looks_at(-1, SERVERS_BY_POLL))
+	if (!look_at_waits(LOOK_POLL) || !poll_fits(n, size) || !ready_looks_at(-1, LOOK_POLL))
 		return REAL(__ppoll_chk)(fds, n, timeout, mask, size);
 	return wait_ppoll(fds, n, timeout, mask, CALLER);
 }
@@ -116,7 +116,7 @@ EXPORT int select(int nfds, fd_set *reads, fd_set *writes, fd_set *excepts, stru
 {
 	if (HOME_TAKES(HOME_SELECT, nfds >= 0 && nfds <= FD_SETSIZE, CALLER))
 		return home_select(nfds, reads, writes, excepts, timeout);
-	if (!look_at_waits() || !ready_looks_at(-1, SERVERS_BY_SELECT))
+	if (!look_at_waits(LOOK_SELECT) || !ready_looks_at(-1, LOOK_SELECT))
 		return REAL(select)(nfds, reads, writes, excepts, timeout);
 	return wait_select(nfds, reads, writes, excepts, timeout, CALLER);
 }
@@ -171,7 +171,7 @@ static bool accept_looks(void)
 	if (look_at_calls())
 		return true;
 	now = look_coarse_now();
-	return now >= accept_next_ns && look_is_due(now);
+	return now >= accept_next_ns && look_is_due(LOOK_ACCEPT, now);
 }
 
 EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)

@@ -30,10 +30,19 @@ extern bool look_counts_accepts;
 #define LOOK_LISTENER(fd) (1ull << ((fd)&63))
 extern uint64_t look_listeners;
 
+/* How a thread waits. An accept says nothing of its other waits. */
+enum look_call {
+	LOOK_ACCEPT = 0,
+	LOOK_EPOLL = 1,
+	LOOK_POLL = 2,
+	LOOK_SELECT = 4,
+};
+
 /* When the calling thread looks again, on the monotonic clock; 0: at once. Each thread has its own,
  * or busy threads would take the looks of the one that serves. */
 struct look_times {
-	uint64_t next_ns;   /* before that its waits are not even told apart */
+	unsigned calls;	    /* by which its server waits, of enum look_call */
+	uint64_t next_ns;   /* at a wait by one of these: whose is it? */
 	uint64_t server_ns; /* at a wait of the server's */
 	uint64_t other_ns;  /* at any other */
 	uint64_t glance_ns; /* at one of the server's that does not block */
@@ -86,17 +95,20 @@ static inline bool look_may_listen(int fd)
 	return load_relaxed(&look_listeners) & LOOK_LISTENER(fd);
 }
 
-/* Whether it is time for one. In a forked child the time of the next look is still its parent's. */
-static inline bool look_is_due(uint64_t coarse_now)
+/* Whether it is time for one, at a wait by that call. In a forked child the times are still its
+ * parent's. */
+static inline bool look_is_due(enum look_call call, uint64_t coarse_now)
 {
+	bool servers = call ? look_times.calls & call : look_times.calls;
+
 	return load_relaxed(&look_urgent) || !load_relaxed(&gcpreload_self->preload) ||
-	       coarse_now >= look_times.next_ns;
+	       coarse_now >= (servers ? look_times.next_ns : look_times.other_ns);
 }
 
 /* Whether a wait may deserve one: ready_looks_at() knows. */
-static inline bool look_at_waits(void)
+static inline bool look_at_waits(enum look_call call)
 {
-	return !__builtin_expect(look_is_off(), 1) && look_is_due(look_coarse_now());
+	return !__builtin_expect(look_is_off(), 1) && look_is_due(call, look_coarse_now());
 }
 
 /* Whether a wait of these kinds deserves a look because it may be the home wait. */

@@ -41,6 +41,7 @@ static void ready_looked(bool blocks)
 	if (!blocks && gcpreload_engine_wants_chances())
 		return;
 	every = look_at_calls() ? LOOK_EVERY_NS : gcpreload_engine_looks_every();
+	look_times.calls = servers_calls();
 	look_times.server_ns = gcpreload_now_ns() + every;
 	look_times.next_ns =
 	    gcpreload_engine_expects_ns() <= look_times.server_ns ? 0 : look_times.server_ns;
@@ -58,8 +59,6 @@ static void ready_asked_others(void)
 {
 	look_times.other_ns =
 	    look_coarse_now() + (look_at_calls() ? LOOK_EVERY_NS : OTHERS_EVERY_NS);
-	if (!servers_in_thread())
-		look_times.next_ns = look_times.other_ns;
 }
 
 bool ready_glances(void)
@@ -86,7 +85,7 @@ static bool ready_comes_early(uint64_t now)
 	return gcpreload_engine_expects_ns() <= look_times.server_ns;
 }
 
-bool ready_looks_at(int epfd, enum servers_call call)
+bool ready_looks_at(int epfd, enum look_call call)
 {
 	int saved_errno = errno;
 	uint64_t now;
@@ -115,7 +114,7 @@ int64_t ready_rest_ns(void)
 
 /* Whose waits are no place to act in is ready all the same: what is due is done elsewhere, once the
  * socket has not turned out to be a driver's own while the application was still being loaded. */
-static const struct server *ready_arm(int epoll, int fd, enum servers_call call, const char *how,
+static const struct server *ready_arm(int epoll, int fd, enum look_call call, const char *how,
 				      const void *caller)
 {
 	const struct server *server = servers_arm(epoll, fd, call, caller);
@@ -215,8 +214,8 @@ enum ready_wait ready_at_home(void)
 }
 
 /* A wait in another thread than the main one. */
-static enum ready_wait ready_helper_waits(int epoll, int fd, enum servers_call call,
-					  const char *how, bool blocks, const void *caller)
+static enum ready_wait ready_helper_waits(int epoll, int fd, enum look_call call, const char *how,
+					  bool blocks, const void *caller)
 {
 	if (servers_any() || agenda_is_parent()) {
 		ready_looked(true);
@@ -260,9 +259,9 @@ void ready_epoll_add(int epfd, int fd, const void *caller)
 	if (!look_at_calls() && !listeners_known(fd))
 		return;
 	if (!entry_on_main_thread())
-		servers_arm_helper(epfd, fd, SERVERS_BY_EPOLL, caller);
+		servers_arm_helper(epfd, fd, LOOK_EPOLL, caller);
 	else if (listeners_serves(fd))
-		ready_arm(epfd, fd, SERVERS_BY_EPOLL, "auto: epoll", caller);
+		ready_arm(epfd, fd, LOOK_EPOLL, "auto: epoll", caller);
 	errno = saved_errno;
 }
 
@@ -272,7 +271,7 @@ static const struct server *ready_arm_by_wait(int epfd, const void *caller)
 {
 	int fd = look_at_calls() ? listeners_of_set(epfd, true) : -1;
 
-	return fd >= 0 ? ready_arm(epfd, fd, SERVERS_BY_EPOLL, "auto: epoll", caller) : NULL;
+	return fd >= 0 ? ready_arm(epfd, fd, LOOK_EPOLL, "auto: epoll", caller) : NULL;
 }
 
 /* The same in another thread. */
@@ -280,10 +279,10 @@ static bool ready_helper_is_at(int epfd, const void *caller)
 {
 	int fd;
 
-	if (servers_helper_at(epfd, -1, SERVERS_BY_EPOLL, caller))
+	if (servers_helper_at(epfd, -1, LOOK_EPOLL, caller))
 		return true;
 	fd = look_at_calls() ? listeners_of_set(epfd, false) : -1;
-	return fd >= 0 && servers_arm_helper(epfd, fd, SERVERS_BY_EPOLL, caller);
+	return fd >= 0 && servers_arm_helper(epfd, fd, LOOK_EPOLL, caller);
 }
 
 enum ready_wait ready_at_epoll(int epfd, bool blocks, const void *caller)
@@ -295,15 +294,15 @@ enum ready_wait ready_at_epoll(int epfd, bool blocks, const void *caller)
 
 	if (this_wait.asks)
 		ready_asked_others();
-	server = servers_at(epfd, -1, SERVERS_BY_EPOLL, caller);
+	server = servers_at(epfd, -1, LOOK_EPOLL, caller);
 	if (!server && main_thread)
 		server = ready_arm_by_wait(epfd, caller);
 	if (server)
 		what = ready_server_waits(server, blocks, false);
 	else if (!main_thread && ready_helper_is_at(epfd, caller))
-		what = ready_helper_waits(epfd, -1, SERVERS_BY_EPOLL, "auto: epoll in a thread",
-					  blocks, caller);
-	else if (servers_may_wait(epfd, SERVERS_BY_EPOLL))
+		what = ready_helper_waits(epfd, -1, LOOK_EPOLL, "auto: epoll in a thread", blocks,
+					  caller);
+	else if (servers_may_wait(epfd, LOOK_EPOLL))
 		ready_looked(true); /* its number, or its set without a listener: not each time */
 	errno = saved_errno;
 	return what;
@@ -312,7 +311,7 @@ enum ready_wait ready_at_epoll(int epfd, bool blocks, const void *caller)
 struct direct {
 	const char *how;
 	const void *caller;
-	enum servers_call call;
+	enum look_call call;
 	bool blocks;
 	bool restarts;
 	bool asks; /* what is not known yet may be armed */
@@ -352,7 +351,7 @@ enum ready_wait ready_at_poll(const struct pollfd *fds, nfds_t n, bool blocks, c
 {
 	struct direct wait = { .how = "auto: poll",
 			       .caller = caller,
-			       .call = SERVERS_BY_POLL,
+			       .call = LOOK_POLL,
 			       .blocks = blocks,
 			       .asks = this_wait.asks };
 	int saved_errno = errno;
@@ -371,7 +370,7 @@ enum ready_wait ready_at_select(int nfds, const fd_set *reads, bool blocks, cons
 {
 	struct direct wait = { .how = "auto: select",
 			       .caller = caller,
-			       .call = SERVERS_BY_SELECT,
+			       .call = LOOK_SELECT,
 			       .blocks = blocks,
 			       .asks = this_wait.asks };
 	int saved_errno = errno, fd, n_looked = 0;
@@ -397,7 +396,7 @@ bool ready_at_accept(int fd, const void *caller)
 {
 	struct direct wait = { .how = "auto: accept",
 			       .caller = caller,
-			       .call = SERVERS_BY_ACCEPT,
+			       .call = LOOK_ACCEPT,
 			       .restarts = true,
 			       .asks = true };
 	int saved_errno = errno;

@@ -59,7 +59,7 @@ enum ready_wait ready_again(void);
 
 /* Whether the wait that begins is worth more than its system call: by epoll on epfd, or (-1) by
  * another call. Cheap, and for what is not the server's only now and then true. */
-bool ready_looks_at(int epfd, enum servers_call call);
+bool ready_looks_at(int epfd, enum look_call call);
 
 /* Then: how long to wait before it is looked at by one of the following, ns; 0: not. A wait of the
  * server's that comes too soon after the last look; longer ones only. */

@@ -16,7 +16,7 @@ struct server {
 	bool set;  /* written last */
 	int epoll; /* -1: waited on directly */
 	int fd;
-	unsigned calls; /* how it was seen to wait, of enum servers_call; 0: not yet */
+	unsigned calls; /* how it was seen to wait, of enum look_call; 0: not yet */
 	pthread_t thread;
 	struct caller by;
 };
@@ -48,7 +48,7 @@ static void server_note_code(struct server *server, const struct caller *by)
 	store_relaxed(&server->by.high, by->high);
 }
 
-static void server_write(struct server *server, int epoll, int fd, enum servers_call call,
+static void server_write(struct server *server, int epoll, int fd, enum look_call call,
 			 const struct caller *by)
 {
 	store_relaxed(&server->set, false);
@@ -107,7 +107,7 @@ static bool server_set_holds(struct server *server, int epoll)
 
 /* The number of a set or socket may have become another thing's: a driver's, waited on under its
  * mutex. So the code must be the same, the socket must listen, and the set must hold it. */
-static bool server_waits_on(struct server *server, int epoll, int fd, enum servers_call call,
+static bool server_waits_on(struct server *server, int epoll, int fd, enum look_call call,
 			    const void *caller)
 {
 	if (load_relaxed(&server->epoll) != epoll || !server_is_of_thread(server) ||
@@ -123,7 +123,7 @@ static bool server_waits_on(struct server *server, int epoll, int fd, enum serve
 	return true;
 }
 
-const struct server *servers_at(int epoll, int fd, enum servers_call call, const void *caller)
+const struct server *servers_at(int epoll, int fd, enum look_call call, const void *caller)
 {
 	int i;
 
@@ -133,18 +133,26 @@ const struct server *servers_at(int epoll, int fd, enum servers_call call, const
 	return NULL;
 }
 
-static bool server_may_wait(const struct server *server, int epoll, enum servers_call call)
+/* The calls by which this server waits; 0: it is another thread's. */
+static unsigned server_calls(const struct server *server)
 {
 	unsigned calls;
 
-	if (load_relaxed(&server->epoll) != epoll || !server_is_of_thread(server))
-		return false;
+	if (!server_is_of_thread(server))
+		return 0;
+	if (load_relaxed(&server->epoll) >= 0)
+		return LOOK_EPOLL;
 	calls = load_relaxed(&server->calls);
-	return epoll >= 0 || !calls || calls & call;
+	return calls ? calls : LOOK_POLL | LOOK_SELECT;
+}
+
+static bool server_may_wait(const struct server *server, int epoll, enum look_call call)
+{
+	return load_relaxed(&server->epoll) == epoll && server_calls(server) & call;
 }
 
 /* While the main thread serves, the helper is nobody. */
-bool servers_may_wait(int epoll, enum servers_call call)
+bool servers_may_wait(int epoll, enum look_call call)
 {
 	int i;
 
@@ -154,14 +162,14 @@ bool servers_may_wait(int epoll, enum servers_call call)
 	return server_may_wait(&here.helper, epoll, call) && !servers_any();
 }
 
-bool servers_in_thread(void)
+unsigned servers_calls(void)
 {
+	unsigned calls = servers_any() ? 0 : server_calls(&here.helper);
 	int i;
 
 	for (i = 0; i < SERVERS; i++)
-		if (server_is_of_thread(&here.servers[i]))
-			return true;
-	return server_is_of_thread(&here.helper) && !servers_any();
+		calls |= server_calls(&here.servers[i]);
+	return calls;
 }
 
 void servers_end_closed(void)
@@ -232,7 +240,7 @@ static int server_socket_for(const struct server *server, int epoll, int fd)
 	return fd;
 }
 
-const struct server *servers_arm(int epoll, int fd, enum servers_call call, const void *caller)
+const struct server *servers_arm(int epoll, int fd, enum look_call call, const void *caller)
 {
 	struct server *server = server_place_for(epoll, fd);
 	struct caller by = caller_at(caller);
@@ -242,7 +250,7 @@ const struct server *servers_arm(int epoll, int fd, enum servers_call call, cons
 	return server;
 }
 
-bool servers_arm_helper(int epoll, int fd, enum servers_call call, const void *caller)
+bool servers_arm_helper(int epoll, int fd, enum look_call call, const void *caller)
 {
 	struct caller by;
 	bool known;
@@ -265,7 +273,7 @@ bool servers_arm_helper(int epoll, int fd, enum servers_call call, const void *c
 	return true;
 }
 
-bool servers_helper_at(int epoll, int fd, enum servers_call call, const void *caller)
+bool servers_helper_at(int epoll, int fd, enum look_call call, const void *caller)
 {
 	return server_waits_on(&here.helper, epoll, fd, call, caller);
 }
