@@ -385,6 +385,17 @@ static bool collect_and_freeze(PyObject *gc, struct tuner_done *done)
 	return true;
 }
 
+/* Larger thresholds make the increments longer and let more garbage wait (measured on 3.14.3: p99
+ * of pauses twice as long, a quarter more memory, for at most a third less time in collections). */
+static void keep_increments(void)
+{
+	process.status.state = GCPRELOAD_STATE_OBSERVING;
+	process.status.period = GCPRELOAD_PERIOD_BASELINE;
+	process.status.due_ns = 0;
+	process_text(reason,
+		     "the incremental collector is left as it is, but frozen before a fork");
+}
+
 struct tuner_done tuner_tune(PyObject *gc)
 {
 	enum recipe recipe = recipe_for(&python_version);
@@ -393,6 +404,10 @@ struct tuner_done tuner_tune(PyObject *gc)
 
 	if (refuses) {
 		tuner_stand_back(gc, refuses);
+		return done;
+	}
+	if (recipe == RECIPE_PREFORK) {
+		keep_increments();
 		return done;
 	}
 	/* Our own collection is not charged to the interpreter's. */

@@ -41,7 +41,7 @@ enum recipe recipe_for(const struct pyversion *version)
 			return RECIPE_OBSERVE;
 		return RECIPE_THRESHOLDS;
 	}
-	return collector == PYVERSION_INCREMENTAL ? RECIPE_THRESHOLDS : RECIPE_FREEZE;
+	return collector == PYVERSION_INCREMENTAL ? RECIPE_PREFORK : RECIPE_FREEZE;
 }
 
 const char *recipe_refuses(const struct pyversion *version)

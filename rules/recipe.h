@@ -11,6 +11,7 @@
 enum recipe {
 	RECIPE_UNKNOWN,	   /* what tuning would do is not known */
 	RECIPE_OBSERVE,	   /* tuning would make it worse */
+	RECIPE_PREFORK,	   /* only freeze before a fork: raised thresholds make it worse */
 	RECIPE_THRESHOLDS, /* freeze costs a walk of the heap: only before a fork */
 	RECIPE_FREEZE,
 };

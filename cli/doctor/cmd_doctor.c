@@ -88,6 +88,13 @@ static void say_version(const struct probe *probe, const char *python, struct fi
 		    "slower; use 3.14.3 or later",
 		    python, probe->text);
 		break;
+	case RECIPE_PREFORK:
+		findings_add(
+		    findings, FINDING_OBSERVED,
+		    "%s: CPython %s, whose incremental collector is left as it is, but frozen "
+		    "before a fork; use 3.14.5 or later",
+		    python, probe->text);
+		break;
 	case RECIPE_THRESHOLDS:
 		findings_add(
 		    findings, FINDING_GOOD,
@@ -113,7 +120,8 @@ static void check_marks(const struct probe *probe, const struct decision *decisi
 	const char *why = recipe_no_marks(&probe->version);
 	char *mode;
 
-	if (decision->settings.mode != GCPRELOAD_MODE_CONCURRENT || !why)
+	if (decision->settings.mode != GCPRELOAD_MODE_CONCURRENT || !why ||
+	    recipe_for(&probe->version) < RECIPE_THRESHOLDS)
 		return;
 	mode = decision_setting(decision, SETTINGS_MODE);
 	findings_add(findings, FINDING_NOTE, "%s: mode idle will be used; %s", mode, why);

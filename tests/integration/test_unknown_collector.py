@@ -82,7 +82,7 @@ int main(void) { puts("gcpreload-probe cpython %s 0 1 1 %s"); return 0; }
         ("3.16.0", "10 3 66", f"{UNKNOWN}; use 3.7 to 3.15"),
         ("3.16.0", "10 3 4", f"{UNKNOWN}: it is not that of 3.15; use 3.7 to 3.15"),
         ("3.17.0", "10 3 66", "CPython 3.17.0 is not supported; use 3.7 to 3.15"),
-        ("3.14.4", "0 3 66", "CPython 3.14.4, where tuning means: other thresholds"),
+        ("3.14.4", "0 3 66", "CPython 3.14.4, whose incremental collector is left as it is"),
         ("3.14.4", "10 3 66", "CPython 3.14.4, where tuning means: collect, freeze"),
     ],
     ids=str,
