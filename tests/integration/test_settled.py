@@ -30,7 +30,9 @@ ON_ONE = [
     *(("schedule", mode) for mode in ("freeze", "concurrent")),
     ("tune", "freeze"),
 ]
-UNTOUCHED = [(what, mode) for what in ("grow", "load", "litter") for mode in ("freeze", "concurrent")]
+UNTOUCHED = [
+    (what, mode) for what in ("grow", "load", "litter") for mode in ("freeze", "concurrent")
+]
 FORKS = ("fork", "freeze")
 
 Case = tuple[Interpreter, str, str]
