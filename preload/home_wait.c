@@ -34,7 +34,8 @@ void home_wait_begin_process(void)
 {
 	store_relaxed(&look_at_home, 0);
 	store_relaxed(&here.out_ns, 0);
-	here.measures = here.begun = false;
+	store_relaxed(&here.measures, false);
+	store_relaxed(&here.begun, false);
 	look_home_ns = 0;
 }
 
