@@ -80,10 +80,12 @@ static enum gcpreload_chance chances_busy(bool again)
 		return GCPRELOAD_CHANCE_NONE;
 	if (again)
 		return GCPRELOAD_CHANCE_BUSY;
-	if (!reach_expects(reach, now))
+	if (reach_expects(reach, now)) {
+		add_relaxed(&process.at_waits.refused_busy, 1);
+		reach_refused(reach);
+	} else if (!reach_may(reach, now)) {
 		return GCPRELOAD_CHANCE_NONE;
-	add_relaxed(&process.at_waits.refused_busy, 1);
-	reach_refused(reach);
+	}
 	if (reach_is_overdue(reach, now) && !load_relaxed(&process.guard_asked))
 		store_relaxed(&process.guard_asked, gcpreload_engine_soon());
 	if (load_relaxed(&reach->lost) &&

@@ -9,12 +9,15 @@
 #define OVERDUE_NS	1000000000ull
 #define AUTOMATIC_LEAST 3
 
-#define BURST_FADES 16	 /* looks */
-#define FAR	    1e18 /* ns */
+/* What may come between two looks, before it is known; and in how many looks it is forgotten. */
+#define BURST_AT_FIRST 10000
+#define BURST_FADES    16
+
+#define FAR 1e18 /* ns */
 
 void reach_begin(struct reach *reach, uint64_t now)
 {
-	*reach = (struct reach){ .seen_ns = now };
+	*reach = (struct reach){ .seen_ns = now, .burst = BURST_AT_FIRST };
 	store_relaxed(&reach->chance_ns, now);
 }
 
@@ -24,6 +27,11 @@ bool reach_expects(struct reach *reach, uint64_t now)
 		return true;
 	store_relaxed(&reach->chance_ns, now);
 	return false;
+}
+
+bool reach_may(const struct reach *reach, uint64_t now)
+{
+	return now >= load_relaxed(&reach->early_ns);
 }
 
 void reach_seen(struct reach *reach, uint64_t now, int64_t count0)

@@ -31,11 +31,13 @@ void reach_begin(struct reach *reach, uint64_t now);
  * Where nothing is, that chances stay away means nothing. */
 bool reach_expects(struct reach *reach, uint64_t now);
 
+/* Whether something may be due by now: what came between two looks lately may have come again. */
+bool reach_may(const struct reach *reach, uint64_t now);
+
 /* gc.get_count()[0] is known at this moment. */
 void reach_seen(struct reach *reach, uint64_t now, int64_t count0);
 
-/* From so many objects on something is due, but not before a time. It may be due as soon as what
- * came between two looks lately comes again. */
+/* From so many objects on something is due, but not before a time. */
 void reach_expect(struct reach *reach, int64_t due, uint64_t not_before);
 
 /* A chance came, or a collection of the interpreter's has ended; piles_up: and it is high time. */

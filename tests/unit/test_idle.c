@@ -307,17 +307,22 @@ static void bursts_are_looked_for_early(void **state)
 
 	(void)state;
 	reach_begin(&r, now);
+	reach_expect(&r, 5000, 0);
+	assert_true(reach_may(&r, now)); /* nothing is known yet */
+	for (i = 0; i < 64; i++)
+		reach_seen(&r, now, 0);
 	reach_seen(&r, now += SECOND, 3000);
 	reach_seen(&r, now, 0); /* collected */
 	reach_expect(&r, 2000, 0);
 	assert_false(reach_expects(&r, now));
-	assert_true(r.early_ns <= now);
+	assert_true(reach_may(&r, now));
 	reach_expect(&r, 2000, now + SECOND); /* pauses */
-	assert_int_equal(r.early_ns, now + SECOND);
-	for (i = 0; i < 16; i++) /* nothing comes any more */
+	assert_false(reach_may(&r, now));
+	assert_true(reach_may(&r, now + SECOND));
+	for (i = 0; i < 64; i++) /* nothing comes any more */
 		reach_seen(&r, now, 0);
 	reach_expect(&r, 2000, 0);
-	assert_true(r.early_ns > now);
+	assert_false(reach_may(&r, now));
 }
 
 /* Where nothing is expected, the absence of chances says nothing. */
