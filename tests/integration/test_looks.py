@@ -134,7 +134,7 @@ def test_newer_gunicorn(name: str, system_python: Interpreter, ring_dir: Path) -
     """It polls each connection that it closes, and looks twice at each that it keeps."""
     command = [venv("asgi", system_python), "-m", "gunicorn", "-b", "127.0.0.1:0", "-w", "1"]
     command += ["-t", "0", *SERVERS[name], "wsgi:app"]
-    with Server(command, environment(ring_dir, GCPRELOAD_MODE="idle")) as server:
+    with Server(command, environment(ring_dir, GCPRELOAD_MODE="idle", **SETTINGS)) as server:
         (worker,) = server.workers_in_state("ready", ring_dir, 1)
 
         def collected() -> int:
