@@ -408,6 +408,7 @@ class Cell:
             }
             (self.facts.counted if self.is_counted(pid) else self.facts.others).append(brief)
         answering = [self.process.pid] if self.workload.leader_counts else self.tally.by_pid
+        time.sleep(0.5)  # what a job's child shares until its end is not private
         sizes = [size for pid in answering if (size := processes.own(pid))]
         self.facts.private_kb = sum(sizes) // len(sizes) // 1024 if sizes else 0
 
