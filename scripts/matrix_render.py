@@ -21,6 +21,10 @@ Real packages, as people start them, each on stock Python and in the modes `free
 A run that is interrupted goes on where it was. This page is made of `matrix.json` beside it; the
 exact figures of each cell are below `build/matrix`.
 
+The rows are of a version that knew no settled process and no home wait, and whose looks could be
+taken by other waits: where they say *starting*, *some* or *none at waits*, today's does more. The
+page is to be made again; a worker without a listening socket then needs half a minute of work.
+
 Each program makes {2 * HEAP:,} objects at its start. Each request, task or message makes 5 500
 objects of garbage in cycles, so that a collection is due at the next wait. Its answer says which
 one it was, and which process did it. {JOBS} are counted, one after the other, 10 ms apart. Limits
