@@ -266,9 +266,10 @@ def rings_of_children(puppet: Puppet, ring_dir: Path) -> int:
 
 @pytest.mark.parametrize("name", ["rq", "another"])
 def test_no_ring_for_each_job(
-    name: str, python: Interpreter, ring_dir: Path, tmp_path: Path
+    name: str, one_of_two_pythons: Interpreter, ring_dir: Path, tmp_path: Path
 ) -> None:
     """The worker freezes what they share; they collect as without the library."""
+    python = one_of_two_pythons
     program = a_worker(python, name, tmp_path)
     settings = {"GCPRELOAD_MODE": "freeze", "GCPRELOAD_TRIGGER": "fork"}
     with Puppet(python, ring_dir, program=program, **settings) as puppet:

@@ -55,8 +55,11 @@ def test_collects_at_home_beside_a_marker(system_python: Interpreter, ring_dir: 
     collects_at_home(system_python, "time-out", ring_dir, GCPRELOAD_MODE="concurrent")
 
 
-def test_a_librarys_wait_is_no_home(python: Interpreter, ring_dir: Path, tmp_path: Path) -> None:
+def test_a_librarys_wait_is_no_home(
+    one_of_two_pythons: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
     """Under its mutex: who takes the GIL there never comes back."""
+    python = one_of_two_pythons
     library = shared_library("extension", tmp_path)
     with waiting(ring_dir, [python.path, HOME, "mutex", library], **IDLE) as process:
         wait_for("rounds", lambda: hears(process)["rounds"] >= LONG)
@@ -64,7 +67,10 @@ def test_a_librarys_wait_is_no_home(python: Interpreter, ring_dir: Path, tmp_pat
         assert process.idle_collections() == 0
 
 
-def test_a_handler_raises_out_of_the_home_wait(python: Interpreter, ring_dir: Path) -> None:
+def test_a_handler_raises_out_of_the_home_wait(
+    one_of_two_pythons: Interpreter, ring_dir: Path
+) -> None:
+    python = one_of_two_pythons
     with waiting(ring_dir, [python.path, HOME, "signals"], **IDLE) as process:
         assert hears(process)["took"] < AT_ONCE
 
@@ -77,8 +83,11 @@ def test_mode_freeze_has_no_home(system_python: Interpreter, ring_dir: Path) -> 
         assert process.idle_collections() == 0
 
 
-def test_a_finalizer_wakes_asyncio_at_home(python: Interpreter, ring_dir: Path) -> None:
+def test_a_finalizer_wakes_asyncio_at_home(
+    one_of_two_pythons: Interpreter, ring_dir: Path
+) -> None:
     """No timer is pending and nothing else comes: the wait has no end."""
+    python = one_of_two_pythons
     garbage = "garbage = [[] for _ in range(100000)]"  # what is due is done after a collection
     program = f"{garbage}; import runpy, sys; del garbage; sys.argv = sys.argv[1:]; "
     program += "runpy.run_path(sys.argv[0], run_name='__main__')"

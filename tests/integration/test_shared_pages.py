@@ -168,9 +168,10 @@ os.waitpid(pid, 0)
 @pytest.mark.parametrize("mode", ["freeze", "idle"])
 @pytest.mark.parametrize("words", [[], ["grows"]], ids=["", "grows"])
 def test_a_worker_with_large_buffers(
-    python: Interpreter, mode: str, words: list[str], ring_dir: Path
+    one_of_two_pythons: Interpreter, mode: str, words: list[str], ring_dir: Path
 ) -> None:
     """The interpreter makes no full collection because of them; nor do we of what it inherited."""
+    python = one_of_two_pythons
 
     def private(env: dict[str, str]) -> tuple[int, int]:
         done = run([python.path, "-c", WORKER, *words], env)
