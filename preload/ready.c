@@ -55,8 +55,12 @@ static bool ready_asks_others(void)
 	       (look_at_calls() && load_relaxed(&look_urgent));
 }
 
+/* What the server was only seen to accept by does not wait for that (look_times.calls is not
+ * written before its first look): it would never be its turn where another wait comes first each
+ * time. */
 static void ready_asked_others(void)
 {
+	look_times.calls = servers_calls();
 	look_times.other_ns =
 	    look_coarse_now() + (look_at_calls() ? LOOK_EVERY_NS : OTHERS_EVERY_NS);
 }

@@ -2,6 +2,7 @@
 was collected in a wait of the server's; each round has enough garbage for it.
 
 others KIND OTHER   just before the wait another one, for a socket that is no listener
+accepted KIND       the same after a server that was seen to accept before it waited
 soon LOOP           a client is there at the first wait, and the next comes at once
 deferred LOOP       the waits after a readiness that the loop was given as a task
 pending KIND        a client is there at each wait (nothing is collected)
@@ -71,14 +72,13 @@ def counted(wait):
     return int(collections() > before)
 
 
-def others(kind, other):
-    listener = listen()
+def one_that_is_full():
     one, full = socket.socketpair()
     full.send(b"x")
-    serve, elsewhere = waits(kind, listener), waits(other, one)
-    serve(1)
-    assert is_ready()
+    return one, full
 
+
+def alternate(serve, elsewhere):
     def one_round():
         garbage()
         time.sleep(0.02)  # it may look again
@@ -86,6 +86,26 @@ def others(kind, other):
         return counted(lambda: serve(1))
 
     return sum(one_round() for _ in range(ROUNDS))
+
+
+def others(kind, other):
+    listener = listen()
+    one, full = one_that_is_full()
+    serve, elsewhere = waits(kind, listener), waits(other, one)
+    serve(1)
+    assert is_ready()
+    return alternate(serve, elsewhere)
+
+
+def accepted(kind):
+    listener = listen()
+    one, full = one_that_is_full()
+    listener.setblocking(False)
+    client = connect(listener)
+    listener.accept()[0].close()
+    client.close()
+    assert is_ready()
+    return alternate(waits(kind, listener), waits("poll", one))
 
 
 def soon(kind):
@@ -169,7 +189,13 @@ def pending(kind):
 
 
 LOOPS = ("asyncio", "uvloop")
-WHAT = {"others": others, "soon": soon, "deferred": deferred, "pending": pending}
+WHAT = {
+    "others": others,
+    "accepted": accepted,
+    "soon": soon,
+    "deferred": deferred,
+    "pending": pending,
+}
 
 if __name__ == "__main__":
     what, *arguments = sys.argv[1:]

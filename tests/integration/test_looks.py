@@ -56,6 +56,14 @@ def test_another_wait_takes_no_look(
     assert rounds(one_of_two_pythons.path, ring_dir, "others", *kinds) >= MANY
 
 
+@pytest.mark.parametrize("kind", ["select", "poll"])
+def test_so_it_is_where_the_server_accepted_first(
+    one_of_two_pythons: Interpreter, kind: str, ring_dir: Path
+) -> None:
+    """As gunicorn's first request does, where a client came before its first wait."""
+    assert rounds(one_of_two_pythons.path, ring_dir, "accepted", kind) >= MANY
+
+
 @pytest.mark.parametrize("kind", ["select", "poll", "epoll"])
 @pytest.mark.parametrize("mode", ["idle", "concurrent"])
 def test_a_look_that_comes_too_early_is_waited_for(
