@@ -46,7 +46,8 @@ def test_collects_while_it_waits(kind: Kind, server_python: Interpreter, ring_di
     with start(kind, server_python, ring_dir) as server:
         for process in ask_until_idle(server, ring_dir, 1):
             assert process.mode == "idle"
-            assert process.thresholds[0] >= 10000
+            # How much larger depends on what an object costs on this machine, now.
+            assert process.thresholds[0] > own_thresholds(server_python)[0]
             # Its full ones would come in requests: put off, and not for ever.
             assert own_thresholds(server_python)[2] < process.thresholds[2] < 200
             assert process.frozen_objects > 20000
