@@ -70,7 +70,7 @@ static void writer_begin_process(void)
 	int i;
 
 	epoch++;
-	current = &early_target;
+	store_relaxed(&current, &early_target);
 	/* Not in the first process: only to look would cost every Python 29 page faults. */
 	for (i = 0; header->attached_ns && i < GCPRELOAD_SERIES; i++)
 		if (early.series[i].collections)
@@ -257,7 +257,7 @@ void gcpreload_ring_inherit(const struct gcpreload_totals unseen[GCPRELOAD_GENER
 bool gcpreload_ring_published(void)
 {
 	writer_begin_if_new();
-	return current != &early_target;
+	return load_relaxed(&current) != &early_target; /* asked without the GIL, too */
 }
 
 uint64_t gcpreload_ring_attached_ns(void)
