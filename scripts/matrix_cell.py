@@ -37,12 +37,24 @@ START = 90.0  # seconds until the first answer, on a machine that others use
 FEWER = 8.0  # seconds after which fewer processes than expected are all that answer
 JOBS = 100
 THINKS = 0.01  # seconds between two jobs: there is something to wait for
+FINDS_HOME = (
+    15.0  # seconds of that before the measured part, at most, where no listener is waited on
+)
 GRACE = 20.0  # seconds, to end
 OUTPUT = 1 << 20
 
 
 class Stopped(Exception):
     """The whole run is to end."""
+
+
+@dataclass
+class Stop:
+    """Told by a signal handler, which must not raise: what it interrupts may be a destructor or a
+    lock of Python's own, and then all of it is lost."""
+
+    asked: bool = False
+    by: int = 0  # that signal
 
 
 class CouldNot(Exception):
@@ -79,7 +91,7 @@ class Setting:
     program: str  # the environment's python
     library: Path
     patience: float  # seconds in which a process may become ready
-    stop: threading.Event
+    stop: Stop
 
 
 # Below those that the kernel gives to clients, of which there are many here.
@@ -117,10 +129,10 @@ def parent_of(pid: int) -> int:
         return 0
 
 
-def wait_until(look: Callable[[], bool], seconds: float, stop: threading.Event) -> bool:
+def wait_until(look: Callable[[], bool], seconds: float, stop: Stop) -> bool:
     ends = time.monotonic() + seconds
     while not look():
-        if stop.is_set():
+        if stop.asked:
             raise Stopped
         if time.monotonic() > ends:
             return False
@@ -260,7 +272,7 @@ class Cell:
 
     def lives(self) -> bool:
         """What answers may live on when what was started has ended: an upgrade in place."""
-        if self.setting.stop.is_set():
+        if self.setting.stop.asked:
             raise Stopped
         if self.asker and self.asker.poll() is not None:
             return False
@@ -294,7 +306,7 @@ class Cell:
 
     def ask(self, number: int = 1, losses_count: bool = True) -> list[Any]:
         """So many pieces of work at once."""
-        if self.setting.stop.is_set():
+        if self.setting.stop.asked:
             raise Stopped
         numbers = range(self.next, self.next + number)
         self.next += number
@@ -326,6 +338,20 @@ class Cell:
             everybody = len(self.tally.by_pid) >= self.workload.workers or waited > FEWER
             if everybody and (self.mode == STOCK or self.is_ready()):
                 return
+
+    def find_home(self) -> None:
+        """A wait without a listener is known by the time that was spent in it, which it was not
+        while all worked to become ready."""
+
+        def look() -> bool:
+            for _ in range(20):
+                self.ask()
+                time.sleep(THINKS)
+            found = [one for pid, one in self.shown().items() if self.is_counted(pid)]
+            return any(collections_of(one, "idle") for one in found)
+
+        if self.workload.asked == LINES and self.mode in ("idle", "concurrent"):
+            wait_until(look, FINDS_HOME, self.setting.stop)
 
     def measure_waits(self) -> None:
         before, answered = self.shown(), dict(self.tally.by_pid)
@@ -379,6 +405,7 @@ class Cell:
             if self.workload.then:
                 self.operate()
                 self.settle()
+            self.find_home()
             self.measure_waits()
             self._look()
             self._end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matrix_cell import HEAP, JOBS, MODES
+from matrix_cell import FINDS_HOME, HEAP, JOBS, MODES
 from matrix_queues import MISSING
 from matrix_verdict import YOUNG_KB, Row
 
@@ -21,14 +21,11 @@ Real packages, as people start them, each on stock Python and in the modes `free
 A run that is interrupted goes on where it was. This page is made of `matrix.json` beside it; the
 exact figures of each cell are below `build/matrix`.
 
-The rows are of a version that knew no settled process and no home wait, and whose looks could be
-taken by other waits: where they say *starting*, *some* or *none at waits*, today's does more. The
-page is to be made again; a worker without a listening socket then needs half a minute of work.
-
 Each program makes {2 * HEAP:,} objects at its start. Each request, task or message makes 5 500
 objects of garbage in cycles, so that a collection is due at the next wait. Its answer says which
-one it was, and which process did it. {JOBS} are counted, one after the other, 10 ms apart. Limits
-that depend on the machine's speed are taken off (`GCPRELOAD_YOUNG_MS=0`,
+one it was, and which process did it. {JOBS} are counted, one after the other, 10 ms apart, when
+the processes are ready; where no listener is waited on, after {FINDS_HOME:.0f} s more of such work
+at most. Limits that depend on the machine's speed are taken off (`GCPRELOAD_YOUNG_MS=0`,
 `GCPRELOAD_BUDGET_MS=60000`).
 
 - **freeze, idle, concurrent**:

@@ -17,10 +17,9 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -31,15 +30,16 @@ import matrix_queues
 import matrix_web
 import venvs
 from bench_common import ROOT, Failed
-from matrix_cell import Facts, Setting, Stopped
+from matrix_cell import Facts, Setting, Stop, Stopped
 from matrix_render import render
 from matrix_verdict import Row, compare, has_fault, row_of, row_without
-from matrix_workload import APPS, Workload, requirements
+from matrix_workload import APPS, LINES, Workload, requirements
 from venvs import Interpreter
 
 EXPECTED = ROOT / "docs" / "matrix.json"
 HOME = ROOT / "build" / "matrix"
 LIBRARY = ROOT / "build" / "libgcpreload.so"
+SETTLES_LATER = 3  # times patience, where half a minute of work must show that it is ready
 
 
 def say(text: str) -> None:
@@ -85,7 +85,7 @@ class Results:
     def _digest(self, task: Task) -> str:
         """Of all that the row is made of."""
         text = f"{task.workload} {task.python} {requirements(task.workload.env)}"
-        text += f"{matrix_cell.HEAP} {matrix_cell.JOBS}"
+        text += f"{matrix_cell.HEAP} {matrix_cell.JOBS} {matrix_cell.FINDS_HOME}"
         parts = [self.library, text.encode()]
         for path in sorted(APPS.rglob("*.py")):
             if path.stem in text or path.stem in ("work", "talk", "wsgi", "asgi"):
@@ -121,7 +121,7 @@ class Run:
     library: Path
     expected: dict[tuple[str, str, str], Row]
     results: Results
-    stop: threading.Event = field(default_factory=threading.Event)
+    stop: Stop = field(default_factory=Stop)
     programs: dict[tuple[str, str], str] = field(default_factory=dict)  # or why there is none
     worse: list[str] = field(default_factory=list)
     better: list[str] = field(default_factory=list)
@@ -147,7 +147,10 @@ class Run:
             why = f"scripts/requirements/{task.workload.env}.txt cannot be installed"
         if why:
             return row_without(task.workload, task.version, why)
-        setting = Setting(task.workload, program, self.library, self.options.patience, self.stop)
+        patience = self.options.patience
+        if task.workload.asked == LINES and task.workload.serves:
+            patience *= SETTLES_LATER
+        setting = Setting(task.workload, program, self.library, patience, self.stop)
         cells = list(matrix_cell.row_of_cells(setting))
         version = package_version(task.workload, program)
         self.results.keep(task, version, cells)
@@ -204,8 +207,18 @@ def short(row: Row) -> str:
     return " | ".join(row["modes"][mode]["verdict"] for mode in matrix_cell.MODES)
 
 
+def in_turn(futures: Iterable[Future[Row]]) -> Iterator[Future[Row]]:
+    """As they end. Not as_completed(): the kernel may give a signal to another thread, and this
+    one, which runs the handler, would not wake up for it."""
+    left = set(futures)
+    while left:
+        done, left = wait(left, timeout=0.2, return_when=FIRST_COMPLETED)
+        yield from done
+
+
 def perform(run: Run, tasks: Sequence[Task]) -> None:
     """So many at a time; ends early by an exception, and then ends all that it started."""
+    handle_signals(lambda number, _: ask_to_stop(run.stop, number))
     kept = {task: row for task in tasks if (row := run.kept(task))}
     for task, row in kept.items():
         run.note(task, row)
@@ -216,14 +229,14 @@ def perform(run: Run, tasks: Sequence[Task]) -> None:
     pool = ThreadPoolExecutor(run.options.jobs)
     futures: dict[Future[Row], Task] = {pool.submit(run.of, task): task for task in rest}
     try:
-        for future in as_completed(futures):
+        for future in in_turn(futures):
             task, row = futures[future], future.result()
             run.note(task, row)
             done += 1
             left = (time.monotonic() - began) / done * (len(rest) - done)
             say(f"{done} of {len(rest)}, about {left / 60:.0f} min left; {task}: {short(row)}")
     finally:
-        run.stop.set()
+        run.stop.asked = True
         pool.shutdown(cancel_futures=True)
 
 
@@ -297,6 +310,25 @@ def write(rows: Sequence[Row], file: Path) -> None:
     file.with_suffix(".md").write_text(render(rows))
 
 
+# ---- signals ----
+
+
+def handle_signals(how: Callable[[int, FrameType | None], object] | signal.Handlers) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, how)
+
+
+def ask_to_stop(stop: Stop, number: int) -> None:
+    """While rows are measured: each thread ends what it started."""
+    handle_signals(signal.SIG_IGN)
+    stop.asked, stop.by = True, number
+
+
+def stop_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    handle_signals(signal.SIG_IGN)
+    raise SystemExit(128 + number)
+
+
 # ---- the command ----
 
 
@@ -336,7 +368,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--patience", type=float, default=30.0, metavar="SECONDS",
-        help="in which a process may become ready (%(default)g)",
+        help="in which a process may become ready (%(default)g); without a listener thrice",
     )  # fmt: skip
     options = parser.parse_args()
     if options.jobs < 1:
@@ -391,7 +423,11 @@ def matrix(options: argparse.Namespace) -> int:
         expected = read_expected(options.expected)
         run = Run(options, library, expected, Results(library))
         run.make_environments(tasks)
-        perform(run, tasks)
+        try:
+            perform(run, tasks)
+        except Stopped:
+            say("interrupted; what was measured is kept")
+            return 128 + run.stop.by
     rows = in_order(run.found)
     if options.json:
         text = json.dumps(rows, indent=1) + "\n"
@@ -403,18 +439,9 @@ def matrix(options: argparse.Namespace) -> int:
     return 1 if run.worse and not options.write else 0
 
 
-def stop(number: int, frame: FrameType | None) -> NoReturn:
-    """As an exception, so that what was started is ended."""
-    for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(one, signal.SIG_IGN)
-    say("interrupted; what was measured is kept")
-    raise SystemExit(128 + number)
-
-
 def main() -> int:
     options = parse()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
+    handle_signals(stop_at_once)
     try:
         if options.list:
             show_list(options)
@@ -423,7 +450,7 @@ def main() -> int:
             write(in_order(read_expected(options.expected)), options.expected)
             return 0
         return matrix(options)
-    except (Failed, Stopped, OSError, subprocess.CalledProcessError) as error:
+    except (Failed, OSError, subprocess.CalledProcessError) as error:
         print(f"matrix: {error}", file=sys.stderr)
         return 1
 
