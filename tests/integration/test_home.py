@@ -3,15 +3,15 @@ which it spends most of its time, and in no other."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from lib.paths import APPS
 from lib.run import environment, run, shared_library, wait_for
 from lib.waiting import Waiting, waiting
-from venvs import Interpreter
+from venvs import Interpreter, supported_interpreters
 
 HOME = APPS / "home_waits.py"
 IDLE = {"GCPRELOAD_MODE": "idle", "GCPRELOAD_TRIGGER": "delay:0"}
@@ -28,31 +28,47 @@ def hears(process: Waiting) -> dict[str, Any]:
     return said
 
 
-def collects_at_home(python: Interpreter, way: str, ring_dir: Path, **settings: str) -> None:
-    with waiting(ring_dir, [python.path, HOME, way], **{**IDLE, **settings}) as process:
+def collects_at_home(process: Waiting) -> None:
+    def look() -> bool:
+        said = hears(process)
+        assert said["job"] == 0, said
+        return said["home"] >= ENOUGH
 
-        def look() -> bool:
-            said = hears(process)
-            assert said["job"] == 0, said
-            return said["home"] >= ENOUGH
-
-        wait_for("collections at home", look)
-        assert process.idle_collections() >= ENOUGH
-        for _ in range(5):
-            assert hears(process)["job"] == 0
+    wait_for("collections at home", look)
+    assert process.idle_collections() >= ENOUGH
+    for _ in range(5):
+        assert hears(process)["job"] == 0
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_collects_at_home(one_of_two_pythons: Interpreter, way: str, ring_dir: Path) -> None:
-    collects_at_home(one_of_two_pythons, way, ring_dir)
+Case = tuple[Interpreter, str]
 
 
-def test_collects_at_home_in_each_python(python: Interpreter, ring_dir: Path) -> None:
-    collects_at_home(python, "time-out", ring_dir)
+def all_collect_at_home(cases: list[Case], ring_dir: Path, **settings: str) -> None:
+    """Side by side: it takes five seconds until a wait is home, and they do little else."""
+    with contextlib.ExitStack() as stack:
+        started = {
+            f"{way} on {python}": stack.enter_context(
+                waiting(ring_dir, [python.path, HOME, way], **{**IDLE, **settings})
+            )
+            for python, way in cases
+        }
+        for name, process in started.items():
+            try:
+                collects_at_home(process)
+            except AssertionError as error:
+                raise AssertionError(name) from error
+
+
+def test_collects_at_home(one_of_two_pythons: Interpreter, ring_dir: Path) -> None:
+    all_collect_at_home([(one_of_two_pythons, way) for way in WAYS], ring_dir)
+
+
+def test_collects_at_home_in_each_python(ring_dir: Path) -> None:
+    all_collect_at_home([(python, "time-out") for python in supported_interpreters()], ring_dir)
 
 
 def test_collects_at_home_beside_a_marker(system_python: Interpreter, ring_dir: Path) -> None:
-    collects_at_home(system_python, "time-out", ring_dir, GCPRELOAD_MODE="concurrent")
+    all_collect_at_home([(system_python, "time-out")], ring_dir, GCPRELOAD_MODE="concurrent")
 
 
 def test_a_librarys_wait_is_no_home(

@@ -145,9 +145,12 @@ def report(ring_dir: Path, pid: int) -> dict[str, Any]:
 
 
 def test_it_shows_what_ps_shows(
-    python: Interpreter, page: webdriver.Chrome, ring_dir: Path
+    one_of_two_pythons: Interpreter, page: webdriver.Chrome, ring_dir: Path
 ) -> None:
-    with Puppet(python, ring_dir, GCPRELOAD_SERVICE="shop") as puppet, exporter(ring_dir) as url:
+    with (
+        Puppet(one_of_two_pythons, ring_dir, GCPRELOAD_SERVICE="shop") as puppet,
+        exporter(ring_dir) as url,
+    ):
         shown = served(puppet)
         row = opened(page, url, puppet.pid)
         expected = {

@@ -29,8 +29,8 @@ def expected(how: str, state: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("how", OWN)
-def test_at_the_start(how: str, server_python: Interpreter, ring_dir: Path) -> None:
-    with gunicorn(server_python, ring_dir, workers=1, APP_GC=how) as server:
+def test_at_the_start(how: str, one_of_two_pythons: Interpreter, ring_dir: Path) -> None:
+    with gunicorn(one_of_two_pythons, ring_dir, workers=1, APP_GC=how) as server:
         (process,) = server.workers_in_state("standing-back", ring_dir, 1)
         assert OWN[how][1] in process.reason
         before = server.json("/state")
