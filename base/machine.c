@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -226,4 +227,13 @@ bool machine_single_threaded(void)
 
 	return syscall(SYS_newfstatat, AT_FDCWD, "/proc/self/task", &st, 0) == 0 &&
 	       st.st_nlink == 3;
+}
+
+bool machine_has_children(void)
+{
+	int saved_errno = errno, options = WEXITED | WNOHANG | WNOWAIT;
+	bool none = syscall(SYS_waitid, P_ALL, 0, NULL, options, NULL) < 0 && errno == ECHILD;
+
+	errno = saved_errno;
+	return !none;
 }

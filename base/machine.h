@@ -47,6 +47,10 @@ bool machine_others_run(void);
 /* Whether the calling thread is the only one of the process, of any kind. One system call. */
 bool machine_single_threaded(void);
 
+/* Whether the process has children, alive or not yet waited for; which it leaves as they are. One
+ * system call. */
+bool machine_has_children(void);
+
 /* Clock ticks since boot at which the process pid began; 0: unknown. */
 uint64_t machine_start_time(int pid);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/machine.h"
 #include "base/shared.h"
 #include "preload/control.h"
 #include "preload/listeners.h"
@@ -145,10 +146,11 @@ void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t af
 	agenda_put(kind, text, after_ns, true);
 }
 
-/* Where a listener was armed, that has fired already, and the first counts. */
+/* Where a listener was armed, that has fired already, and the first counts. Who has forked may be
+ * the parent of workers, unless there are none: gevent forks to run other programs. */
 void agenda_settled(void)
 {
-	if (!agenda_get(forks))
+	if (!agenda_get(forks) || !machine_has_children())
 		agenda_fire_elsewhere(TRIGGER_AUTO, "auto: settled", 0);
 }
 

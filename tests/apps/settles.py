@@ -94,6 +94,15 @@ def fork():
     schedule()
 
 
+def fork_once():
+    """As gevent does to run another program."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    schedule()
+
+
 def tune():
     """It tunes its own collector."""
     gc.set_threshold(1000, 20, 30)

@@ -29,6 +29,7 @@ ON_ONE = [
     *(("consume", mode) for mode in ("observe", "idle", "concurrent")),
     *(("schedule", mode) for mode in ("freeze", "concurrent")),
     ("tune", "freeze"),
+    ("fork_once", "freeze"),
 ]
 UNTOUCHED = [
     (what, mode) for what in ("grow", "load", "litter") for mode in ("freeze", "concurrent")
