@@ -43,6 +43,23 @@ at most. Limits that depend on the machine's speed are taken off (`GCPRELOAD_YOU
 - **memory**: private memory of a process that answers.
 - **exit**: the status after SIGTERM. Stock's is the same, or the cell fails. *does not end*: in 20
   seconds, nor on stock Python.
+
+Why a cell does not say *works*, and what happens instead:
+
+- *starting* where each process lives for a few jobs only (Celery's `--max-tasks-per-child`, rq's
+  process for each job): it ends before half a minute of work has shown that it is ready. Celery's
+  master freezes the heap that they share before it forks (*parent*); with rq,
+  `GCPRELOAD_TRIGGER=fork` does it.
+- *its waits are not known*: it waits in code that is not the interpreter's (granian's tokio, gRPC,
+  ZeroMQ, Apache), where the GIL may not be asked for, or on a lock (`queue.get`, `Thread.join`,
+  APScheduler's event), which is no system call that we see. The heap is frozen; what is
+  collected then is collected by the interpreter's own thresholds, or by short steps in mode
+  `concurrent`.
+- *refused: busy*: other threads were at work, which a collection would stop. They are waited for,
+  for a while (`GCPRELOAD_MODE=idle`), and the next wait is asked again.
+- *some*, *none at waits* in mode `concurrent`: short young collections, a millisecond at most,
+  did the work before a wait came. That is its purpose; how long they take is in
+  [benchmarks](benchmarks.md).
 """
 COLUMNS = ("", "Python", *MODES, "processes", "frozen", "a job", "answers", "memory", "exit")
 

@@ -33,13 +33,13 @@ from bench_common import ROOT, Failed
 from matrix_cell import Facts, Setting, Stop, Stopped
 from matrix_render import render
 from matrix_verdict import Row, compare, has_fault, row_of, row_without
-from matrix_workload import APPS, LINES, Workload, requirements
+from matrix_workload import APPS, Workload, requirements
 from venvs import Interpreter
 
 EXPECTED = ROOT / "docs" / "matrix.json"
 HOME = ROOT / "build" / "matrix"
 LIBRARY = ROOT / "build" / "libgcpreload.so"
-SETTLES_LATER = 3  # times patience, where half a minute of work must show that it is ready
+SETTLES_LATER = 3  # times patience: half a minute of work may have to show that it is ready
 
 
 def say(text: str) -> None:
@@ -147,9 +147,7 @@ class Run:
             why = f"scripts/requirements/{task.workload.env}.txt cannot be installed"
         if why:
             return row_without(task.workload, task.version, why)
-        patience = self.options.patience
-        if task.workload.asked == LINES and task.workload.serves:
-            patience *= SETTLES_LATER
+        patience = self.options.patience * (SETTLES_LATER if task.workload.serves else 1)
         setting = Setting(task.workload, program, self.library, patience, self.stop)
         cells = list(matrix_cell.row_of_cells(setting))
         version = package_version(task.workload, program)
@@ -368,7 +366,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument(
         "--patience", type=float, default=30.0, metavar="SECONDS",
-        help="in which a process may become ready (%(default)g); without a listener thrice",
+        help="a third of the time in which a server may become ready (%(default)g)",
     )  # fmt: skip
     options = parser.parse_args()
     if options.jobs < 1:
