@@ -194,8 +194,9 @@ def test_delay_of_nothing(system_python: Interpreter, ring_dir: Path) -> None:
 
 
 def test_delay_is_seen_by_a_server_that_waits(system_python: Interpreter, ring_dir: Path) -> None:
-    with gunicorn(system_python, ring_dir, workers=1, GCPRELOAD_TRIGGER="delay:0.5"):
-        (process,) = wait_for_state(ring_dir, "ready")
+    with gunicorn(system_python, ring_dir, workers=1, GCPRELOAD_TRIGGER="delay:0.5") as server:
+        # Where it takes longer than that to start, the parent has become ready, too.
+        (process,) = server.workers_in_state("ready", ring_dir, 1)
         assert process.fired == "delay"
 
 
