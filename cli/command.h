@@ -29,5 +29,6 @@ extern const struct command command_thaw;
 extern const struct command command_ready;
 extern const struct command command_doctor;
 extern const struct command command_clean;
+extern const struct command command_path;
 
 #endif

@@ -16,8 +16,8 @@
  * there is no such file. */
 int locate_beside(char *out, size_t size, const char *name);
 
-/* The library: beside this command, in ../lib of it, or where it is installed. Returns 0, or -1
- * with *why set to a text of what is wrong and what to do, to be freed. */
+/* The library: beside this command, where pip puts it, in ../lib, or where `make install` does.
+ * Returns 0, or -1 with *why set to a text of what is wrong and what to do, to be freed. */
 int locate_library(char *out, size_t size, char **why);
 
 /* A program as execvp(3) would find it with this PATH (NULL: the system's default one). Returns

@@ -66,7 +66,7 @@ _gcpreload() {
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) $(_gcpreload_values --mode | sed 's/[a-z][a-z]*/mode=&/g') mode=default" -- "$word")
 	elif [[ $command == report && " ${COMP_WORDS[*]} " =~ " --"(compare|fleet)" " ]]; then
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
-	elif [[ $command != run && $command != clean && $command != top ]]; then
+	elif [[ $command != run && $command != clean && $command != path && $command != top ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids)" -- "$word")
 	fi
 }

@@ -75,6 +75,13 @@ EXAMPLES: dict[str, Pairs] = {
         ("gcpreload clean --dry-run", "Print what would be removed."),
         ("gcpreload clean --totals", "Remove all measurements of ended processes."),
     ],
+    "path": [
+        ("gcpreload path", "Print the path of the library."),
+        (
+            "LD_PRELOAD=$(gcpreload path) gunicorn app:app",
+            "Start a server under the library, as gcpreload run does.",
+        ),
+    ],
     "top": [
         ("gcpreload top", "Show the processes of the user, live."),
         ("gcpreload top -1 -n 5", "Print one list, measured over 5 seconds."),
@@ -100,13 +107,18 @@ RINGS = (
     "ones, retired.*.",
 )
 CONF = ("/etc/gcpreload.conf", "Settings, see gcpreload.conf(5).")
-LIBRARY = ("libgcpreload.so", "The library: next to the command, in ../lib, or where installed.")
+LIBRARY = (
+    "libgcpreload.so",
+    "The library: next to the command, among the packages of its Python, in ../lib, or where "
+    "installed.",
+)
 
 FILES: dict[str, Pairs] = {
     "": [RINGS, CONF, LIBRARY],
     "set": [MODES, CONF],
     "run": [LIBRARY, CONF],
     "doctor": [CONF],
+    "path": [LIBRARY],
 }
 
 DIR = ("GCPRELOAD_DIR", "Directory of the measurements, without --dir (default: /dev/shm).")
@@ -116,6 +128,9 @@ ENVIRONMENT: dict[str, Pairs] = {
     "run": [
         ("GCPRELOAD_*", "Settings of the library; options set them for COMMAND."),
         ("LD_PRELOAD", "The library is put first in it; what it had stays behind."),
+    ],
+    "path": [
+        ("LD_PRELOAD, GCPRELOAD_*", "Not read; what the library is given, and its settings.")
     ],
     "doctor": [
         ("GCPRELOAD_*", "Settings of the library, as COMMAND would read them."),
@@ -210,6 +225,7 @@ ALSO: dict[str, list[str]] = {
     "ready": ["gcpreload-set(1)"],
     "doctor": ["gcpreload-run(1)", "gcpreload-ps(1)"],
     "clean": ["gcpreload-export(1)"],
+    "path": ["gcpreload-run(1)", "ld.so(8)"],
     "top": ["gcpreload-ps(1)", "gcpreload-watch(1)"],
     "export": ["gcpreload-report(1)"],
 }

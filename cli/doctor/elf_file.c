@@ -2,6 +2,7 @@
 #include "cli/doctor/elf_file.h"
 
 #include <elf.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>

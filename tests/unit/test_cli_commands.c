@@ -328,7 +328,8 @@ static void usage(void **state)
 {
 	static const struct command *const all[] = {
 		&command_run,  &command_ps,    &command_report, &command_watch, &command_set,
-		&command_thaw, &command_ready, &command_doctor, &command_clean
+		&command_thaw, &command_ready, &command_doctor, &command_clean,
+		&command_path
 	};
 	size_t i;
 
