@@ -33,6 +33,13 @@ static bool limit_itself(const struct marker_task *task)
 	return setrlimit(RLIMIT_CORE, &core) == 0 && setrlimit(RLIMIT_CPU, &cpu) == 0;
 }
 
+/* Whose system calls have these numbers. */
+#if defined(__x86_64__)
+#define OWN_ARCH AUDIT_ARCH_X86_64
+#elif defined(__aarch64__)
+#define OWN_ARCH AUDIT_ARCH_AARCH64
+#endif
+
 #define ALLOW(call)                                                                                \
 	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (call), 0, 1),                                         \
 	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
@@ -41,9 +48,10 @@ static bool limit_itself(const struct marker_task *task)
  * not all keep it. */
 static bool confine_itself(void)
 {
+#ifdef OWN_ARCH
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch)),
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, OWN_ARCH, 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL),
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
 		ALLOW(SYS_mmap),
@@ -60,6 +68,10 @@ static bool confine_itself(void)
 
 	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
 	       prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+#else
+	errno = ENOSYS;
+	return false;
+#endif
 }
 
 /* A parent that has ended left it to somebody who knows nothing of it. */
