@@ -116,8 +116,9 @@ $(B)/unit/test_%: tests/unit/test_%.c $(B)/unit/gcpreload-test.a
 	$(call quiet,LD)$(CC) $(flags) -O1 -g $(san) -o $@ $< $(B)/unit/gcpreload-test.a $(unit_libs)
 
 # cmocka's own handler for SIGSEGV would hide what the sanitizer found.
+# RUN: an emulator, for those of another processor.
 check: $(unit_bin)
-	@for t in $(unit_bin); do ASAN_OPTIONS=handle_segv=2 $$t || exit 1; done
+	@for t in $(unit_bin); do ASAN_OPTIONS=handle_segv=2 $(RUN) $$t || exit 1; done
 
 # The library under ThreadSanitizer, and the program that calls all of it from eight threads.
 tsan_obj := $(lib_src:%.c=$(B)/tsan/obj/%.o)
@@ -165,6 +166,8 @@ $(B)/man/.made: $(B)/gcpreload $(program_bin) scripts/man.py
 	$(call quiet,MAN)rm -rf $(@D) && python3 scripts/man.py $(B) $(@D) && \
 		for page in $(@D)/*.scd; do scdoc < $$page > $${page%.scd} || exit 1; done && touch $@
 
+include packaging/python/wheel.mk
+
 doc = $(PREFIX)/share/doc/gcpreload
 
 # Renamed into place: a process has the old file mapped, and each new one needs a whole one.
@@ -195,7 +198,7 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/man/man5/gcpreload.conf.5
 
 clean:
-	rm -rf $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/page $(B)/tsan $(B)/unit $(B)/libgcpreload.so $(B)/gcpreload \
-		$(B)/gcpreload-*
+	rm -rf $(B)/dist $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/page $(B)/tsan $(B)/unit $(B)/wheel \
+		$(B)/libgcpreload.so $(B)/gcpreload $(B)/gcpreload-*
 
 -include $(shell find $(B)/lib $(B)/cli $(B)/tsan $(B)/unit -name '*.d' -type f 2>/dev/null)
