@@ -15,6 +15,8 @@
 
 #define PAGE 4096
 
+#define NO_ADVICE (-1) /* that any kernel knows */
+
 /* Under pthread_atfork(), which glibc links into each library. Weak: musl does not have it, and its
  * programs would end where they begin. */
 extern int __register_atfork(void (*)(void), void (*)(void), void (*)(void), void *)
@@ -59,6 +61,16 @@ static void self_wipe_ourselves(void)
 		__register_atfork(NULL, NULL, self_wipe, __dso_handle);
 }
 
+/* An emulator of another processor (qemu-user) says yes to any advice, and lets it be. */
+static bool self_kernel_wipes(void *page)
+{
+	int saved_errno = errno;
+	bool yes = madvise(page, PAGE, MADV_WIPEONFORK) == 0 && madvise(page, PAGE, NO_ADVICE) < 0;
+
+	errno = saved_errno;
+	return yes;
+}
+
 int gcpreload_self_init(void)
 {
 	struct gcpreload_self_words *page;
@@ -68,7 +80,7 @@ int gcpreload_self_init(void)
 	page = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (page == MAP_FAILED)
 		return -errno;
-	if (madvise(page, PAGE, MADV_WIPEONFORK) < 0)
+	if (!self_kernel_wipes(page))
 		self_wipe_ourselves();
 	page->preload = page->settled = 1;
 	store_release(&gcpreload_self_page, page);

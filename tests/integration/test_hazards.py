@@ -97,6 +97,14 @@ def test_children_where_the_kernel_cannot_wipe(
     check_children(python, ring_dir, LD_PRELOAD=f"{no_wipe}:{LIBRARY}")
 
 
+def test_children_where_an_emulator_says_that_it_wipes(
+    one_of_two_pythons: Interpreter, no_wipe: Path, ring_dir: Path
+) -> None:
+    """qemu-user takes any advice, and does nothing."""
+    settings = {"LD_PRELOAD": f"{no_wipe}:{LIBRARY}", "SAYS_YES": "1"}
+    check_children(one_of_two_pythons, ring_dir, **settings)
+
+
 def test_a_child_does_not_keep_its_parent_alive(
     system_python: Interpreter, ring_dir: Path
 ) -> None:
