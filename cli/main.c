@@ -104,8 +104,9 @@ static int main_unknown(char **argv)
 		if (strcmp(word, programs[i].name) != 0)
 			continue;
 		text_complain(
-		    "%s: gcpreload-%s is not installed; to build it, install %s and run make", word,
-		    word, programs[i].needs);
+		    "%s: gcpreload-%s is not installed; to build it, install %s and run make; "
+		    "pip's package is without it",
+		    word, word, programs[i].needs);
 		return EXIT_NO;
 	}
 	names[n++] = "help";

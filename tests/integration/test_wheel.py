@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -87,6 +90,19 @@ def test_its_name_promises_no_more_than_is_true(wheel: Path, system_python: Inte
     major, minor = re.search(r'platform tag: "manylinux_(\d+)_(\d+)_', said).groups()
     assert (int(major), int(minor)) <= (2, 17), said
     assert "_2_17_" in wheel.name
+
+
+def test_its_record_has_every_file(wheel: Path) -> None:
+    """pip writes a new one; other installers compare it with what they unpack."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (record,) = [name for name in names if name.endswith(".dist-info/RECORD")]
+        wanted = [f"{record},,"]
+        for name in set(names) - {record}:
+            data = archive.read(name)
+            digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
+            wanted.append(f"{name},sha256={digest},{len(data)}")
+        assert sorted(archive.read(record).decode().splitlines()) == sorted(wanted)
 
 
 def test_an_older_glibc(installed: Installed, ring_dir: Path) -> None:

@@ -45,7 +45,7 @@ class Installed:
     options: tuple[str | Path, ...] = ()
 
     def install(self, *what: str | Path) -> None:
-        offline = ["--no-index", "--find-links", DIST]
+        offline = ["--no-index", "--no-cache-dir", "--find-links", DIST]
         pip(self.python, "install", *offline, *self.options, *what, env=self.env)
 
     def uninstall(self) -> None:
