@@ -14,8 +14,9 @@ from lib.packages import Installed, done, in_venv, made
 from lib.paths import APPS, ROOT, SET_UP_DEADLINE
 from lib.rings import Process, ps
 from lib.run import environment, run
-from test_wheel import FREEZE, auditwheel
-from venvs import Interpreter
+from lib.server import Server
+from test_wheel import FREEZE, auditwheel, without_it
+from venvs import Interpreter, venv
 
 READY_ONCE = APPS / "ready_once.py"
 
@@ -131,6 +132,23 @@ def test_a_python_for_aarch64(
     )
     assert process.file in {one["file"] for one in json.loads(shown)}
     assert done(run([*emulator, command, "path"], environment())) == f"{library}\n"
+
+
+def test_gunicorn_for_aarch64(
+    installed_for_arm64: Path, arm64: Path, system_python: Interpreter, ring_dir: Path
+) -> None:
+    """Workers are children that count for themselves. gunicorn is the same for any processor."""
+    library = installed_for_arm64 / "lib" / "libgcpreload.so"
+    (python,) = (arm64 / "usr" / "bin").glob("python3.[0-9]*")
+    home = Path(venv("gunicorn", system_python)).parents[1]
+    (packages,) = home.glob("lib/python*/site-packages")
+    words = [QEMU, "-L", arm64, "-E", f"LD_PRELOAD={library}", python, "-m", "gunicorn"]
+    env = without_it({"PYTHONPATH": str(packages)}, ring_dir)
+    with Server([*words, "-b", "127.0.0.1:0", "-w", "2", "wsgi:app"], env) as server:
+        workers = server.workers_in_state("ready", ring_dir)
+        assert all(worker.thresholds[0] == 50000 for worker in workers)
+        assert server.get("/").startswith("hello")
+        assert server.terminate() == 0
 
 
 # What the emulator does not have: /proc/PID/stat as the kernel writes it, memory limits, seccomp.
