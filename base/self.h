@@ -36,10 +36,11 @@ static inline struct gcpreload_self_words *gcpreload_self_here(void)
  * everything is set: nothing is ever looked for. */
 #define gcpreload_self gcpreload_self_here()
 
-/* Where the kernel cannot wipe (before 4.14, in some sandboxes and emulators), a handler of pthread_atfork
- * does it in the children of fork(). For those of raw clone and _Fork, whoever is about to write
- * into memory that a child does not have asks this first: it compares the pid, by a system call,
- * and wipes. Not asked by what runs before waits: a child of vfork() shares the page. */
+/* Where the kernel cannot wipe (before 4.14, in some sandboxes and emulators), a handler of
+ * pthread_atfork does it in the children of fork(). For those of raw clone and _Fork, whoever is
+ * about to write into memory that a child does not have asks this first: it compares the pid, by a
+ * system call, and wipes. Not asked by what runs before waits: a child of vfork() shares the page.
+ */
 extern bool gcpreload_self_unwiped;
 void gcpreload_self_compare(void);
 
