@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from unversioned import unversioned
+
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parent
 
@@ -95,6 +97,8 @@ def arrange(tree: Path, kind: str, about: About) -> None:
     strip = os.environ.get("STRIP", "strip")
     for program in programs(tree):
         subprocess.run([strip, "--strip-unneeded", "-R", ".comment", program], check=True)
+        if kind == "rpm":  # for other systems than the one that it is made on
+            unversioned(program)
     for page in sorted((tree / "usr/share/man").rglob("*.[0-9]")):
         compress(page)
     if about.name == "gcpreload":

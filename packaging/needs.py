@@ -9,8 +9,6 @@ from pathlib import Path
 
 # As nfpm names them.
 MACHINES = {"Advanced Micro Devices X86-64": "amd64", "AArch64": "arm64"}
-# A version that a distribution's own build gives to all of a library's names; others have none.
-OWN_VERSIONS = re.compile(r"CURL_|NCURSES")
 
 
 def said(*command: str | Path, cwd: Path | None = None) -> str:
@@ -59,11 +57,7 @@ def of_rpm(programs: list[Path]) -> list[str]:
     found = set()
     for program in programs:
         found |= {f"{library}()(64bit)" for library in libraries(program)}
-        found |= {
-            f"{library}({version})(64bit)"
-            for library, version in versions(program)
-            if not OWN_VERSIONS.match(version)
-        }
+        found |= {f"{library}({version})(64bit)" for library, version in versions(program)}
     return sorted(found)
 
 

@@ -13,7 +13,7 @@ package_of  = SOURCE_DATE_EPOCH=$(epoch) PREFIX=/usr LIBDIR=/usr/lib/gcpreload W
 packages    = SOURCE_DATE_EPOCH=$(epoch) python3 packaging/packages.py $@ --root $(package)/root --version $(VERSION) \
 	--maintainer '$(MAINTAINER)' --nfpm $(NFPM) --work $(package)/$@ --into $(DIST)
 
-.PHONY: package-root deb
+.PHONY: package-root deb rpm
 
 # In a folder of its own: an object knows where the library will lie.
 package-root:
@@ -21,5 +21,5 @@ package-root:
 	rm -rf $(package)/root
 	$(MAKE) -s B=$(package) $(package_of) DESTDIR=$(package)/root install
 
-deb: package-root
+deb rpm: package-root
 	$(packages)

@@ -4,7 +4,7 @@
     packaging/packages.py deb --root build/package/root --version 0.1.0 --into build/dist ...
 
 What is in which package stands here once, for all formats. What a package depends on is read out
-of its programs. The same tree makes the same bytes: no clock, no host name, no order of a directory.
+of its programs. The same tree makes the same bytes: no clock, no host, no order of a directory.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def entries(tree: Path, when: str) -> list[dict[str, object]]:
 
 
 def description(package: Package, kind: str) -> str:
-    return f"{package.summary}\n{package.text}" if kind != "apk" else package.summary
+    """A deb's first line is the summary, an apk has nothing else, an rpm has it apart."""
+    words = {"deb": f"{package.summary}\n{package.text}", "rpm": package.text}
+    return words.get(kind, package.summary)
 
 
 def config(

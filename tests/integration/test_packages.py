@@ -21,6 +21,11 @@ from lib.server import Server
 LIBRARY = "/usr/lib/gcpreload/libgcpreload.so"
 NAMES = ("gcpreload", "gcpreload-export", "gcpreload-top")
 PRELOAD = Path("/etc/ld.so.preload")
+# Those of a system's own packages: systemd's, and what each rpm of a system's counts on.
+ENABLED = Path("/etc/systemd/system/multi-user.target.wants")
+DIRECTORIES = (ENABLED, "/usr/share/licenses", "/usr/share/zsh/site-functions")
+UNIT = Path("/usr/lib/systemd/system/gcpreload-export.service")
+PRELOADED = re.compile(rf"ERROR: .* from {PRELOAD} cannot be preloaded .*: ignored.\n")
 
 
 def made(kind: str, into: Path) -> list[Path]:
@@ -102,15 +107,22 @@ def mapped(root: FreshRoot, processes: list[dict[str, Any]]) -> set[str]:
 
 def installed_used_removed(kind: Kind, files: list[Path], root: FreshRoot, place: Path) -> None:
     root.check(*kind.install, *files)
-    root.check("gcpreload", "--version")
+    for name in NAMES:  # a library that it lacks, or that lacks what it needs, ld.so would tell
+        done = root.run(name, "--help")
+        assert (done.returncode, PRELOADED.sub("", done.stderr.decode())) == (0, "")
     new = root.changes()
     assert {LIBRARY, *(f"/usr/bin/{name}" for name in NAMES)} < new
-    assert "/usr/lib/systemd/system/gcpreload-export.service" in new
+    assert str(UNIT) in new
     # What deb-systemd-helper keeps of a unit, so that it stays enabled or disabled.
     assert {path for path in new if not path.startswith(("/usr/", "/var/lib/systemd/"))} == set()
 
+    if kind.purge:  # an rpm leaves this to systemctl, which is not here
+        root.check("ln", "-s", UNIT, ENABLED / UNIT.name)  # as systemctl enable does
+
     with served(root) as server:
         before = workers(root, server)
+        assert re.search("^gcpreload_", root.check("gcpreload", "export", "--once"), re.M)
+        assert str(before[0]["pid"]) in root.check("gcpreload", "top", "--once")
         assert mapped(root, before) == {LIBRARY}
         root.check(*kind.upgrade, *newer(kind.name, place))
         assert "9.9.9" in root.check(*kind.version, "gcpreload")
@@ -131,14 +143,37 @@ def installed_used_removed(kind: Kind, files: list[Path], root: FreshRoot, place
     assert (done.returncode, done.stdout) == (0, b"1\n")
 
 
-def test_deb(debs: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "debian").mkdir()
+@pytest.fixture(scope="module")
+def rpms(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return made("rpm", tmp_path_factory.mktemp("dist"))
+
+
+def whole_life(kind: str, files: list[Path], place: Path) -> None:
+    """In a system where /etc/ld.so.preload has an entry of somebody else's."""
+    (place / "debian").mkdir()
     before = PRELOAD.read_bytes() if PRELOAD.exists() else None
-    with FreshRoot(tmp_path / "debian") as root:
+    with FreshRoot(place / "debian") as root:
         root.check("sh", "-c", f"echo /lib/none.so > {PRELOAD}")
+        root.check("mkdir", "-p", *DIRECTORIES)
         root.before = root.files()
-        installed_used_removed(KINDS["deb"], debs, root, tmp_path)
+        installed_used_removed(KINDS[kind], files, root, place)
     assert (PRELOAD.read_bytes() if PRELOAD.exists() else None) == before
+
+
+def test_deb(debs: list[Path], tmp_path: Path) -> None:
+    whole_life("deb", debs, tmp_path)
+
+
+def test_rpm(rpms: list[Path], tmp_path: Path) -> None:
+    whole_life("rpm", rpms, tmp_path)
+
+
+def test_what_an_rpm_needs_every_distribution_has(rpms: list[Path]) -> None:
+    """Debian's libcurl and ncurses have names with versions of their own."""
+    needs = run(["rpm", "-qp", "--requires", *rpms], environment()).stdout.decode()
+    assert {"libcurl.so.4()(64bit)", "libncursesw.so.6()(64bit)"} < set(needs.split("\n"))
+    assert "libc.so.6(GLIBC_2.34)(64bit)" in needs
+    assert not re.search("CURL_|NCURSES|[Dd]ebian", needs)
 
 
 def test_lintian_has_nothing_to_say(debs: list[Path]) -> None:

@@ -43,7 +43,7 @@ for place, directories, names in os.walk("/"):
 print(json.dumps(found))
 """
 # What each installer writes of what it did. The directories of the mounts are not a part.
-BOOKS = ("/var/lib/dpkg/", "/var/lib/rpm", "/var/log/", "/var/cache/")
+BOOKS = ("/root/.rpmdb", "/var/cache/", "/var/lib/dpkg/", "/var/log/")
 
 
 class FreshRoot:
