@@ -18,6 +18,11 @@ TOP = HERE.parent
 
 UNIT = "gcpreload-export.service"
 ZSH = {"deb": "vendor-completions", "rpm": "site-functions", "apk": "site-functions"}
+# Of `make install`, and of a package.
+PLACES = (
+    ("/usr/local/lib/libgcpreload.so", "/usr/lib/gcpreload/libgcpreload.so"),
+    ("/usr/local/bin/gcpreload", "/usr/bin/gcpreload"),
+)
 # Where rpm and apk look for it; a deb has it in its copyright.
 LICENSES = "usr/share/licenses"
 
@@ -77,7 +82,16 @@ def debian_changelog(about: About) -> str:
 def unit() -> str:
     """The example, for where the program is installed."""
     text = (TOP / "examples" / UNIT).read_text()
-    return text.partition("\n")[2].replace("/usr/local/bin/", "/usr/bin/")
+    return text.partition("\n")[2].replace(*PLACES[1])
+
+
+def say_places(docs: Path) -> None:
+    """In texts and examples: where this package has them."""
+    for path in sorted(p for p in docs.rglob("*") if p.suffix in (".md", ".conf", ".service")):
+        text = path.read_text()
+        for own, installed in PLACES:
+            text = text.replace(own, installed)
+        path.write_text(text)
 
 
 def arrange_deb(tree: Path, about: About) -> None:
@@ -96,9 +110,12 @@ def arrange_deb(tree: Path, about: About) -> None:
 def arrange(tree: Path, kind: str, about: About) -> None:
     strip = os.environ.get("STRIP", "strip")
     for program in programs(tree):
-        subprocess.run([strip, "--strip-unneeded", "-R", ".comment", program], check=True)
+        # A crash report of a process names the library's functions.
+        what = "--strip-debug" if program.suffix == ".so" else "--strip-unneeded"
+        subprocess.run([strip, what, "-R", ".comment", program], check=True)
         if kind == "rpm":  # for other systems than the one that it is made on
             unversioned(program)
+    say_places(tree / "usr/share/doc")
     for page in sorted((tree / "usr/share/man").rglob("*.[0-9]")):
         compress(page)
     if about.name == "gcpreload":

