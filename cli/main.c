@@ -103,9 +103,10 @@ static int main_unknown(char **argv)
 		names[n++] = programs[i].name;
 		if (strcmp(word, programs[i].name) != 0)
 			continue;
-		text_complain("%s: gcpreload-%s is not installed; to build it, install %s and run "
-			      "make; as a package it is gcpreload-%s",
-			      word, word, programs[i].needs, word);
+		text_complain(
+		    "%s: gcpreload-%s is not installed; to build it, install %s and run "
+		    "make; pip's package is without it, Debian's and rpm's is gcpreload-%s",
+		    word, word, programs[i].needs, word);
 		return EXIT_NO;
 	}
 	names[n++] = "help";

@@ -15,7 +15,12 @@ package_flags = SOURCE_DATE_EPOCH=$(epoch) PREFIX=/usr LIBDIR=/usr/lib/gcpreload
 packages = SOURCE_DATE_EPOCH=$(epoch) python3 packaging/packages.py $@ --version $(VERSION) \
 	--maintainer '$(MAINTAINER)' --nfpm $(NFPM) --work $(package)/$@ --into $(DIST)
 
-.PHONY: package-root deb rpm apk release
+.PHONY: package-root deb rpm apk release clean-packages
+
+clean: clean-packages
+
+clean-packages:
+	rm -rf $(package) $(B)/dist
 
 # In a folder of its own: an object knows where the library will lie.
 package-root:

@@ -63,7 +63,7 @@ def test_programs_beside_it_are_commands(tmp_path: Path) -> None:
         done = run([alone, name], env)
         assert done.returncode == 1
         assert f"gcpreload-{name} is not installed; to build it, install {package}" in str(done)
-        assert f"as a package it is gcpreload-{name}" in str(done)
+        assert f"Debian's and rpm's is gcpreload-{name}" in str(done)
 
 
 @pytest.mark.parametrize("name", ["", *COMMANDS])
