@@ -8,6 +8,7 @@
 #include "cli/follow.h"
 #include "cli/load.h"
 #include "cli/memory.h"
+#include "cli/newer.h"
 #include "cli/text.h"
 #include "ring/histogram.h"
 
@@ -178,6 +179,19 @@ void snapshots_sort(struct snapshots *all)
 		qsort(all->list, all->n, sizeof *all->list, by_pid);
 }
 
+/* Once for all of them. */
+static void snapshots_say_newest(const struct snapshots *all, const struct rings_choice *choice)
+{
+	const struct gcpreload_header *newest = NULL;
+	size_t i;
+
+	for (i = 0; i < all->n; i++)
+		if (!newest || all->list[i]->header.minor > newest->minor)
+			newest = &all->list[i]->header;
+	if (newest)
+		newer_say(choice, newest);
+}
+
 int snapshots_take(struct snapshots *all, const struct rings_choice *choice, char **where)
 {
 	int n;
@@ -185,6 +199,7 @@ int snapshots_take(struct snapshots *all, const struct rings_choice *choice, cha
 	memset(all, 0, sizeof *all);
 	n = rings_each(choice, snapshots_take_ring, all, where);
 	snapshots_sort(all);
+	snapshots_say_newest(all, choice);
 	return n;
 }
 

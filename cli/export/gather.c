@@ -15,6 +15,7 @@
 #include "cli/export/past.h"
 #include "cli/export/services.h"
 #include "cli/memory.h"
+#include "cli/newer.h"
 #include "cli/text.h"
 #include "ring/histogram.h"
 #include "ring/names.h"
@@ -196,6 +197,7 @@ static void open_and_read(const struct look *look, struct gather_process *proces
 			note_unreadable(look, process->name, why);
 		return;
 	}
+	newer_say(look->choice, &reader.header);
 	read_ring(gather, process, &reader);
 	if (gather->n_open < gather->most_open) {
 		gather->n_open++;
