@@ -13,6 +13,7 @@
 #include "base/self.h"
 #include "inject/inject.h"
 #include "preload/configure.h"
+#include "preload/copies.h"
 #include "preload/entry.h"
 #include "preload/origin.h"
 #include "preload/real.h"
@@ -40,7 +41,7 @@ __attribute__((constructor)) static void start_process(int argc, char **argv)
 	bool is_glibc = gnu_get_libc_version, disabled = settings_disabled(environ);
 	int saved_errno = errno;
 
-	if (!is_glibc || disabled)
+	if (!is_glibc || disabled || !copies_first())
 		configure_off();
 	real_resolve();
 	if (&PyImport_Inittab && dl_is_here()) {
