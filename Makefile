@@ -29,7 +29,7 @@ lib_flags := $(flags) -fPIC -fvisibility=hidden -fno-exceptions -fno-asynchronou
 lib_link := -shared -Wl,-z,noseparate-code -Wl,-soname,libgcpreload.so -Wl,-z,defs -Wl,-z,now -Wl,-z,relro \
 	-Wl,--gc-sections -Wl,--version-script=preload/exports.map
 
-cli_src  := $(wildcard cli/*.c cli/doctor/*.c rules/*.c) \
+cli_src  := $(wildcard cli/*.c cli/attach/*.c cli/doctor/*.c rules/*.c) \
 	$(addprefix base/,clock.c proc_stat.c small_file.c utf8.c) \
 	$(addprefix ring/,control.c histogram.c labels.c names.c raw.c reader.c retired.c room.c sweep.c)
 cli_flags := $(flags) -DGCPRELOAD_LIBDIR='"$(LIBDIR)"'
@@ -61,7 +61,7 @@ unit_src := $(filter-out $(patsubst %,tests/unit/test_%.c,$(filter-out $(program
 	$(wildcard tests/unit/test_*.c))
 unit_bin := $(unit_src:tests/unit/%.c=$(B)/unit/%)
 # Everything of ours that a unit test may call, with sanitizers, in one archive.
-unit_lib_src := $(wildcard base/*.c rules/*.c ring/*.c inject/*.c engine/*.c cli/doctor/*.c) \
+unit_lib_src := $(wildcard base/*.c rules/*.c ring/*.c inject/*.c engine/*.c cli/attach/*.c cli/doctor/*.c) \
 	$(filter-out cli/main.c,$(wildcard cli/*.c)) \
 	$(foreach p,$(programs),$(filter-out cli/$(p)/main.c,$(wildcard cli/$(p)/*.c))) \
 	$(filter-out preload/start.c $(wildcard preload/interpose*.c),$(wildcard preload/*.c))
@@ -139,7 +139,7 @@ $(B)/tsan/calls_at_once: tests/apps/calls_at_once.c Makefile
 	$(call quiet,LD)$(CC) -Wall $(tsan_flags) -o $@ $< -pthread -ldl
 
 # Readers of files that may be hostile, under clang's libFuzzer: tests/fuzz/fuzz_NAME.c.
-fuzz_src := $(wildcard ring/*.c rules/*.c cli/doctor/*.c) $(filter-out base/machine.c,$(wildcard base/*.c)) \
+fuzz_src := $(wildcard ring/*.c rules/*.c cli/attach/*.c cli/doctor/*.c) $(filter-out base/machine.c,$(wildcard base/*.c)) \
 	$(filter-out cli/main.c,$(wildcard cli/*.c)) \
 	$(addprefix cli/export/,counts.c exemplars.c gather.c metrics.c metrics_format.c) \
 	$(addprefix cli/export/,metrics_living.c past.c services.c otlp_message.c otlp_state.c) \

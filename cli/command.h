@@ -30,5 +30,7 @@ extern const struct command command_ready;
 extern const struct command command_doctor;
 extern const struct command command_clean;
 extern const struct command command_path;
+extern const struct command command_attach;
+extern const struct command command_detach;
 
 #endif

@@ -14,9 +14,9 @@
 #include "cli/text.h"
 
 static const struct command *const commands[] = {
-	&command_run,	 &command_ps,	 &command_report, &command_watch,
-	&command_set,	 &command_trace, &command_thaw,	  &command_ready,
-	&command_doctor, &command_clean, &command_path,
+	&command_run,	 &command_ps,	  &command_report, &command_watch,  &command_set,
+	&command_trace,	 &command_thaw,	  &command_ready,  &command_doctor, &command_clean,
+	&command_attach, &command_detach, &command_path,
 };
 
 #define N_COMMANDS (sizeof commands / sizeof commands[0])
