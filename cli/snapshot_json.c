@@ -23,6 +23,8 @@ static void snapshot_json_flags(const struct snapshot *s, struct json *json)
 	json_open(json, '[');
 	if (s->header.flags & GCPRELOAD_FLAG_LATE)
 		json_string(json, "late");
+	if (s->header.flags & GCPRELOAD_FLAG_ATTACHED)
+		json_string(json, "attached");
 	if (snapshot_is_due(s))
 		json_string(json, "due");
 	if (s->header.flags & GCPRELOAD_FLAG_SUBINTERPRETERS)

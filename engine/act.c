@@ -27,16 +27,27 @@ static enum gcpreload_acted act_not(PyObject *gc)
 	return GCPRELOAD_ACTED_LOOKED;
 }
 
-/* Where mode concurrent cannot be, mode idle is. */
+static void act_pace_otherwise(PyObject *gc, uint64_t ready_ns, const char *why)
+{
+	process.mode = process.attached ? GCPRELOAD_MODE_FREEZE : GCPRELOAD_MODE_IDLE;
+	process.fallback = why;
+	gcpreload_log(GCPRELOAD_LOG_INFO, "using mode %s: %s", process.attached ? "freeze" : "idle",
+		      why);
+	pacing_begin(gc, ready_ns);
+}
+
+/* Where mode concurrent cannot be, mode idle is; where no waits are seen, mode freeze. */
 static void act_pace(PyObject *gc, uint64_t ready_ns)
 {
+	const char *why = NULL;
+
 	process.fallback = NULL;
-	process.fallback = pacing_begin(gc, ready_ns);
-	if (!process.fallback)
-		return;
-	process.mode = GCPRELOAD_MODE_IDLE;
-	gcpreload_log(GCPRELOAD_LOG_INFO, "using mode idle: %s", process.fallback);
-	pacing_begin(gc, ready_ns);
+	if (process.attached && process.mode == GCPRELOAD_MODE_IDLE)
+		why = "not idle: attached while it ran, its waits are not seen";
+	else
+		why = pacing_begin(gc, ready_ns);
+	if (why)
+		act_pace_otherwise(gc, ready_ns, why);
 }
 
 static enum gcpreload_acted act_tune(PyObject *gc)

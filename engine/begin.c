@@ -18,7 +18,11 @@
 #include "rules/helper.h"
 #include "rules/recipe.h"
 
-static bool attached_late;
+static bool attached_late, by_attach;
+
+/* In this process, with an older runtime, or in an ancestor. */
+static pid_t begun;
+static unsigned ancestors;
 
 /* What children inherit. Written and read by any thread. */
 static int told_mode = GCPRELOAD_ENGINE_NOT_TOLD;
@@ -79,7 +83,7 @@ void begin_with_mode(void)
 }
 
 /* It ends with its job: it is never ready, so nothing of ours may wait for that. */
-static void begin_as_job(unsigned ancestors)
+static void begin_as_job(void)
 {
 	const struct helper *helper = settings->helper;
 
@@ -91,10 +95,14 @@ static void begin_as_job(unsigned ancestors)
 	process_text(reason, helper->why);
 }
 
+static uint32_t begin_flags(void)
+{
+	return (attached_late ? GCPRELOAD_FLAG_LATE : 0) |
+	       (by_attach ? GCPRELOAD_FLAG_ATTACHED : 0);
+}
+
 static void begin_new_process(void)
 {
-	static pid_t begun; /* in this process, with an older runtime, or in an ancestor */
-	static unsigned ancestors;
 	struct growth inherited;
 
 	pacing_forget();
@@ -112,10 +120,11 @@ static void begin_new_process(void)
 	soon_forget();
 	process.status.state = GCPRELOAD_STATE_STARTING;
 	begin_with_mode();
-	begin_as_job(ancestors);
+	begin_as_job();
 	process.status.mode = process.mode;
 	process.status.frozen_objects = -1;
-	process.status.flags = attached_late ? GCPRELOAD_FLAG_LATE : 0;
+	process.status.flags = begin_flags();
+	process.attached = by_attach;
 	tuner_thresholds(process.status.thresholds, process.status.thresholds_before);
 	snprintf(process.status.python, sizeof process.status.python, "%d.%d.%d%s",
 		 python_version.major, python_version.minor, python_version.micro,
@@ -126,6 +135,14 @@ static void begin_new_process(void)
 	if (!attached_late)
 		startup_begin();
 	store_relaxed(&gcpreload_self->inject, 1);
+}
+
+void begin_by_attach(void)
+{
+	by_attach = true;
+	begun = 0;
+	ancestors = 0;
+	gcpreload_engine_told(GCPRELOAD_ENGINE_NOT_TOLD, 0);
 }
 
 /* What a process inherits must be right for one that never waits, is never ready, and has nobody
@@ -154,6 +171,10 @@ void begin_attached(bool late)
 	attached_late = late;
 	begin_if_new();
 	slow_from_ns = settings->slow_ns;
+	if (by_attach) {
+		gcpreload_ring_since_now();
+		tuner_doubt_defaults();
+	}
 	process_update(); /* counting begins here */
 }
 

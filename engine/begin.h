@@ -10,6 +10,9 @@
 /* Every entry from outside begins with this. */
 void begin_if_new(void);
 
+/* What begins next is this process, attached to while it runs: it counts as nobody's child. */
+void begin_by_attach(void);
+
 /* Before a process acts that serves nothing so far: what it was told meanwhile (engine.h), and
  * where it was told nothing its settings, decide its mode anew. */
 void begin_with_mode(void);

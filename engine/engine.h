@@ -118,6 +118,17 @@ enum gcpreload_acted gcpreload_engine_collect(bool endless);
 /* After that: whether the wait then had something at once. The same thread. */
 void gcpreload_engine_woke(bool at_once);
 
+/* gcpreload_attach: the interpreter that runs is about to be observed, for the first time or
+ * again. Before that. GIL held. */
+void gcpreload_engine_attaches(void);
+
+/* It is: makes the ring. Returns 0, also where the settings want none, or -errno. GIL held. */
+int gcpreload_engine_attached(void);
+
+/* gcpreload_detach: nothing of ours stays in the collector, the ring ends, and nothing comes in any
+ * more. Returns 0, or -EBUSY where it is called from within what we do. GIL held. */
+int gcpreload_engine_detach(void);
+
 /* A command that came through the control file: "mode=off", "mode=observe", "mode=freeze",
  * "mode=idle", "mode=concurrent", "mode=default" (of the settings), "thaw" or "ready". At a
  * server's wait or with the GIL. Returns ACTED_NOT where it could not be tried. serial is written

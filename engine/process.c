@@ -24,6 +24,12 @@ void process_use(const struct gcpreload_settings *the_settings,
 	process_place = (struct gcpreload_place){ settings->dir, settings->group };
 }
 
+void process_detached(void)
+{
+	gcpreload_ring_end();
+	settings = NULL;
+}
+
 void process_observes(void)
 {
 	bool unknown = settings->mode >= GCPRELOAD_MODE_FREEZE &&
@@ -91,6 +97,7 @@ static void ring_failed(int error, const char *what, const char *why)
 	uint64_t wait_ns = 1000000000ull << process.ring_failures;
 	bool again = ring_may_come(error);
 
+	process.ring_error = error;
 	if (process.ring_failures < RING_DOUBLED)
 		process.ring_failures++;
 	store_relaxed(&process.ring_again_ns, again ? gcpreload_now_ns() + wait_ns : UINT64_MAX);

@@ -17,9 +17,11 @@ struct process {
 	enum gcpreload_mode mode;  /* the settings', until a command changes it */
 	bool begun;		   /* to serve: it was ready */
 	bool job;		   /* forked to work on one: left alone, without a ring */
+	bool attached;		   /* while it ran, or an ancestor: its waits are not seen */
 	bool by_command;	   /* it began with the mode of one */
 	bool no_ring;		   /* it was tried, and logged */
 	unsigned ring_failures;	   /* in a row, of making one or one in its place */
+	int ring_error;		   /* of the last */
 	bool observed_enough;	   /* asked to publish that it only observes */
 	uint64_t looked_ns;	   /* last look whether the application has begun to tune */
 	uint64_t off_since_ns;	   /* gc was seen disabled or debugged, and at each look since */
@@ -76,6 +78,9 @@ void process_is_off(void);
 
 /* What we did is in force; chances: and collections at waits are wanted. */
 void process_is_tuned(bool chances);
+
+/* Nothing is known of it any more, and the entrances are closed: settings is NULL. */
+void process_detached(void);
 
 /* It is not, any more: thawed, standing back, or a new process. */
 void process_is_left_alone(void);

@@ -44,6 +44,13 @@ bool tuner_note_defaults(PyObject *gc)
 	return frozen_at_most >= 0 && collector_thresholds(gc, interpreters_own);
 }
 
+void tuner_doubt_defaults(void)
+{
+	recipe_own_thresholds(&python_version, interpreters_own);
+	if (frozen_at_most > IMMORTALS_AT_MOST)
+		frozen_at_most = frozen_by_interpreter = 0;
+}
+
 void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELOAD_GENERATIONS])
 {
 	const int32_t *ours = thresholds_are_ours ? set_by_us : interpreters_own;
@@ -349,6 +356,8 @@ const char *tuner_limits(void)
 	for (i = 0; i < sizeof blind / sizeof *blind && !referrers_shown(); i++)
 		if (module_loaded(blind[i].module))
 			return blind[i].text;
+	if (process.attached)
+		return "attached: nothing is done while it waits, or before it forks";
 	return process.status.sample == GCPRELOAD_SAMPLE_TUNED ? process.sampled : "";
 }
 

@@ -17,6 +17,9 @@ void tuner_forget(void);
  * tuned. Returns false if they cannot be read. */
 bool tuner_note_defaults(PyObject *gc);
 
+/* The application has run for a while: what is not the interpreter's own is its doing. */
+void tuner_doubt_defaults(void);
+
 /* The thresholds that are in force as far as we know, and those before we changed them. */
 void tuner_thresholds(int32_t now[GCPRELOAD_GENERATIONS], int32_t before[GCPRELOAD_GENERATIONS]);
 

@@ -3,6 +3,7 @@
 
 #include "base/machine.h"
 #include "engine/begin.h"
+#include "engine/entrance.h"
 #include "engine/pacing.h"
 #include "engine/process.h"
 #include "engine/settled.h"
@@ -100,11 +101,15 @@ void turn_act(void)
 {
 	PyObject *gc;
 
+	if (!settings) /* detached since it was asked for */
+		return;
 	if (py_in_main_interpreter()) {
 		begin_if_new();
 		gc = module_gc();
+		entrance_note(true);
 		if (gc)
 			act_here(gc);
+		entrance_note(false);
 		py_drop(gc);
 	}
 	turn_hooks->act();

@@ -31,9 +31,11 @@ static PyObject *(*real_init)(void);
 static PyCFunction real_fork, real_forkpty, real_execv, real_execve;
 static void *python_handle;
 
+static bool noted; /* that a runtime is observed */
+static bool by_attach; /* and it had begun before */
+
 static bool attach_observer(bool late)
 {
-	static bool noted;
 	struct gil_guard guard;
 	PyObject *gc;
 	int attached;
@@ -79,6 +81,13 @@ bool inject_in_os_fork(void)
 	return in_os_fork;
 }
 
+/* The functions of posix stay replaced where nothing is observed any more: after a detach, and in
+ * a runtime that has followed the one that was attached to. */
+static bool is_observed(void)
+{
+	return !by_attach || observer_any();
+}
+
 static PyObject *call_fork(PyCFunction real, PyObject *self)
 {
 	struct gil_guard guard;
@@ -88,16 +97,19 @@ static PyObject *call_fork(PyCFunction real, PyObject *self)
 	result = real(self, NULL);
 	in_os_fork = false;
 	/* What a child inherits is put right before its first line. */
-	gil_keep(&guard);
-	inject_told->after_fork();
-	gil_leave(&guard);
+	if (is_observed()) {
+		gil_keep(&guard);
+		inject_told->after_fork();
+		gil_leave(&guard);
+	}
 	return result;
 }
 
 static PyObject *os_fork(PyObject *self, PyObject *unused)
 {
 	(void)unused;
-	inject_told->before_fork();
+	if (is_observed())
+		inject_told->before_fork();
 	return call_fork(real_fork, self);
 }
 
@@ -109,14 +121,16 @@ static PyObject *os_forkpty(PyObject *self, PyObject *unused)
 
 static PyObject *os_execv(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 {
-	inject_told->before_exec();
+	if (is_observed())
+		inject_told->before_exec();
 	return ((PyCFunctionFast)(void (*)(void))real_execv)(self, args, nargs);
 }
 
 static PyObject *os_execve(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
 			   PyObject *kwnames)
 {
-	inject_told->before_exec();
+	if (is_observed())
+		inject_told->before_exec();
 	return ((PyCFunctionFastWithKeywords)(void (*)(void))real_execve)(self, args, nargs,
 									  kwnames);
 }
@@ -235,4 +249,45 @@ bool gcpreload_inject_late(void *handle)
 	ok = attach_observer(true);
 	gil_leave(&guard);
 	return ok;
+}
+
+int gcpreload_inject_may_act(void)
+{
+	enum gcpreload_gil gil;
+
+	if (!py.Py_IsInitialized() || py.Py_IsFinalizing())
+		return -ESHUTDOWN;
+	gil = gcpreload_inject_gil();
+	/* Before 3.9 a thread's own state is known to be the main interpreter's here. */
+	if (gil == GCPRELOAD_GIL_HELD)
+		return !py.PyThreadState_GetInterpreter || py_in_main_interpreter() ? 0 : -EXDEV;
+	return gil == GCPRELOAD_GIL_UNKNOWN ? -EXDEV : -EWOULDBLOCK;
+}
+
+int gcpreload_inject_may_attach(void *handle)
+{
+	if (!is_supported((const char *(*)(void))dlsym(handle, "Py_GetVersion")) ||
+	    python_version.free_threaded)
+		return -ENOTSUP;
+	return pyapi_fill(handle) < 0 ? -ENOSYS : gcpreload_inject_may_act();
+}
+
+bool gcpreload_inject_attach(void)
+{
+	struct gil_guard guard;
+	PyObject *posix;
+
+	by_attach = true;
+	noted = false;
+	if (!attach_observer(true))
+		return false;
+	gil_keep(&guard);
+	posix = module_loaded(WRAPPED);
+	if (posix)
+		wrap_processes(posix);
+	/* Before 3.10 they share one list of callbacks. */
+	if (python_version.minor >= 10 && py_has_subinterpreters())
+		inject_told->subinterpreter();
+	gil_leave(&guard);
+	return true;
 }

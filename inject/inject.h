@@ -32,6 +32,21 @@ enum gcpreload_python gcpreload_inject_starting(void *handle);
  * At a server's wait. Returns whether it is attached. */
 bool gcpreload_inject_late(void *handle);
 
+/* For an interpreter that runs already, in the thread that is to attach: whether it may be done
+ * here. Nothing is done. handle: of dlopen, or RTLD_DEFAULT. Returns 0, or
+ * -ENOTSUP: another Python than is supported, or one without a GIL
+ * -ENOSYS: a function of its C API is missing
+ * -ESHUTDOWN: it is not up, or ends
+ * -EWOULDBLOCK: this thread does not hold the GIL
+ * -EXDEV: this thread is in a sub-interpreter. */
+int gcpreload_inject_may_attach(void *handle);
+
+/* The last three of them, for what is attached. */
+int gcpreload_inject_may_act(void);
+
+/* After that: observes it from now on. Returns whether it does. */
+bool gcpreload_inject_attach(void);
+
 /* How a thread stands to Python. */
 enum gcpreload_gil {
 	GCPRELOAD_GIL_FOREIGN,	/* no thread state, or Python is not up: never act */

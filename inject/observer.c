@@ -179,9 +179,12 @@ void observer_ask_at_start(unsigned who, bool yes)
 
 static inline struct observer *observer_behind(PyObject *capsule)
 {
+	struct observer *observer;
+
 	if (__builtin_expect(observers[0].capsule == capsule, 1))
 		return &observers[0];
-	return py.PyCapsule_GetPointer(capsule, CAPSULE);
+	observer = py.PyCapsule_GetPointer(capsule, CAPSULE);
+	return observer && observer->capsule == capsule ? observer : NULL;
 }
 
 static PyObject *on_gc(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
@@ -310,12 +313,13 @@ static struct observer *observer_of(PyObject *callable)
 	return NULL;
 }
 
-/* The list was cleared, or its interpreter ended. */
+/* The list was cleared, or its interpreter ended. Of one that was detached the slot may be
+ * another's by now. */
 static void release_observer(PyObject *capsule)
 {
 	struct observer *observer = py.PyCapsule_GetPointer(capsule, CAPSULE);
 
-	if (observer)
+	if (observer && observer->capsule == capsule)
 		unclaim_slot(observer);
 }
 
@@ -339,7 +343,7 @@ static bool main_attached(void)
 	return false;
 }
 
-static bool any_attached(void)
+bool observer_any(void)
 {
 	int i;
 
@@ -377,12 +381,12 @@ static int append_observer(PyObject *callbacks)
 		unclaim_slot(observer);
 		return ret;
 	}
+	observer->capsule = capsule;
 	callable = py.PyCFunction_NewEx(&on_gc_def, capsule, NULL);
 	py.Py_DecRef(capsule);
 	if (!callable)
 		return ret;
 	observer->start_ns = 0;
-	observer->capsule = capsule;
 	observer->callable = callable;
 	observer->main = py_in_main_interpreter();
 	if (py.PyList_Append(callbacks, callable) == 0)
@@ -436,12 +440,13 @@ static void inherit_counts(PyObject *gc, const struct gcpreload_totals known[GCP
 	gcpreload_ring_inherit(stats);
 }
 
+static bool attached_before;
+
 int observer_attach(PyObject *gc)
 {
 	PyObject *callbacks = py_attribute(gc, "callbacks");
 	static const struct gcpreload_totals none[GCPRELOAD_GENERATIONS];
 	struct gcpreload_totals totals[GCPRELOAD_GENERATIONS];
-	static bool attached_before;
 	bool alone;
 	int ret = -ENOSYS;
 
@@ -453,7 +458,7 @@ int observer_attach(PyObject *gc)
 		if (attached_before)
 			gcpreload_ring_concurrent();
 		/* A list that was cleared: all that was counted is of this interpreter. */
-		alone = !any_attached() && !new_runtime;
+		alone = !observer_any() && !new_runtime;
 		new_runtime = false;
 		gcpreload_ring_totals(totals);
 		ret = append_observer(callbacks);
@@ -465,4 +470,27 @@ int observer_attach(PyObject *gc)
 out:
 	py_drop(callbacks);
 	return ret;
+}
+
+/* Where the application has put another list in its place, ours is on the interpreter's still, and
+ * does nothing from here on. */
+void observer_detach(PyObject *gc)
+{
+	PyObject *callbacks = py_attribute(gc, "callbacks"), *done = NULL;
+	Py_ssize_t i, n = callbacks ? py.PyList_Size(callbacks) : 0;
+	struct observer *observer = NULL;
+
+	for (i = 0; i < n && !observer; i++) {
+		observer = observer_of(py.PyList_GetItem(callbacks, i));
+		if (observer) {
+			unclaim_slot(observer);
+			done = py.PyObject_CallMethod(callbacks, "pop", "n", i);
+		}
+	}
+	for (i = 0; i < INTERPRETERS; i++)
+		if (observers[i].callable && observers[i].main)
+			unclaim_slot(&observers[i]);
+	attached_before = observer_any();
+	py_drop(done);
+	py_drop(callbacks);
 }

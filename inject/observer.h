@@ -13,6 +13,12 @@
  * its gc module. Returns 0 or -errno, with no exception left. GIL held. */
 int observer_attach(PyObject *gc);
 
+/* Takes it off the current interpreter's list. GIL held; no exception is left. */
+void observer_detach(PyObject *gc);
+
+/* Whether any interpreter is observed. */
+bool observer_any(void);
+
 /* A new runtime begins in this process (Py_Initialize after Py_Finalize): what was of the old
  * one is forgotten. */
 void observer_forget(void);

@@ -32,6 +32,7 @@ static int signalled;
 /* Of this process or an ancestor. Written with the GIL before os.fork(), read where a child begins.
  */
 static bool preforked;
+static bool attached; /* the same, but before any of ours came by */
 
 /* Of this process: by name. Written and read by the thread that serves, at its waits, and by
  * whichever holds the GIL, after collections; listen() and accept() of any thread write as well.
@@ -144,6 +145,19 @@ void agenda_fire(enum trigger_kind kind, const char *text)
 void agenda_fire_elsewhere(enum trigger_kind kind, const char *text, uint64_t after_ns)
 {
 	agenda_put(kind, text, after_ns, true);
+}
+
+void agenda_attached(void)
+{
+	store_relaxed(&attached, true);
+	agenda_set(fired, "attach");
+	agenda_set(anywhere, true);
+	store_release(&agenda.due_ns, gcpreload_now_ns());
+}
+
+bool agenda_sees_waits(void)
+{
+	return !load_relaxed(&attached);
 }
 
 /* Where a listener was armed, that has fired already, and the first counts. Who has forked may be
@@ -332,6 +346,9 @@ void agenda_before_fork(void)
 	bool asked = triggers && trigger_find(triggers, TRIGGER_FORK);
 
 	agenda_set(forks, true);
+	/* What forks there was before, and whether anybody waits on its sockets, is not known. */
+	if (load_relaxed(&attached))
+		return;
 	if (!asked && !agenda_makes_workers() && !agenda_forks_workers())
 		return;
 	control_before_fork(gcpreload_now_ns());

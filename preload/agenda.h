@@ -18,6 +18,11 @@
 #include "inject/inject.h"
 #include "rules/trigger.h"
 
+/* This process was attached to while it ran, and is ready; its waits are not seen, and neither are
+ * its children's. */
+void agenda_attached(void);
+bool agenda_sees_waits(void);
+
 /* There is an interpreter, or will be: installs the handler of a signal trigger. */
 void agenda_python_found(void);
 

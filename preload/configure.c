@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "preload/configure.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -20,8 +21,8 @@
 
 /* Written by the thread that turns UNREAD into READING, and read by others once it is IN_USE. */
 static struct gcpreload_settings settings;
-static enum use { UNREAD, READING, IN_USE, OUT_OF_USE } use;
-static bool python_found, complained;
+static enum use { UNREAD, READING, IN_USE, OUT_OF_USE, LOADED_LATE } use;
+static bool python_found, complained, attached;
 
 static void configure_say(const char *sentence)
 {
@@ -91,6 +92,65 @@ bool configure_possible(void)
 	enum use seen = load_acquire(&use);
 
 	return seen == UNREAD || seen == IN_USE;
+}
+
+void configure_loaded_late(void)
+{
+	store_release(&use, LOADED_LATE);
+}
+
+/* Descriptor 2 may be anything by now, as in a host that loads Python late. */
+static bool configure_begin_attached(char **environment)
+{
+	if (settings_disabled(environment))
+		return false;
+	store_relaxed(&complained, true);
+	configure_clock();
+	log_note_stderr(true);
+	settings_read(&settings, environment, configure_say);
+	gcpreload_log = log_say;
+	gcpreload_log_record = log_say_record;
+	if (settings.excluded || settings.mode == GCPRELOAD_MODE_OFF)
+		return false;
+	gcpreload_engine_use(&settings, &entry_hooks);
+	agenda_start(&settings.triggers, settings.baseline_ns);
+	service_start(&settings, environment);
+	control_start(&settings);
+	return gcpreload_self_init() == 0;
+}
+
+bool configure_may_attach(void)
+{
+	enum use seen = load_acquire(&use);
+
+	return seen == UNREAD || seen == LOADED_LATE;
+}
+
+int configure_attach(char **environment)
+{
+	enum use seen = LOADED_LATE, unread = UNREAD;
+
+	if (!swap_acq_rel(&use, &seen, READING) && !swap_acq_rel(&use, &unread, READING))
+		return -EALREADY;
+	if (!configure_begin_attached(environment)) {
+		configure_loaded_late();
+		return -ECANCELED;
+	}
+	store_relaxed(&attached, true);
+	store_release(&use, IN_USE);
+	return 0;
+}
+
+bool configure_attached(void)
+{
+	return load_relaxed(&attached);
+}
+
+void configure_detached(void)
+{
+	gcpreload_self_drop();
+	store_relaxed(&attached, false);
+	configure_loaded_late();
 }
 
 void configure_off(void)

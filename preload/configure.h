@@ -19,6 +19,19 @@ bool configure_late(void);
 /* Whether configure_late() may answer yes. */
 bool configure_possible(void);
 
+/* The library was loaded into an interpreter that runs: nothing is done, until it is attached. */
+void configure_loaded_late(void);
+
+/* For gcpreload_attach: whether it may; and reads the settings of that environment, and is told what is wrong with
+ * them. Returns 0, -EALREADY (attached, or there from the start), or -ECANCELED: disabled, off, or
+ * another command. */
+bool configure_may_attach(void);
+int configure_attach(char **environment);
+
+/* Whether it was; and not any more. */
+bool configure_attached(void);
+void configure_detached(void);
+
 /* Nothing is to be done in this process. */
 void configure_off(void);
 

@@ -210,7 +210,8 @@ void control_start(struct gcpreload_settings *settings)
 	int i;
 
 	for (i = 0; i < SOURCES; i++)
-		told[i].mode = AS_BEFORE;
+		told[i] = (struct control_mode){ 0, AS_BEFORE };
+	standing_forget();
 	if (settings->ring != GCPRELOAD_RING_OFF)
 		in_use = settings;
 }

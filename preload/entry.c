@@ -72,7 +72,8 @@ static void entry_look_for_home(uint64_t now_ns)
 	bool wanted =
 	    gcpreload_engine_wants_chances() && !servers_any() && !listeners_for_workers();
 
-	home_wait_wanted(wanted, now_ns);
+	if (agenda_sees_waits())
+		home_wait_wanted(wanted, now_ns);
 }
 
 static void entry_after_collection(uint64_t now_ns)

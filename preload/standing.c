@@ -67,6 +67,11 @@ static bool standing_is_ours(int dir, uid_t uid)
 	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
+void standing_forget(void)
+{
+	directory.once_more = true;
+}
+
 bool standing_look(const char *dir, struct standing *standing)
 {
 	char path[PATH_MAX + 32];

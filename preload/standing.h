@@ -17,4 +17,7 @@ struct standing {
  * reads them; of a directory that others may write to none. One thread at a time. */
 bool standing_look(const char *dir, struct standing *standing);
 
+/* The next look reads them. */
+void standing_forget(void);
+
 #endif

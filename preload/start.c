@@ -23,6 +23,7 @@
 #pragma weak gnu_get_libc_version
 
 extern const char PyImport_Inittab __attribute__((weak));
+extern int Py_IsInitialized(void) __attribute__((weak));
 
 static void start_in_python(void)
 {
@@ -47,7 +48,10 @@ __attribute__((constructor)) static void start_process(int argc, char **argv)
 	if (&PyImport_Inittab && dl_is_here()) {
 		if (is_glibc)
 			origin_note(argc, argv);
-		if (configure_now())
+		/* dlopen(): it has begun without us. */
+		if (is_glibc && Py_IsInitialized && Py_IsInitialized())
+			configure_loaded_late();
+		else if (configure_now())
 			start_in_python();
 		else if (is_glibc && disabled)
 			configure_disabled();

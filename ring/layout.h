@@ -104,9 +104,10 @@ enum gcpreload_mark_how {
 };
 
 /* Bits of gcpreload_header.flags. */
-#define GCPRELOAD_FLAG_LATE	       0x1u /* attached after start: counts are "since attach" */
-#define GCPRELOAD_FLAG_SUBINTERPRETERS 0x4u /* collections of sub-interpreters are not seen */
-#define GCPRELOAD_FLAG_PARENT	       0x8u /* 1.3: forks the workers; serves nothing itself */
+#define GCPRELOAD_FLAG_LATE	       0x1u  /* attached after start: counts are "since attach" */
+#define GCPRELOAD_FLAG_SUBINTERPRETERS 0x4u  /* collections of sub-interpreters are not seen */
+#define GCPRELOAD_FLAG_PARENT	       0x8u  /* 1.3: forks the workers; serves nothing itself */
+#define GCPRELOAD_FLAG_ATTACHED	       0x10u /* 1.3: while it ran; its waits are not seen */
 
 /* Bits of gcpreload_slot.flags. */
 #define GCPRELOAD_SLOT_HIT 0x1u /* 1.3: its struct gcpreload_hit was written */

@@ -53,6 +53,7 @@ static struct gcpreload_totals lineage[GCPRELOAD_GENERATIONS];
 static bool concurrent;
 static bool marked; /* early.marks may have something */
 static uint32_t period;
+static uint64_t cpu_unseen_ns; /* of this process */
 
 /* A thread id costs a system call, so each thread keeps its own. epoch tells a forked child
  * that the one it inherited is its parent's. initial-exec: no allocation at first use. */
@@ -71,6 +72,7 @@ static void writer_begin_process(void)
 
 	epoch++;
 	store_relaxed(&current, &early_target);
+	cpu_unseen_ns = 0;
 	/* Not in the first process: only to look would cost every Python 29 page faults. */
 	for (i = 0; header->attached_ns && i < GCPRELOAD_SERIES; i++)
 		if (early.series[i].collections)
@@ -316,7 +318,8 @@ static void writer_look_at_load(struct gcpreload_header *h, uint64_t now)
 {
 	const struct ring_load_now load = {
 		.now_ns = now,
-		.cpu_ns = gcpreload_clock_ns(CLOCK_PROCESS_CPUTIME_ID),
+		.cpu_ns =
+		    gcpreload_elapsed(cpu_unseen_ns, gcpreload_clock_ns(CLOCK_PROCESS_CPUTIME_ID)),
 		.accepted = load_relaxed(&gcpreload_self->accepted),
 	};
 
@@ -460,6 +463,22 @@ int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why
 	if (ret < 0)
 		writer_move_back(to);
 	return ret;
+}
+
+void gcpreload_ring_since_now(void)
+{
+	writer_begin_if_new();
+	cpu_unseen_ns = gcpreload_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+void gcpreload_ring_end(void)
+{
+	const struct target *from = current;
+
+	if (!gcpreload_ring_published())
+		return;
+	store_release(&current, &early_target);
+	munmap(from->header, from->size); /* its lock goes with it */
 }
 
 bool gcpreload_ring_removed(void)

@@ -92,6 +92,13 @@ int gcpreload_ring_publish(const struct gcpreload_place *place, const char **why
  */
 bool gcpreload_ring_removed(void);
 
+/* Processor time counts from here on only: what this process used before was not seen. */
+void gcpreload_ring_since_now(void);
+
+/* This process is not measured any more: its file says so for good, and is given up; what comes
+ * next is counted for a new one. GIL; nobody else writes. */
+void gcpreload_ring_end(void);
+
 /* Makes a new file, which goes on with all that the removed one counts; readers take the two for
  * one, by pid, start_time and attached_ns. Returns 0 or -errno with *why, and then all is as
  * before. GIL. */

@@ -2,6 +2,7 @@
 #include "rules/recipe.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #define INCREMENTAL_FROM 13 /* its first alphas */
 
@@ -17,6 +18,21 @@ void recipe_recognise(struct pyversion *version, const struct recipe_shown *show
 		version->collector = PYVERSION_INCREMENTAL;
 	else
 		version->collector = PYVERSION_GENERATIONS;
+}
+
+void recipe_own_thresholds(const struct pyversion *version,
+			   int32_t thresholds[GCPRELOAD_GENERATIONS])
+{
+	/* The third one of the incremental collector is 0. */
+	static const int32_t known[][GCPRELOAD_GENERATIONS] = { { 700, 10, 10 },
+								{ 2000, 10, 10 },
+								{ 2000, 10, 0 } };
+	size_t i;
+
+	for (i = 0; i < sizeof known / sizeof *known; i++)
+		if (memcmp(thresholds, known[i], sizeof *known) == 0)
+			return;
+	memcpy(thresholds, known[version->minor >= INCREMENTAL_FROM], sizeof *known);
 }
 
 /* 3.14.5 and 3.15.0b1 went back to generations. */

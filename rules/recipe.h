@@ -31,6 +31,10 @@ struct recipe_shown {
  * counts, not the number. */
 void recipe_recognise(struct pyversion *version, const struct recipe_shown *shown);
 
+/* Puts an interpreter's own thresholds in the place of those that are none of any version. */
+void recipe_own_thresholds(const struct pyversion *version,
+			   int32_t thresholds[GCPRELOAD_GENERATIONS]);
+
 /* Of a version that is supported. */
 enum recipe recipe_for(const struct pyversion *version);
 
