@@ -24,4 +24,7 @@ int gcpreload_attach(const char *settings);
  * -ESHUTDOWN, -EWOULDBLOCK, -EXDEV: as above. */
 int gcpreload_detach(void);
 
+/* Both by way of an import, see attach_import.c. */
+struct gcpreload_object *PyInit_gcpreload_attach(void);
+
 #endif

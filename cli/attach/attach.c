@@ -140,36 +140,45 @@ static char *attach_withdraw(struct attaching *a)
 			   (int)a->wish->pid, a->wish->timeout);
 }
 
-/* Of the library's own words only these come back (preload/). */
+#define START_AGAIN "start it again with gcpreload run"
+
+/* What the library may return (preload/attach.h). */
+static const struct {
+	int error;
+	const char *why;
+} attach_refusals[] = {
+	{ EALREADY, "is attached already, or was started with the library; use: gcpreload set" },
+	{ EINVAL, "the library cannot use these settings; look at --mode and --dir" },
+	{ E2BIG, "the settings are too long" },
+	{ ECANCELED, "its settings say to leave it alone; see: gcpreload doctor --pid" },
+	{ ENOTSUP, "this Python is not supported; see: gcpreload doctor --pid" },
+	{ ENOSYS, "its Python lacks a function that the library needs; " START_AGAIN },
+	{ ESHUTDOWN, "its Python is shutting down" },
+	{ EWOULDBLOCK, "its main thread did not hold the GIL; try again" },
+	{ EXDEV, "its main thread was in a sub-interpreter; try again" },
+	{ ENODEV, "the library found no Python in it; " START_AGAIN },
+	{ ENOENT, "is not attached, or was started with the library; see: gcpreload ps --all" },
+	{ EBUSY, "the library was at work there; try again" },
+};
+
 static char *attach_refused(const struct attaching *a, const char *answer)
 {
 	int pid = (int)a->wish->pid, error;
+	size_t i;
 
 	if (text_begins(answer, SCRIPT_ERROR))
 		return format_text("%d: %s could not be loaded: %s; is it there, readable and for "
 				   "this machine?",
 				   pid, a->target.library, answer + strlen(SCRIPT_ERROR));
 	error = -atoi(answer + strlen(SCRIPT_RESULT));
-	switch (error) {
-	case 0:
+	for (i = 0; i < sizeof attach_refusals / sizeof *attach_refusals; i++)
+		if (attach_refusals[i].error == error)
+			return format_text("%d: %s", pid, attach_refusals[i].why);
+	if (!error)
 		return NULL;
-	case EALREADY:
-		return format_text("%d: is attached already; use: gcpreload set %d mode=MODE", pid,
-				   pid);
-	case EEXIST:
-		return format_text("%d: was started with the library; use: gcpreload set %d "
-				   "mode=MODE",
-				   pid, pid);
-	case EINVAL:
-		return format_text("%d: the library refused the settings; its messages are on the "
-				   "process's standard error",
-				   pid);
-	case ENOENT:
-		return format_text("%d: is not attached; see: gcpreload ps --all", pid);
-	default:
-		return format_text("%d: the library refused: %s; see docs/attach.md", pid,
-				   strerror(error));
-	}
+	return format_text("%d: there can be no measurements: %s; look at --dir, which must be on "
+			   "tmpfs, and have room",
+			   pid, strerror(error));
 }
 
 static char *attach_wait(struct attaching *a)
