@@ -28,6 +28,8 @@ struct attaching {
 	struct attach_target target;
 	uint64_t memory; /* in the process */
 	uint64_t begun, deadline;
+	bool again;	  /* it was just where nothing can be done */
+	bool interrupted; /* a try was, which may have come to its end all the same */
 };
 
 static void attach_nap(void)
@@ -112,6 +114,8 @@ static char *attach_put_text(struct attaching *a)
 	if (size > MEMORY - SCRIPT_ANSWER)
 		ret = -E2BIG;
 	else
+		ret = target_memory_write(a->wish->pid, answer, "", 1);
+	if (ret == 0)
 		ret = target_memory_write(a->wish->pid, a->memory, text, size);
 	step_made();
 	free(text);
@@ -161,7 +165,7 @@ static const struct {
 	{ EBUSY, "the library was at work there; try again" },
 };
 
-static char *attach_refused(const struct attaching *a, const char *answer)
+static char *attach_refused(struct attaching *a, const char *answer)
 {
 	int pid = (int)a->wish->pid, error;
 	size_t i;
@@ -170,7 +174,14 @@ static char *attach_refused(const struct attaching *a, const char *answer)
 		return format_text("%d: %s could not be loaded: %s; is it there, readable and for "
 				   "this machine?",
 				   pid, a->target.library, answer + strlen(SCRIPT_ERROR));
+	if (text_begins(answer, SCRIPT_INTERRUPTED)) {
+		a->again = a->interrupted = true;
+		return format_text("%d: a signal's handler interrupted it; try again", pid);
+	}
 	error = -atoi(answer + strlen(SCRIPT_RESULT));
+	if (a->interrupted && (error == EALREADY || error == ENOENT))
+		error = 0; /* that one did it */
+	a->again = error == EXDEV || error == EWOULDBLOCK || error == EBUSY;
 	for (i = 0; i < sizeof attach_refusals / sizeof *attach_refusals; i++)
 		if (attach_refusals[i].error == error)
 			return format_text("%d: %s", pid, attach_refusals[i].why);
@@ -207,7 +218,8 @@ static char *attach_wait(struct attaching *a)
 	}
 	*end = '\0';
 	why = attach_refused(a, answer);
-	attach_give_back(a);
+	if (!a->again)
+		attach_give_back(a);
 	return why;
 }
 
@@ -221,22 +233,36 @@ static void attach_wait_for_ring(const struct attaching *a)
 		attach_nap();
 }
 
+/* Where its main thread is in a sub-interpreter, it will be in the main one soon. */
+static char *attach_try(struct attaching *a)
+{
+	char *why;
+
+	for (;;) {
+		why = attach_put_text(a);
+		if (!why)
+			why = attach_add_call(a);
+		if (!why)
+			why = attach_wait(a);
+		if (!why || !a->again || gcpreload_now_ns() > a->deadline)
+			return why;
+		free(why);
+		a->again = false;
+		attach_nap();
+	}
+}
+
 void attach_do(const struct attach_wish *wish, struct attach_outcome *outcome)
 {
 	struct attaching a = { .wish = wish, .begun = gcpreload_now_ns() };
-	static char *(*const steps[])(struct attaching *) = {
-		attach_get_memory,
-		attach_put_text,
-		attach_add_call,
-		attach_wait,
-	};
-	size_t i;
 
 	memset(outcome, 0, sizeof *outcome);
 	a.deadline = a.begun + wish->timeout * SECOND;
 	outcome->why = attach_target_read(&a.target, wish->pid, wish->library, !wish->settings);
-	for (i = 0; i < sizeof steps / sizeof *steps && !outcome->why; i++)
-		outcome->why = steps[i](&a);
+	if (!outcome->why)
+		outcome->why = attach_get_memory(&a);
+	if (!outcome->why)
+		outcome->why = attach_try(&a);
 	if (!outcome->why && wish->settings)
 		attach_wait_for_ring(&a);
 	snprintf(outcome->library, sizeof outcome->library, "%s", a.target.library);

@@ -24,6 +24,8 @@
 #define FLAG_BACKWARDS 0x400
 #define SYSCALL_BYTES  2
 #define STACK_NEED     (32 << 10)
+#define OFTEN	       1000		 /* tries a millisecond apart; then ten */
+#define NEXT_NS	       UINT64_C(3000000) /* for the next system call */
 #define CALL_LIMIT_NS  UINT64_C(5000000000)
 
 /* One call, with the thread stopped. */
@@ -138,7 +140,7 @@ static int call_follow(struct call_state *c)
 	int ret;
 
 	for (;;) {
-		ret = remote_next_system_call(c->target->pid, limit);
+		ret = remote_next_system_call(c->target->pid, true, limit);
 		if (ret == 0)
 			ret = remote_registers(c->target->pid, &r);
 		if (ret < 0)
@@ -183,16 +185,35 @@ static int call_begin(struct call_state *c)
 	return ret < 0 ? ret : remote_set_mask(pid, UINT64_MAX);
 }
 
-static int call_stopped(struct call_state *c)
+/* Where it is in C code, its next system call is a place, too: before the kernel has begun with
+ * it. */
+static int call_go_to_place(struct call_state *c)
 {
+	struct user_regs_struct *r = &c->was.registers;
 	pid_t pid = c->target->pid;
 	int ret = remote_state(pid, &c->was);
 
+	if (ret < 0 || call_is_safe(c))
+		return ret;
+	ret = remote_next_system_call(pid, false, gcpreload_now_ns() + NEXT_NS);
+	if (ret == -ETIMEDOUT)
+		ret = remote_again(pid, gcpreload_now_ns() + CALL_LIMIT_NS);
+	if (ret == 0)
+		ret = remote_state(pid, &c->was);
 	if (ret < 0)
 		return ret;
-	if (!call_is_safe(c))
-		return -EAGAIN;
-	ret = call_begin(c);
+	if ((int64_t)r->orig_rax >= 0 && (int64_t)r->rax == -ENOSYS)
+		r->rax = (uint64_t)-RESTART_NOINTR;
+	return call_is_safe(c) ? 0 : -EAGAIN;
+}
+
+static int call_stopped(struct call_state *c)
+{
+	pid_t pid = c->target->pid;
+	int ret = call_go_to_place(c);
+
+	if (ret == 0)
+		ret = call_begin(c);
 	if (ret < 0)
 		return ret;
 	ret = call_follow(c);
@@ -211,9 +232,9 @@ int remote_call(const struct attach_target *t, struct remote_call *call, uint64_
 {
 	static struct call_state c;
 	struct timespec nap = { .tv_nsec = 1000000 };
-	int ret;
+	int ret, tries;
 
-	for (;;) {
+	for (tries = 0;; tries++) {
 		memset(&c, 0, sizeof c);
 		c.target = t;
 		c.call = call;
@@ -229,8 +250,8 @@ int remote_call(const struct attach_target *t, struct remote_call *call, uint64_
 		if (gcpreload_now_ns() > deadline)
 			return -ETIMEDOUT;
 		nanosleep(&nap, NULL);
-		if (nap.tv_nsec < 50000000)
-			nap.tv_nsec += nap.tv_nsec / 8;
+		if (tries > OFTEN)
+			nap.tv_nsec = 10000000;
 	}
 }
 #else

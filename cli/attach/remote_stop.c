@@ -44,25 +44,38 @@ static int remote_wait(pid_t pid, int *status, uint64_t deadline)
 	}
 }
 
-int remote_stop(pid_t pid, uint64_t deadline)
+/* To the stop that was asked for, past all others; its own signals it gets. */
+static int remote_wait_for_stop(pid_t pid, uint64_t deadline)
 {
-	int status, ret = (int)remote_ask(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD), event;
+	int status, ret, sent;
 
-	step_made();
-	if (ret == 0)
-		ret = (int)remote_ask(PTRACE_INTERRUPT, pid, 0, 0);
-	step_made();
-	while (ret == 0) {
+	for (;;) {
 		ret = remote_wait(pid, &status, deadline);
 		if (ret < 0)
 			return ret;
-		event = status >> 16;
-		if (event == PTRACE_EVENT_STOP)
+		if (status >> 16 == PTRACE_EVENT_STOP)
 			return WSTOPSIG(status) == SIGTRAP ? 0 : -EBUSY;
-		/* Its own signal, which it gets. */
-		ret = (int)remote_ask(PTRACE_CONT, pid, 0, event ? 0 : (uintptr_t)WSTOPSIG(status));
+		sent = status >> 16 || WSTOPSIG(status) == SYSTEM_CALL_STOP ? 0 : WSTOPSIG(status);
+		ret = (int)remote_ask(PTRACE_CONT, pid, 0, (uintptr_t)sent);
+		if (ret < 0)
+			return ret;
 	}
-	return ret;
+}
+
+int remote_stop(pid_t pid, uint64_t deadline)
+{
+	int ret = (int)remote_ask(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD);
+
+	step_made();
+	return ret < 0 ? ret : remote_again(pid, deadline);
+}
+
+int remote_again(pid_t pid, uint64_t deadline)
+{
+	int ret = (int)remote_ask(PTRACE_INTERRUPT, pid, 0, 0);
+
+	step_made();
+	return ret < 0 ? ret : remote_wait_for_stop(pid, deadline);
 }
 
 void remote_go(pid_t pid)
@@ -71,16 +84,7 @@ void remote_go(pid_t pid)
 	step_made();
 }
 
-int remote_again(pid_t pid, uint64_t deadline)
-{
-	int status, ret = (int)remote_ask(PTRACE_INTERRUPT, pid, 0, 0);
-
-	if (ret == 0)
-		ret = remote_wait(pid, &status, deadline);
-	return ret;
-}
-
-int remote_next_system_call(pid_t pid, uint64_t deadline)
+int remote_next_system_call(pid_t pid, bool calling, uint64_t deadline)
 {
 	int status, ret, sent = 0;
 
@@ -97,10 +101,10 @@ int remote_next_system_call(pid_t pid, uint64_t deadline)
 			return 0;
 		if (status >> 16 == PTRACE_EVENT_STOP && WSTOPSIG(status) != SIGTRAP)
 			return -EBUSY;
-		if (status >> 16 == 0 && WSTOPSIG(status) != SIGSTOP)
+		if (status >> 16 == 0 && calling && WSTOPSIG(status) != SIGSTOP)
 			return -EFAULT;
 		if (status >> 16 == 0)
-			sent = SIGSTOP; /* the one that cannot be held back */
+			sent = WSTOPSIG(status); /* SIGSTOP cannot be held back */
 	}
 }
 

@@ -17,9 +17,9 @@ void remote_go(pid_t pid); /* and leave it */
 /* Stops one that is seized already and runs. */
 int remote_again(pid_t pid, uint64_t deadline);
 
-/* Runs on to the next begin or end of a system call; signals are held back by the thread's mask.
- * -EFAULT: what it did there raised one. */
-int remote_next_system_call(pid_t pid, uint64_t deadline);
+/* Runs on to the next begin or end of a system call. calling: in a call of ours, with signals held
+ * back by the thread's mask; -EFAULT: what it did there raised one. -ETIMEDOUT: it runs. */
+int remote_next_system_call(pid_t pid, bool calling, uint64_t deadline);
 
 int remote_state(pid_t pid, struct signal_frame_state *state);
 int remote_registers(pid_t pid, struct user_regs_struct *registers);

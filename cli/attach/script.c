@@ -55,7 +55,13 @@ static const char work[] =
  * What comes out of that is of a signal's handler, which the interpreter calls where it is just
  * then. The handler meant the code that was interrupted: it is raised there, at its next line.
  */
-static const char again[] = "import sys\n"
+static const char again[] = "import posix, sys\n"
+			    "try:\n"
+			    "    file = posix.open(\"/proc/self/mem\", posix.O_WRONLY)\n"
+			    "    posix.pwrite(file, b\"" SCRIPT_INTERRUPTED "\\n\", %" PRIu64 ")\n"
+			    "    posix.close(file)\n"
+			    "except OSError:\n"
+			    "    pass\n"
 			    "frame = sys._getframe(2) if sys._getframe(1).f_back else None\n"
 			    "def trace(frame, event, arg):\n"
 			    "    raise error\n"
@@ -77,15 +83,17 @@ static char *script_hex(const char *bytes)
 char *script_text(pid_t inner_pid, const char *library, const char *settings, uint64_t answer)
 {
 	char *path = script_hex(library), *words = script_hex(settings ? settings : ""), *inner,
-	     *text;
+	     *outer, *text;
 
 	inner = format_text(work, answer, (int)inner_pid, path,
 			    settings ? "bytes.fromhex(\"" : "None", settings ? words : "",
 			    settings ? "\").decode(\"utf-8\", \"surrogateescape\")" : "");
+	outer = format_text(again, answer);
 	text =
 	    format_text("try:\n    exec(r'''%s''', {})\n"
 			"except BaseException as error:\n    exec(r'''%s''', {'error': error})\n",
-			inner, again);
+			inner, outer);
+	free(outer);
 	free(inner);
 	free(words);
 	free(path);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cli/attach_target.h"
 #include "cli/doctor/process.h"
 #include "cli/doctor/scope.h"
 #include "cli/locate.h"
@@ -188,6 +189,21 @@ static void check_library_file(const struct procfs *p, struct findings *findings
 		    p->library, (int)p->pid);
 }
 
+/* Without a restart. */
+static void say_attach(int32_t pid, struct findings *findings)
+{
+	struct attach_target target;
+	char *why = attach_target_read(&target, pid, NULL, false);
+
+	if (why)
+		findings_add(findings, FINDING_NOTE, "gcpreload attach would not work: %s", why);
+	else
+		findings_add(findings, FINDING_NOTE,
+			     "gcpreload attach %d would work, without a restart", pid);
+	free(why);
+	attach_target_free(&target);
+}
+
 bool doctor_examine_process(int32_t pid, struct decision *decision, struct findings *findings)
 {
 	struct procfs p;
@@ -225,5 +241,6 @@ bool doctor_examine_process(int32_t pid, struct decision *decision, struct findi
 	if (*p.library)
 		return explain_no_ring(&p, decision, findings);
 	explain_not_loaded(&p, findings);
+	say_attach(pid, findings);
 	return false;
 }
