@@ -60,7 +60,9 @@ char *attach_target_forbidden(const struct attach_target *t)
 	char path[64];
 	struct stat st;
 
-	snprintf(path, sizeof path, "/proc/%d", pid);
+	/* Unlike the directory's, its files' owner is root where the process may not be looked at.
+	 */
+	snprintf(path, sizeof path, "/proc/%d/environ", pid);
 	if (scope >= 3)
 		return format_text(
 		    "%d: kernel.yama.ptrace_scope is 3, so no process of this "

@@ -183,7 +183,7 @@ static char *attach_refused(struct attaching *a, const char *answer)
 		error = 0; /* that one did it */
 	a->again = error == EXDEV || error == EWOULDBLOCK || error == EBUSY;
 	for (i = 0; i < sizeof attach_refusals / sizeof *attach_refusals; i++)
-		if (attach_refusals[i].error == error)
+		if (attach_refusals[i].error == error && (error != ENOENT || !a->wish->settings))
 			return format_text("%d: %s", pid, attach_refusals[i].why);
 	if (!error)
 		return NULL;

@@ -17,8 +17,7 @@ from venvs import Interpreter
 
 # atexit: of mode freeze, before 3.10.
 WHAT_IT_HAS = (
-    "sorted({*sys.modules} - {'atexit'}), sorted(globals()), "
-    "sorted(vars(__import__('builtins')))"
+    "sorted({*sys.modules} - {'atexit'}), sorted(globals()), sorted(vars(__import__('builtins')))"
 )
 
 

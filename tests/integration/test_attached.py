@@ -8,7 +8,6 @@ import pytest
 from lib.attach import Late, rings
 from lib.puppet import collections_of
 from lib.rings import counted
-from lib.run import wait_for
 from venvs import Interpreter
 
 # Of the program alone: an automatic collection between two lines would be one more.
