@@ -57,12 +57,7 @@ static int yama_scope(void)
 char *attach_target_forbidden(const struct attach_target *t)
 {
 	int pid = (int)t->pid, scope = yama_scope();
-	char path[64];
-	struct stat st;
 
-	/* Unlike the directory's, its files' owner is root where the process may not be looked at.
-	 */
-	snprintf(path, sizeof path, "/proc/%d/environ", pid);
 	if (scope >= 3)
 		return format_text(
 		    "%d: kernel.yama.ptrace_scope is 3, so no process of this "
@@ -80,11 +75,6 @@ char *attach_target_forbidden(const struct attach_target *t)
 	if (t->process.uid != geteuid())
 		return format_text("%d: belongs to user %u; attach as that user or as root", pid,
 				   t->process.uid);
-	if (stat(path, &st) == 0 && st.st_uid != t->process.uid)
-		return format_text(
-		    "%d: is not dumpable: it has changed its user since it began, or "
-		    "wants to be left alone; attach as root",
-		    pid);
 	if (scope == 2)
 		return format_text("%d: kernel.yama.ptrace_scope is 2, so only root may attach; "
 				   "attach as root",
@@ -135,7 +125,7 @@ char *attach_target_check(const struct attach_target *t)
 }
 
 /* Who and what it is, as far as /proc tells everybody. */
-static char *look_at_process(struct attach_target *t)
+static char *target_look_at(struct attach_target *t)
 {
 	char status[8192], *why, *end;
 	const char *pids;
@@ -183,6 +173,17 @@ static bool is_secure(pid_t pid)
 	return false;
 }
 
+/* The owner of its files is root then; unlike that of its directory. It could not answer, either.
+ */
+static bool is_not_dumpable(const struct attach_target *t)
+{
+	char path[64];
+	struct stat st;
+
+	snprintf(path, sizeof path, "/proc/%d/environ", (int)t->pid);
+	return stat(path, &st) == 0 && st.st_uid != t->process.uid;
+}
+
 static bool same_namespace(pid_t pid, const char *name)
 {
 	char path[64];
@@ -196,7 +197,7 @@ static bool same_namespace(pid_t pid, const char *name)
 }
 
 /* What may be read only by who may attach. */
-static char *look_inside(struct attach_target *t)
+static char *target_look_inside(struct attach_target *t)
 {
 	int pid = (int)t->pid, ret = target_maps_read(&t->maps, t->pid);
 	struct stat one, other;
@@ -205,6 +206,11 @@ static char *look_inside(struct attach_target *t)
 
 	if (ret == 0 && t->maps.n)
 		ret = target_memory_read(t->pid, t->maps.list[0].start, bytes, sizeof bytes);
+	if (is_not_dumpable(t))
+		return format_text(
+		    "%d: is not dumpable: it has changed its user since it began, or "
+		    "wants to be left alone; " START_AGAIN,
+		    pid);
 	if (ret == -EPERM || ret == -EACCES)
 		return attach_target_forbidden(t);
 	if (ret == -ENOSYS)
@@ -353,9 +359,9 @@ char *attach_target_read(struct attach_target *t, pid_t pid, const char *library
 #ifndef __x86_64__
 	return format_text("%d: attach works on x86-64 only; " START_AGAIN, (int)pid);
 #endif
-	why = look_at_process(t);
+	why = target_look_at(t);
 	if (!why)
-		why = look_inside(t);
+		why = target_look_inside(t);
 	if (!why)
 		why = look_at_libc(t);
 	if (!why)

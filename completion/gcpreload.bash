@@ -16,6 +16,11 @@ _gcpreload_values() {
 		sed -n "s/^$1 .*(\([a-z0-9]*\(, [a-z0-9]*\)* or [a-z0-9]*\)[;)].*/\1/p" | sed 's/, \| or / /g'
 }
 
+# The pids of the user's Pythons, to attach to.
+_gcpreload_pythons() {
+	pgrep -u "$(id -u)" python 2>/dev/null
+}
+
 # The pids of processes that have measurements.
 _gcpreload_pids() {
 	gcpreload ps --json 2>/dev/null | sed -n 's/^ *"pid": \([0-9]*\),$/\1/p'
@@ -51,17 +56,23 @@ _gcpreload() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$word")
 		return
 		;;
-	-o | --output | --page | --textfile)
+	-o | --output | --page | --textfile | --library)
 		mapfile -t COMPREPLY < <(compgen -f -- "$word")
 		return
 		;;
 	esac
+	if [[ $command == attach && $previous == --mode ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "observe freeze idle concurrent" -- "$word")
+		return
+	fi
 	if [[ $command == run && $previous == --* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_values "$previous")" -- "$word")
 		((${#COMPREPLY[@]})) && return
 	fi
 	if [[ $word == -* ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_options "$command")" -- "$word")
+	elif [[ $command == attach ]]; then
+		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pythons)" -- "$word")
 	elif [[ $command == set ]]; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_gcpreload_pids) $(_gcpreload_values --mode | sed 's/[a-z][a-z]*/mode=&/g') mode=default" -- "$word")
 	elif [[ $command == report && " ${COMP_WORDS[*]} " =~ " --"(compare|fleet)" " ]]; then

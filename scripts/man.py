@@ -71,6 +71,12 @@ EXAMPLES: dict[str, Pairs] = {
         ("gcpreload doctor -- gunicorn app:app", "Check whether the library works there."),
         ("gcpreload doctor --pid 1234", "Check a running process."),
     ],
+    "attach": [
+        ("gcpreload attach 1234", "Measure the collections of process 1234 from now on."),
+        ("gcpreload attach -m freeze 1234", "Also collect, freeze and raise the thresholds."),
+        ("gcpreload doctor --pid 1234", "Tell first whether attach would work."),
+    ],
+    "detach": [("gcpreload detach 1234", "Undo that.")],
     "clean": [
         ("gcpreload clean --dry-run", "Print what would be removed."),
         ("gcpreload clean --totals", "Remove all measurements of ended processes."),
@@ -119,11 +125,13 @@ FILES: dict[str, Pairs] = {
     "run": [LIBRARY, CONF],
     "doctor": [CONF],
     "path": [LIBRARY],
+    "attach": [RINGS, LIBRARY, CONF],
 }
 
 DIR = ("GCPRELOAD_DIR", "Directory of the measurements, without --dir (default: /dev/shm).")
 
 ENVIRONMENT: dict[str, Pairs] = {
+    "detach": [("GCPRELOAD_DIR", "Not needed: the process knows where it measures.")],
     "": [DIR, ("GCPRELOAD_*", "Settings of the library, see gcpreload.conf(5).")],
     "run": [
         ("GCPRELOAD_*", "Settings of the library; options set them for COMMAND."),
@@ -197,6 +205,16 @@ EXIT_STATUS: dict[str, Pairs] = {
     "set": SET,
     "thaw": TOLD,
     "ready": TOLD,
+    "attach": [
+        ("0", "The library is in the process, and measures."),
+        ("1", "Refused, or the main thread did not run Python in time; the reason is printed."),
+        USAGE_ERROR,
+    ],
+    "detach": [
+        ("0", "The process is as it was, but for the file of the library, which stays mapped."),
+        ("1", "Refused, or the main thread did not run Python in time; the reason is printed."),
+        USAGE_ERROR,
+    ],
     "export": [
         ("0", "Success."),
         ("1", "Failure; with --once and --otlp: the push did not arrive."),
@@ -224,6 +242,8 @@ ALSO: dict[str, list[str]] = {
     "thaw": ["gcpreload-set(1)"],
     "ready": ["gcpreload-set(1)"],
     "doctor": ["gcpreload-run(1)", "gcpreload-ps(1)"],
+    "attach": ["gcpreload-detach(1)", "gcpreload-doctor(1)", "gcpreload-ps(1)"],
+    "detach": ["gcpreload-attach(1)", "gcpreload-set(1)"],
     "clean": ["gcpreload-export(1)"],
     "path": ["gcpreload-run(1)", "ld.so(8)"],
     "top": ["gcpreload-ps(1)", "gcpreload-watch(1)"],

@@ -137,7 +137,13 @@ static char *attach_add_call(struct attaching *a)
 /* An empty text does nothing. */
 static char *attach_withdraw(struct attaching *a)
 {
+	struct procfs p;
+
 	target_memory_write(a->wish->pid, a->memory, "", 1);
+	if (!a->target.loaded && procfs_read(&p, a->wish->pid) == 0 && *p.library)
+		return format_text("%d: the library is in it, and gave no answer; is /proc there "
+				   "for it? See: gcpreload ps",
+				   (int)a->wish->pid);
 	return format_text("%d: its main thread ran no Python in %u s: it sleeps, or is in C code; "
 			   "nothing was done; try again when it has work, or with a longer "
 			   "--timeout",

@@ -36,7 +36,7 @@ static bool is_a_mode(const char *word)
 }
 
 /* Returns -1 where all is well. */
-static int take_option(struct attach_line *line, struct options *o, int c)
+static int attach_take_option(struct attach_line *line, struct options *o, int c)
 {
 	long long number;
 
@@ -152,7 +152,7 @@ static int attach_or_detach(const struct command *command, int argc, char **argv
 	if (line.dir && *line.dir != '/')
 		line.dir = NULL;
 	while ((c = options_next(&o)) >= 0) {
-		ret = take_option(&line, &o, c);
+		ret = attach_take_option(&line, &o, c);
 		if (ret >= 0)
 			return ret;
 	}

@@ -22,7 +22,8 @@ KILLED = -9
 
 
 def attach(pid: int, *words: str | Path, verb: str = "attach") -> Completed[bytes]:
-    return run([COMMAND, verb, "--timeout", str(int(DEADLINE)), *words, str(pid)], environment())
+    timeout = str(int(DEADLINE / 2))
+    return run([COMMAND, verb, "--timeout", timeout, *words, str(pid)], environment())
 
 
 def outcome(done: Completed[bytes]) -> dict[str, Any]:
