@@ -49,6 +49,12 @@ static const struct {
 #define DEBUG_COOKIE	    "xdebugpy"
 #define DEBUG_FREE_THREADED 16
 #define DEBUG_FINALIZING    32
+#define DEBUG_INTERPRETERS  40	/* the newest */
+#define DEBUG_NEXT	    64	/* of an interpreter; the last is the main one */
+#define DEBUG_REMOTE	    728 /* of an interpreter, in 3.14: config.remote_debug */
+#define REMOTE_SINCE	    14
+#define MOST_INTERPRETERS   4096
+#define HEX_FINAL	    0xf0 /* of Py_Version: no alpha, beta or candidate */
 
 static char *python_unknown(const struct attach_target *t, const char *why)
 {
@@ -64,7 +70,7 @@ static int python_minor(const struct attach_target *t, const struct elf_symbol *
 	if (symbols[VERSION].value) {
 		if (target_memory_read(t->pid, base + symbols[VERSION].value, &version,
 				       sizeof version) < 0 ||
-		    version >> 24 != 3)
+		    version >> 24 != 3 || (version & HEX_FINAL) != HEX_FINAL)
 			return -1;
 		return (int)(version >> 16 & 0xff);
 	}
@@ -124,6 +130,33 @@ static bool python_may_be_in(const struct attach_target *t, size_t i)
 	       target_maps_of(&t->maps, map->path) == map;
 }
 
+static uint64_t python_word(const struct attach_target *t, uint64_t address)
+{
+	uint64_t word;
+
+	return target_memory_read(t->pid, address, &word, sizeof word) < 0 ? 0 : word;
+}
+
+/* From 3.14 on an interpreter may be told to run nothing from outside (PEP 768). We come another
+ * way, and ask all the same. What cannot be read is a no. */
+static bool python_forbids(const struct attach_target *t)
+{
+	uint64_t one = python_word(t, t->runtime + DEBUG_INTERPRETERS), main, next, flag;
+	int allowed = 0, i;
+
+	if (t->minor < REMOTE_SINCE)
+		return false;
+	next = python_word(t, t->runtime + DEBUG_NEXT);
+	flag = python_word(t, t->runtime + DEBUG_REMOTE);
+	one = python_word(t, t->runtime + one);
+	for (main = one, i = 0; one && i < MOST_INTERPRETERS; i++) {
+		main = one;
+		one = python_word(t, one + next);
+	}
+	return !main || target_memory_read(t->pid, main + flag, &allowed, sizeof allowed) < 0 ||
+	       allowed != 1;
+}
+
 char *attach_python_find(struct attach_target *t)
 {
 	char *why = NULL;
@@ -147,8 +180,12 @@ char *attach_python_find(struct attach_target *t)
 		return format_text("%d: CPython 3.%d: attach supports 3.%d to 3.%d; start it again "
 				   "with gcpreload run",
 				   (int)t->pid, t->minor, ATTACH_FIRST, ATTACH_LAST);
-	return t->minor < 0 || !t->eval_size ? python_unknown(t, "its version cannot be told")
-					     : NULL;
+	if (t->minor < 0 || !t->eval_size)
+		return python_unknown(t, "its version cannot be told, or is a preview");
+	return python_forbids(t) ? python_unknown(t, "remote debugging is switched off in it "
+						     "(PYTHON_DISABLE_REMOTE_DEBUG, -X "
+						     "disable-remote-debug), and so is this")
+				 : NULL;
 }
 
 /* Reads what tells whether it runs. */

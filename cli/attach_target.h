@@ -11,9 +11,9 @@
 #include "cli/procfs.h"
 #include "cli/target_maps.h"
 
-/* The way in. */
-#define ATTACH_FIRST 7 /* CPython 3.7 to 3.13: a pending call */
-#define ATTACH_LAST  13
+/* CPython 3.x. */
+#define ATTACH_FIRST 7
+#define ATTACH_LAST  14
 
 struct attach_target {
 	pid_t pid;

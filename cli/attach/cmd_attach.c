@@ -184,7 +184,7 @@ const struct command command_attach = {
 	.usage = "[-m MODE] [--dir DIR] [--library FILE] [--timeout SECONDS] [--json] PID",
 	.summary = "load the library into a server that runs, without a restart",
 	.help =
-	    "By default it only measures. CPython 3.7 to 3.13 on x86-64 with glibc; for others\n"
+	    "By default it only measures. CPython 3.7 to 3.14 on x86-64 with glibc; for others\n"
 	    "it says why not and does nothing. See docs/attach.md.\n"
 	    "\n"
 	    "  -m, --mode MODE    observe (default), freeze, idle or concurrent\n"
