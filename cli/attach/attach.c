@@ -106,6 +106,7 @@ static void attach_give_back(struct attaching *a)
 
 static char *attach_put_text(struct attaching *a)
 {
+	static const char none[SCRIPT_ANSWER]; /* the whole of an earlier one */
 	uint64_t answer = a->memory + MEMORY - SCRIPT_ANSWER;
 	char *text = script_text(a->target.inner_pid, a->target.library, a->wish->settings, answer);
 	size_t size = strlen(text) + 1;
@@ -114,7 +115,7 @@ static char *attach_put_text(struct attaching *a)
 	if (size > MEMORY - SCRIPT_ANSWER)
 		ret = -E2BIG;
 	else
-		ret = target_memory_write(a->wish->pid, answer, "", 1);
+		ret = target_memory_write(a->wish->pid, answer, none, sizeof none);
 	if (ret == 0)
 		ret = target_memory_write(a->wish->pid, a->memory, text, size);
 	step_made();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import subprocess
 import threading
 from collections.abc import Callable
@@ -174,6 +175,7 @@ def test_an_exception_of_a_handler_is_not_lost(
             while not stop.is_set() and thread.is_alive():
                 process.send_signal(10)
                 sent += 1
+                assert select.select([process.stdout], [], [], DEADLINE)[0]
                 assert process.stdout.readline() == b"%d\n" % sent
             thread.join()
             assert stop.is_set()
