@@ -183,6 +183,50 @@ def test_an_exception_of_a_handler_is_not_lost(
             process.kill()
 
 
+HOOK = """
+import os, signal, sys, time
+class Alarm(Exception):
+    pass
+def handler(number, frame):
+    raise Alarm
+def hook(event, arguments):
+    if event == "import" and arguments[0] == "gcpreload_attach" and not sent:
+        sent.append(1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+sent = []
+signal.signal(signal.SIGUSR1, handler)
+sys.addaudithook(hook)
+def work():
+    while True:
+        time.sleep(0.001)
+os.write(1, b"begun\\n")
+try:
+    work()
+except Alarm:
+    os.write(1, b"raised\\n")
+work()
+"""
+
+
+def test_a_handler_that_interrupts_it(one_of_two_pythons: Interpreter, ring_dir: Path) -> None:
+    """The program has the exception, and the text is run again."""
+    with subprocess.Popen(
+        [one_of_two_pythons.path, "-c", HOOK], stdout=subprocess.PIPE, env=environment(), bufsize=0
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"begun\n"
+            done = attach(process.pid, "--dir", ring_dir)
+            assert (done.returncode, done.stderr) == (0, b"")
+            assert select.select([process.stdout], [], [], DEADLINE)[0]
+            assert process.stdout.readline() == b"raised\n"
+            observed(ring_dir, process.pid)
+            assert attach(process.pid, verb="detach").returncode == 0
+            assert process.poll() is None
+        finally:
+            process.kill()
+
+
 def test_doctor_says_whether(system_python: Interpreter, ring_dir: Path) -> None:
     with running(system_python, "sleeps") as target:
         said = command("doctor", "--pid", str(target.pid)).stdout.decode()
