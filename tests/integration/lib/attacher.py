@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 from venvs import Interpreter
 
 from lib.paths import COMMAND, DEADLINE
@@ -149,6 +150,8 @@ class Running:
 @contextmanager
 def running(python: Interpreter, what: str) -> Iterator[Running]:
     """A program without the library."""
+    if what == "interpreters" and python.minor < (3, 8):
+        pytest.skip("there is no module for it")
     with subprocess.Popen(
         [python.path, "-c", BEGIN + ROUNDS[what]],
         env=environment(),
