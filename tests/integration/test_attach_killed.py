@@ -41,7 +41,8 @@ def yield_to(pid: int) -> None:
 def test_at_every_step(
     one_of_two_pythons: Interpreter, what: str, ring_dir: Path, pytestconfig: pytest.Config
 ) -> None:
-    if what not in ("works", "waits") and not pytestconfig.getoption("--all"):
+    few = what in ("works", "waits") and one_of_two_pythons.minor < (3, 14)
+    if not few and not pytestconfig.getoption("--all"):
         pytest.skip("only with --all")
     with running(one_of_two_pythons, what) as target:
         assert kill_at_every_step(target.pid, ring_dir) > 20
@@ -72,7 +73,7 @@ def test_a_server_under_load(
             found = server.workers() if kind.workers else [server.pid]
             return found if len(found) == (kind.workers or 1) else None
 
-        workers = wait_for("its workers", look)
+        workers = wait_for("its workers", look)[: None if every else 1]
         for pid in workers * (3 if every else 1):
             assert kill_at_every_step(pid, ring_dir) > 20
             done = attach(pid, "--dir", ring_dir)
@@ -80,4 +81,4 @@ def test_a_server_under_load(
             assert kill_at_every_step(pid, ring_dir, "detach") > 20
         assert errors == []
         if kind.workers:
-            assert sorted(server.workers()) == sorted(workers)
+            assert set(workers) <= set(server.workers())
