@@ -153,6 +153,21 @@ static void put_dashes(struct table *table, int n)
 		table_cell(table, "-");
 }
 
+/* Its counts are since then. */
+static void reason_cell(struct table *table, const struct snapshot *s)
+{
+	uint64_t since = snapshot_attached_since(s);
+	const char *reason = s->header.reason;
+	char text[64];
+
+	if (since)
+		table_cellf(table, "attached %s ago%s%s",
+			    text_duration(text, sizeof text, (double)since / 1e9),
+			    *reason ? "; " : "", reason);
+	else
+		table_cell(table, *reason ? reason : "-");
+}
+
 static void ps_row(struct table *table, const struct snapshot *s, bool whole)
 {
 	const struct gcpreload_header *h = &s->header;
@@ -179,7 +194,7 @@ static void ps_row(struct table *table, const struct snapshot *s, bool whole)
 		table_cellf(table, "%s (due)", snapshot_state(s));
 	else
 		table_cell(table, snapshot_state(s));
-	table_cell(table, *h->reason ? h->reason : "-");
+	reason_cell(table, s);
 	if (s->starting)
 		put_dashes(table, 4);
 	else
@@ -321,6 +336,7 @@ const struct command command_ps = {
 	    "stock (ready, with the interpreter's own collector) or tuned. COLLECTIONS are the\n"
 	    "collections of generation 0, 1 and 2. LONGEST is the longest collection in requests\n"
 	    "since the process is ready; --json has that of the start-up (startup_max_seconds),\n"
-	    "and time in requests and while waiting.\n",
+	    "and time in requests and while waiting. A process that was attached to while it ran\n"
+	    "is counted since then.\n",
 	.exec = exec_ps,
 };

@@ -69,6 +69,9 @@ void load_until_now(struct snapshot *s)
 	char path[64];
 	int p;
 
+	/* What it used before it was attached is in the kernel's count, too. */
+	if (h->flags & GCPRELOAD_FLAG_ATTACHED)
+		return;
 	if (s->why || !s->alive || !h->load.as_of_ns || !h->pid_namespace ||
 	    h->pid_namespace != own_pid_namespace())
 		return;

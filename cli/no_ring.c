@@ -15,7 +15,8 @@
 #include "ring/room.h"
 #include "rules/helper.h"
 
-#define NOT_READY "not ready yet, or not a server; see: gcpreload doctor --pid"
+#define LOADED_LATE "loaded late: into a Python that ran already, and not attached"
+#define NOT_READY   "not ready yet, or not a server; see: gcpreload doctor --pid"
 
 /* The first reason of that kind, or NULL. */
 static const char *reason_of(const struct decision *decision, enum decision_verdict verdict)
@@ -84,6 +85,14 @@ static bool was_forked(const struct procfs *p, unsigned times)
 	return true;
 }
 
+/* The child of a process that is attached begins like any other. */
+static bool is_not_attached(const struct procfs *p)
+{
+	struct procfs parent;
+
+	return p->loaded_late && (procfs_read(&parent, p->ppid) < 0 || !*parent.ring);
+}
+
 /* Who works on one job gets none; NULL for others; to be freed. */
 static char *what_job(const struct decision *decision, const struct procfs *p)
 {
@@ -105,6 +114,8 @@ char *no_ring_reason(const struct procfs *p, bool *comes)
 		return memory_need(
 		    strdup("its measurement file was removed; it makes a new one when "
 			   "it works or waits for requests"));
+	if (is_not_attached(p))
+		return memory_need(strdup(LOADED_LATE));
 	if (decision_of_process(&decision, p->pid) < 0) {
 		*comes = true;
 		return memory_need(strdup(NOT_READY));
@@ -188,6 +199,8 @@ char *no_ring_why(int32_t pid, const char *where)
 		return format_text(
 		    "%d: its measurements are in %s, not in %s; add --user %u or --dir", pid,
 		    p.ring, where, p.uid);
+	if (*p.python && is_not_attached(&p))
+		return format_text("%d: it receives no commands: " LOADED_LATE, pid);
 	if (*p.python && *p.library)
 		return why_none_yet(&p);
 	return format_text("%d: no measurements in %s; see: gcpreload doctor --pid %d", pid, where,

@@ -89,16 +89,24 @@ void procfs_command_line(pid_t pid, char line[COMMAND_LINE_MAX])
 	procfs_read_command(pid, line, COMMAND_LINE_MAX);
 }
 
-/* One file that is mapped. */
-static void look_at_file(struct procfs *p, const char *path)
+/* Where the dynamic linker has put them; 0: nowhere. */
+struct where {
+	uint64_t library, libc;
+};
+
+/* One file that is mapped. Of the first, its lowest address. */
+static void look_at_file(struct procfs *p, const char *path, struct where *where, uint64_t at)
 {
 	static const char deleted[] = " (deleted)";
 	const char *name = text_base_name(path);
 	size_t n = strlen(path), m = sizeof deleted - 1;
 
-	if (text_begins(name, LOCATE_LIBRARY))
+	if (text_begins(name, "libc.so.") || text_begins(name, "libc-2."))
+		where->libc = where->libc ? where->libc : at;
+	if (text_begins(name, LOCATE_LIBRARY)) {
 		snprintf(p->library, sizeof p->library, "%s", path);
-	else if (text_begins(name, "libpython"))
+		where->library = where->library ? where->library : at;
+	} else if (text_begins(name, "libpython"))
 		snprintf(p->python, sizeof p->python, "%s", path);
 	else if (text_begins(name, "ld-musl"))
 		p->musl = true;
@@ -110,9 +118,21 @@ static void look_at_file(struct procfs *p, const char *path)
 		snprintf(p->ring, sizeof p->ring, "%s", path);
 }
 
+/* Each library lies below those that were loaded before it, and a preloaded one is loaded first.
+ * Told only where the environment, over which a title may be written, does not say otherwise. */
+static bool was_loaded_late(pid_t pid, const struct where *where)
+{
+	char value[4096] = "";
+
+	return where->library && where->library < where->libc &&
+	       procfs_environment(pid, "LD_PRELOAD", value, sizeof value) >= 0 &&
+	       !strstr(value, "gcpreload");
+}
+
 static void read_maps(struct procfs *p)
 {
 	char path[64], *line = NULL;
+	struct where where = { 0, 0 };
 	size_t room = 0;
 	FILE *maps = fopen(file_of(path, p->pid, "maps"), "re");
 
@@ -125,10 +145,11 @@ static void read_maps(struct procfs *p)
 		if (!file)
 			continue;
 		file[strcspn(file, "\n")] = '\0';
-		look_at_file(p, file);
+		look_at_file(p, file, &where, strtoull(line, NULL, 16));
 	}
 	free(line);
 	fclose(maps);
+	p->loaded_late = was_loaded_late(p->pid, &where);
 }
 
 int procfs_read(struct procfs *p, pid_t pid)

@@ -21,6 +21,7 @@ struct procfs {
 	char library[512]; /* libgcpreload.so as mapped, "" without it */
 	char ring[512];	   /* the ring that is mapped, "" without one */
 	bool ring_removed; /* one is mapped whose file was removed */
+	bool loaded_late;  /* dlopen() loaded the library, or that of its parent */
 	bool musl;
 	bool maps_read;
 };

@@ -238,6 +238,13 @@ const char *snapshot_state(const struct snapshot *s)
 	return gcpreload_state_name(s->header.state);
 }
 
+uint64_t snapshot_attached_since(const struct snapshot *s)
+{
+	if (s->why || s->starting || !s->alive || !(s->header.flags & GCPRELOAD_FLAG_ATTACHED))
+		return 0;
+	return gcpreload_elapsed(s->header.attached_ns, follow_now());
+}
+
 unsigned snapshot_period_now(const struct snapshot *s)
 {
 	return at_most(s->header.period, GCPRELOAD_PERIODS);

@@ -94,6 +94,9 @@ const char *snapshot_state(const struct snapshot *s);
 bool snapshot_is_due(const struct snapshot *s);
 
 /* The present period, or the one in which the process ended. */
+/* How long ago it was attached to while it ran, ns; 0: it was not, or has ended. */
+uint64_t snapshot_attached_since(const struct snapshot *s);
+
 unsigned snapshot_period_now(const struct snapshot *s);
 
 /* A period's share of time in collections; -1 where it cannot be computed. */

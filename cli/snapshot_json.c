@@ -79,6 +79,11 @@ static void snapshot_json_tuning(const struct snapshot *s, struct json *json)
 	snapshot_json_thresholds(json, COUNTERS_KEY(thresholds), h->thresholds);
 	snapshot_json_thresholds(json, COUNTERS_KEY(thresholds_before), h->thresholds_before);
 	snapshot_json_flags(s, json);
+	if (snapshot_attached_since(s))
+		json_pair_double(json, "attached_seconds",
+				 (double)snapshot_attached_since(s) / 1e9);
+	else
+		json_pair_null(json, "attached_seconds");
 	counters_read(&counters, h);
 	counters_json(&counters, COUNTERS_PS, json);
 	marks_json_gauges(h, json);
@@ -126,6 +131,7 @@ static void nothing_known(const struct snapshot *s, struct json *json)
 		"frozen_objects",
 		"thresholds",
 		"thresholds_before",
+		"attached_seconds",
 		"gc_time_share",
 		"library",
 		"in_request_seconds",

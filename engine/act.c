@@ -43,7 +43,7 @@ static void act_pace(PyObject *gc, uint64_t ready_ns)
 
 	process.fallback = NULL;
 	if (process.attached && process.mode == GCPRELOAD_MODE_IDLE)
-		why = "not idle: attached while it ran, its waits are not seen";
+		why = "not idle: its waits are not seen";
 	else
 		why = pacing_begin(gc, ready_ns);
 	if (why)

@@ -357,7 +357,7 @@ const char *tuner_limits(void)
 		if (module_loaded(blind[i].module))
 			return blind[i].text;
 	if (process.attached)
-		return "attached: nothing is done while it waits, or before it forks";
+		return "nothing is done at its waits and forks, which are not seen";
 	return process.status.sample == GCPRELOAD_SAMPLE_TUNED ? process.sampled : "";
 }
 
