@@ -28,6 +28,7 @@ static struct wrapper {
 static struct {
 	bool active; /* shared: interpreters may have a GIL each */
 	bool overrun;
+	bool watches;		 /* nobody says when another interpreter begins */
 	struct wrapper *wrapper; /* the one that was on top when it began */
 	uint8_t *space;
 	size_t size;
@@ -74,9 +75,14 @@ static inline size_t bit_of(uintptr_t address)
 static void freed_note(void *block)
 {
 	uintptr_t address = (uintptr_t)block;
-	uint8_t *bits = region_bits(address, true);
 	size_t bit = bit_of(address);
+	uint8_t *bits;
 
+	if (__builtin_expect(freed.watches, 0) && py_has_subinterpreters()) {
+		freed_stop();
+		return;
+	}
+	bits = region_bits(address, true);
 	if (bits)
 		bits[bit / 8] |= (uint8_t)(1u << bit % 8);
 	else
@@ -209,6 +215,11 @@ bool freed_can_begin(void)
 	struct PyMemAllocatorEx top;
 
 	return wrapper_on_top(&top) || wrapper_above(&top);
+}
+
+void freed_watch(bool yes)
+{
+	freed.watches = yes;
 }
 
 int freed_begin(uint64_t resident)

@@ -17,6 +17,10 @@
 /* Not where other tools have put too many allocators of their own there, until one goes. */
 bool freed_can_begin(void);
 
+/* Whether it must see for itself that another interpreter begins, since nobody calls freed_stop()
+ * then. */
+void freed_watch(bool yes);
+
 /* From now on. resident: bytes of this process, from which the table's size follows; pages of it
  * are there only where something was freed. Returns 0, -ENOMEM, -EBUSY (too many wrappers of other
  * tools), or -ENOSYS where the wrapper does not see what is freed. */

@@ -154,7 +154,10 @@ static bool has_room_for_mark(uint64_t resident)
 
 static int begin_marker(uint64_t resident)
 {
-	int ret = freed_begin(resident);
+	int ret;
+
+	freed_watch(process.attached && python_version.minor >= 12);
+	ret = freed_begin(resident);
 
 	if (ret < 0)
 		return ret;

@@ -70,9 +70,19 @@ static void tick_settled(uint64_t now_ns, const struct gcpreload_event *event)
 		turn_hooks->settled();
 }
 
+/* Else the bootstrap says so, which is not there; before 3.10 the list of callbacks is theirs, too.
+ */
+static void tick_subinterpreters(void)
+{
+	if (process.attached && python_version.minor >= 10 &&
+	    !(process.status.flags & GCPRELOAD_FLAG_SUBINTERPRETERS) && py_has_subinterpreters())
+		begin_subinterpreter();
+}
+
 void turn_tick(uint64_t now_ns, const struct gcpreload_event *event)
 {
 	begin_if_new();
+	tick_subinterpreters();
 	pacing_observed(event, now_ns);
 	startup_tick(now_ns);
 	tick_observer(now_ns);
