@@ -31,7 +31,7 @@ static PyObject *(*real_init)(void);
 static PyCFunction real_fork, real_forkpty, real_execv, real_execve;
 static void *python_handle;
 
-static bool noted; /* that a runtime is observed */
+static bool noted;     /* that a runtime is observed */
 static bool by_attach; /* and it had begun before */
 
 static bool attach_observer(bool late)
@@ -264,12 +264,29 @@ int gcpreload_inject_may_act(void)
 	return gil == GCPRELOAD_GIL_UNKNOWN ? -EXDEV : -EWOULDBLOCK;
 }
 
+static bool another_copy_is_here(void)
+{
+	struct gil_guard guard;
+	PyObject *gc;
+	bool yes;
+
+	gil_keep(&guard);
+	gc = module_import_quietly("gc");
+	yes = gc && observer_of_another_copy(gc);
+	py_drop(gc);
+	gil_leave(&guard);
+	return yes;
+}
+
 int gcpreload_inject_may_attach(void *handle)
 {
+	int ret;
+
 	if (!is_supported((const char *(*)(void))dlsym(handle, "Py_GetVersion")) ||
 	    python_version.free_threaded)
 		return -ENOTSUP;
-	return pyapi_fill(handle) < 0 ? -ENOSYS : gcpreload_inject_may_act();
+	ret = pyapi_fill(handle) < 0 ? -ENOSYS : gcpreload_inject_may_act();
+	return ret == 0 && another_copy_is_here() ? -EALREADY : ret;
 }
 
 bool gcpreload_inject_attach(void)

@@ -36,12 +36,13 @@ bool gcpreload_inject_late(void *handle);
  * here. Nothing is done. handle: of dlopen, or RTLD_DEFAULT. Returns 0, or
  * -ENOTSUP: another Python than is supported, or one without a GIL
  * -ENOSYS: a function of its C API is missing
+ * -EALREADY: another copy of this library is there
  * -ESHUTDOWN: it is not up, or ends
  * -EWOULDBLOCK: this thread does not hold the GIL
  * -EXDEV: this thread is in a sub-interpreter. */
 int gcpreload_inject_may_attach(void *handle);
 
-/* The last three of them, for what is attached. */
+/* The last three of these, for what is attached. */
 int gcpreload_inject_may_act(void);
 
 /* After that: observes it from now on. Returns whether it does. */

@@ -35,7 +35,8 @@ struct observer {
 	uint64_t start_ns;  /* 0: no collection runs */
 	int64_t count;	    /* of new objects, where slow collections are told */
 	uint8_t cause;
-	bool main; /* of the main interpreter, the one that acts */
+	bool main;  /* of the main interpreter, the one that acts */
+	bool fresh; /* no collection has begun since it is there */
 };
 
 /* Who asks at "start": bits of observer_ask_at_start. */
@@ -126,6 +127,8 @@ static void read_info(PyObject *info, struct gcpreload_event *event)
 	    generation < GCPRELOAD_GENERATIONS ? (uint8_t)generation : GCPRELOAD_GENERATIONS;
 }
 
+static void inherit_rest(struct observer *observer);
+
 static void collection_stopped(struct observer *observer, PyObject *info)
 {
 	static uint64_t ticked_ns;
@@ -140,6 +143,8 @@ static void collection_stopped(struct observer *observer, PyObject *info)
 	bool slow;
 
 	read_info(info, &event);
+	if (observer->fresh)
+		inherit_rest(observer);
 	if (!observer->start_ns || event.generation >= GCPRELOAD_GENERATIONS)
 		return;
 	observer->start_ns = 0;
@@ -198,6 +203,7 @@ static PyObject *on_gc(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 			    py.Py_IsFinalizing() ? GCPRELOAD_CAUSE_FINAL : thread_cause;
 			if (__builtin_expect(slow_from_ns != 0, 0))
 				observer->count = slow_count();
+			observer->fresh = false;
 			observer->start_ns = gcpreload_now_ns();
 			if (observer->main && askers)
 				before_lists_are_merged(observer, args[1]);
@@ -387,6 +393,7 @@ static int append_observer(PyObject *callbacks)
 	if (!callable)
 		return ret;
 	observer->start_ns = 0;
+	observer->fresh = true;
 	observer->callable = callable;
 	observer->main = py_in_main_interpreter();
 	if (py.PyList_Append(callbacks, callable) == 0)
@@ -438,6 +445,41 @@ static void inherit_counts(PyObject *gc, const struct gcpreload_totals known[GCP
 		    known[i].uncollectable + after[i].uncollectable - at_append[i].uncollectable;
 	}
 	gcpreload_ring_inherit(stats);
+}
+
+/* Attached to in the middle of a collection, by a finalizer's leave: that one was not seen. */
+static void inherit_rest(struct observer *observer)
+{
+	struct gcpreload_totals totals[GCPRELOAD_GENERATIONS];
+	PyObject *gc = observer->main ? module_gc() : NULL;
+
+	observer->fresh = false;
+	gcpreload_ring_totals(totals);
+	if (gc)
+		inherit_counts(gc, totals, totals);
+	py_drop(gc);
+}
+
+bool observer_of_another_copy(PyObject *gc)
+{
+	PyObject *callbacks = py_attribute(gc, "callbacks"), *method = py_attribute(gc, "collect");
+	PyObject *type = method ? py.PyObject_Type(method) : NULL;
+	Py_ssize_t i, n = callbacks ? py.PyList_Size(callbacks) : 0;
+	bool found = false;
+
+	for (i = 0; i < n && type && !found; i++) {
+		PyObject *item = py.PyList_GetItem(callbacks, i), *is = py.PyObject_Type(item);
+		PyObject *name = is == type ? py_attribute(item, "__name__") : NULL;
+
+		found = name && !observer_of(item) &&
+			py.PyUnicode_CompareWithASCIIString(name, on_gc_def.ml_name) == 0;
+		py_drop(name);
+		py_drop(is);
+	}
+	py_drop(type);
+	py_drop(method);
+	py_drop(callbacks);
+	return found;
 }
 
 static bool attached_before;

@@ -16,6 +16,10 @@ int observer_attach(PyObject *gc);
 /* Takes it off the current interpreter's list. GIL held; no exception is left. */
 void observer_detach(PyObject *gc);
 
+/* Whether another copy of this library, under another name, is on the list. GIL held; no exception
+ * is left. */
+bool observer_of_another_copy(PyObject *gc);
+
 /* Whether any interpreter is observed. */
 bool observer_any(void);
 
