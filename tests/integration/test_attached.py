@@ -149,8 +149,8 @@ def test_time_counts_from_here_on(late: Late) -> None:
     before = late.do("sum(os.times()[:2])")
     assert late.attach() == 0
     late.do("gc.collect()")
-    for period in report(late)["processes"][0]["periods"]:
-        assert (period["cpu_seconds"] or 0) < before
+    periods = report(late)["processes"][0]["periods"]
+    assert sum(period["cpu_seconds"] or 0 for period in periods) < before / 2
 
 
 def test_what_the_application_did_before_stays(late: Late) -> None:
