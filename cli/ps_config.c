@@ -257,6 +257,9 @@ static void config_read(struct config_of *of, const struct procfs *p)
 		of->why = format_text("its environment cannot be read (%s); ask as its user or "
 				      "as root%s",
 				      strerror(-ret), known);
+	else if (of->ring && of->ring->flags & GCPRELOAD_FLAG_ATTACHED)
+		of->why = format_text(
+		    "attached while it ran, with settings that cannot be read from here%s", known);
 	else if (!environment_is_whole(of->pid))
 		of->why =
 		    format_text("its environment was overwritten by a title (setproctitle), so "

@@ -231,6 +231,10 @@ const char *snapshot_state(const struct snapshot *s)
 {
 	if (s->why)
 		return "unreadable";
+	/* Its ring has ended, and the process may live. */
+	if (!s->alive && s->header.state == GCPRELOAD_STATE_OFF &&
+	    strcmp(s->header.reason, GCPRELOAD_DETACHED) == 0)
+		return "detached";
 	if (!s->alive)
 		return "exited";
 	if (s->starting && !s->ring_comes)

@@ -41,7 +41,7 @@ static void attached_leave(PyObject *gc)
 	marker_end(true);
 	freed_end();
 	process.status.state = GCPRELOAD_STATE_OFF;
-	process_text(reason, "detached");
+	process_text(reason, GCPRELOAD_DETACHED);
 	process_update();
 	observer_detach(gc);
 }

@@ -109,6 +109,9 @@ enum gcpreload_mark_how {
 #define GCPRELOAD_FLAG_PARENT	       0x8u  /* 1.3: forks the workers; serves nothing itself */
 #define GCPRELOAD_FLAG_ATTACHED	       0x10u /* 1.3: while it ran; its waits are not seen */
 
+/* 1.3: reason of a ring that ended with state "off" before its process did. */
+#define GCPRELOAD_DETACHED "detached"
+
 /* Bits of gcpreload_slot.flags. */
 #define GCPRELOAD_SLOT_HIT 0x1u /* 1.3: its struct gcpreload_hit was written */
 

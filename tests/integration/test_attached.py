@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from lib.attach import Late, rings
 from lib.puppet import collections_of
-from lib.rings import by_pid, command, counted
+from lib.rings import by_pid, command, counted, ps
 from lib.run import wait_for
 from venvs import Interpreter
 
@@ -88,6 +88,8 @@ def test_freeze_and_back(late: Late) -> None:
     assert late.do("gc.callbacks == callbacks")
     assert str(late.ring_dir) not in late.mappings()
     assert late.detach() == "ENOENT"
+    listed = [p for p in ps(late.ring_dir, "--all") if p.pid == late.pid]
+    assert sorted((p.state, p.alive) for p in listed) == [("detached", False), ("no-ring", True)]
     before = late.do("gc.collect()", QUIET, "gc.get_stats()")
     assert late.attach() == 0
     shown = late.shown()
@@ -104,6 +106,9 @@ def test_ps_says_since_when(late: Late) -> None:
     line = command("ps", "--dir", late.ring_dir).stdout.decode().splitlines()[1]
     assert re.search(r"  attached \d.* ago; GCPRELOAD_MODE=observe  ", line)
     assert late.shown().attached_seconds > 0
+    said = command("ps", "--config", "--dir", late.ring_dir, str(late.pid)).stdout.decode()
+    assert "attached while it ran, with settings that cannot be read from here" in said
+    assert "in force: mode observe" in said
 
 
 def told(late: Late, *words: str) -> None:
@@ -255,4 +260,21 @@ def test_a_child_begins_with_the_interpreters_thresholds(late: Late) -> None:
     assert late.collector()["thresholds"][0] == 50000
     assert late.detach() == 0
     assert late.do(f"forked('assert list(gc.get_threshold()) == {own}')") == 7
+    assert late.errors() == ""
+
+
+def test_a_child_is_left_and_attached_by_itself(late: Late) -> None:
+    assert late.attach("freeze") == 0
+    mine = late.shown()
+    left = "assert ours.gcpreload_detach() == 0; assert not gc.callbacks; gc.collect()"
+    assert late.do(f"forked({left!r})") == 7
+    assert late.do("len(gc.callbacks)") == 1
+    assert late.frozen()
+    assert (late.shown().file, late.shown().state) == (mine.file, "ready")
+    assert len(rings(late.ring_dir)) == 1
+    assert late.detach() == 0
+    again = f"assert ours.gcpreload_attach({late.text()!r}) == 0; gc.collect(); gc.callbacks[0]"
+    assert late.do(f"forked({again!r})") == 7
+    assert len(rings(late.ring_dir)) == 2
+    assert late.do("len(gc.callbacks)") == 0
     assert late.errors() == ""
