@@ -161,6 +161,32 @@ static void versions_that_are_left_alone(void **state)
 	assert_false(pyversion_parse(&version, "three.8"));
 }
 
+static void own_thresholds_of_each_version(void **state)
+{
+	static const struct {
+		int minor;
+		int32_t seen[GCPRELOAD_GENERATIONS], own[GCPRELOAD_GENERATIONS];
+	} table[] = {
+		{ 8, { 700, 10, 10 }, { 700, 10, 10 } },
+		{ 13, { 2000, 10, 10 }, { 2000, 10, 10 } },
+		{ 14, { 2000, 10, 0 }, { 2000, 10, 0 } },
+		{ 8, { 5000, 10, 10 }, { 700, 10, 10 } },
+		{ 12, { 0, 0, 0 }, { 700, 10, 10 } },
+		{ 13, { 50000, 10, 10 }, { 2000, 10, 10 } },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof table / sizeof *table; i++) {
+		struct pyversion version = { .major = 3, .minor = table[i].minor };
+		int32_t thresholds[GCPRELOAD_GENERATIONS];
+
+		memcpy(thresholds, table[i].seen, sizeof thresholds);
+		recipe_own_thresholds(&version, thresholds);
+		assert_memory_equal(thresholds, table[i].own, sizeof thresholds);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -169,6 +195,7 @@ int main(void)
 		cmocka_unit_test(recipe_of_what_is_shown),
 		cmocka_unit_test(recipe_of_a_version_that_is_not_tested),
 		cmocka_unit_test(versions_that_are_left_alone),
+		cmocka_unit_test(own_thresholds_of_each_version),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
