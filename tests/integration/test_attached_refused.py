@@ -11,6 +11,7 @@ from lib.attach import LOAD, Late, rings
 from lib.paths import LIBRARY
 from lib.puppet import Puppet
 from lib.rings import counted
+from lib.run import wait_for
 from venvs import Interpreter
 
 ATTACH = "ours.gcpreload_attach(settings)"
@@ -232,3 +233,19 @@ def test_again_and_again_under_load(late_of_two: Late, mode: str) -> None:
     assert late.shown().counts() == counted(late.do("gc.get_stats()"))
     assert late.errors() == ""
     assert late.end() == 0
+
+
+def test_a_subinterpreter_that_comes_later(late: Late) -> None:
+    if late.do("sys.version_info < (3, 10)"):
+        pytest.skip("before 3.10 its collections are seen")
+    assert late.attach("concurrent") == 0
+    assert "subinterpreters" not in late.shown().flags
+    late.do(f"path = {str(LIBRARY)!r}", IN_SUBINTERPRETER)
+    late.wait_for("ready", "garbage(20000)")
+    wait_for("the flag", lambda: late.do("gc.collect()") is not None and flags(late))
+    assert late.detach() == 0
+
+
+def flags(late: Late) -> bool:
+    late.do("garbage(5000)")
+    return "subinterpreters" in late.shown().flags
