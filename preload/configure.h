@@ -22,9 +22,9 @@ bool configure_possible(void);
 /* The library was loaded into an interpreter that runs: nothing is done, until it is attached. */
 void configure_loaded_late(void);
 
-/* For gcpreload_attach: whether it may; and reads the settings of that environment, and is told what is wrong with
- * them. Returns 0, -EALREADY (attached, or there from the start), or -ECANCELED: disabled, off, or
- * another command. */
+/* For gcpreload_attach: whether it may; and reads the settings of that environment, and is told
+ * what is wrong with them. Returns 0, -EALREADY (attached, or there from the start), or -ECANCELED:
+ * disabled, off, or another command. */
 bool configure_may_attach(void);
 int configure_attach(char **environment);
 
