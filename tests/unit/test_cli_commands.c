@@ -328,8 +328,7 @@ static void usage(void **state)
 {
 	static const struct command *const all[] = {
 		&command_run,  &command_ps,    &command_report, &command_watch, &command_set,
-		&command_thaw, &command_ready, &command_doctor, &command_clean,
-		&command_path
+		&command_thaw, &command_ready, &command_doctor, &command_clean, &command_path
 	};
 	size_t i;
 
