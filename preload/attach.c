@@ -7,7 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/dl.h"
 #include "engine/engine.h"
 #include "inject/inject.h"
 #include "preload/agenda.h"
@@ -78,18 +77,11 @@ static int attach_merge(const char *text)
 
 /* ------------------------------------------------------------------ in and out */
 
-/* Of the program, or of a libpython that a host has loaded for itself. */
 static int attach_find_python(void)
 {
-	void *handle = RTLD_DEFAULT;
-	bool found = dl_is_here() && dlsym(handle, "Py_IsInitialized");
+	void *handle;
 
-	if (!found && dl_is_here()) {
-		dlerror();
-		handle = late_libpython();
-		found = handle;
-	}
-	return found ? gcpreload_inject_may_attach(handle) : -ENODEV;
+	return late_find_python(&handle) ? gcpreload_inject_may_attach(handle) : -ENODEV;
 }
 
 static int attach_leave(int ret)

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "base/dl.h"
 #include "inject/pyapi.h"
 #include "preload/attach.h"
 #include "preload/late.h"
@@ -30,27 +29,12 @@ static long import_answer(PyObject *globals)
 	return gcpreload_attach(text);
 }
 
-/* Of the program, or of a libpython that a host has loaded for itself. */
-static int import_find_python(void)
-{
-	void *handle = RTLD_DEFAULT;
-
-	if (!dl_is_here())
-		return -ENOSYS;
-	if (!dlsym(handle, "Py_IsInitialized")) {
-		dlerror();
-		handle = late_libpython();
-		if (!handle)
-			return -ENOSYS;
-	}
-	return pyapi_fill(handle);
-}
-
 __attribute__((visibility("default"))) PyObject *PyInit_gcpreload_attach(void)
 {
 	PyObject *globals, *result, *number;
+	void *handle;
 
-	if (import_find_python() < 0)
+	if (!late_find_python(&handle) || pyapi_fill(handle) < 0)
 		return NULL;
 	globals = py.PyEval_GetGlobals();
 	result = globals ? py.PyDict_GetItemString(globals, "result") : NULL;

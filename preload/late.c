@@ -65,6 +65,18 @@ void *late_libpython(void)
 	return dlopen(search.path, RTLD_LAZY | RTLD_NOLOAD);
 }
 
+bool late_find_python(void **handle)
+{
+	*handle = RTLD_DEFAULT;
+	if (!dl_is_here())
+		return false;
+	if (dlsym(*handle, "Py_IsInitialized"))
+		return true;
+	dlerror();
+	*handle = late_libpython();
+	return *handle != NULL;
+}
+
 /* ------------------------------------------------------------------ at listen() and at waits */
 
 void late_forked(void)

@@ -20,6 +20,10 @@ void late_attached(void);
  * made to be unloaded, and what the observer put into it needs it there. */
 void *late_libpython(void);
 
+/* Where the interpreter of this process is, for dlsym: in the program, or in a libpython that a
+ * host has loaded for itself. False: there is none. */
+bool late_find_python(void **handle);
+
 /* This process was forked, by one that may have had threads: late_start looks for nothing. */
 void late_forked(void);
 
