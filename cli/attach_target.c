@@ -283,6 +283,22 @@ static int library_has_entry(int fd)
 	return ret < 0 ? ret : entry.value != 0;
 }
 
+/* A path of /proc/PID/maps is as we see it; where the process has another root (chroot, or a mount
+ * namespace and a chroot of ours), that one stands in front. */
+static void library_as_it_sees(struct attach_target *t)
+{
+	const char *seen = t->process.library;
+	char link[64], root[sizeof t->library];
+	ssize_t n;
+
+	snprintf(link, sizeof link, "/proc/%d/root", (int)t->pid);
+	n = readlink(link, root, sizeof root);
+	if (n > 1 && (size_t)n < sizeof root && strncmp(seen, root, (size_t)n) == 0 &&
+	    seen[n] == '/')
+		seen += n;
+	snprintf(t->library, sizeof t->library, "%s", seen);
+}
+
 /* It is there already: the file that is mapped must be the one that its path leads to, since
  * another one would be loaded beside it. */
 static char *look_at_loaded(struct attach_target *t, bool detach)
@@ -292,7 +308,7 @@ static char *look_at_loaded(struct attach_target *t, bool detach)
 	char preload[4096];
 
 	t->loaded = true;
-	snprintf(t->library, sizeof t->library, "%s", t->process.library);
+	library_as_it_sees(t);
 	if (procfs_environment(t->pid, "LD_PRELOAD", preload, sizeof preload) > 0 &&
 	    strstr(preload, LOCATE_LIBRARY)) {
 		if (fd >= 0)

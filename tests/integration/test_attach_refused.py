@@ -236,6 +236,21 @@ def test_in_namespaces_of_its_own(system_python: Interpreter, ring_dir: Path) ->
             os.kill(pid, signal.SIGKILL)
 
 
+def test_below_a_root_of_its_own(
+    system_python: Interpreter, ring_dir: Path, tmp_path: Path
+) -> None:
+    """Where the library is mapped from is not the path that it has for the process."""
+    need_mounts()
+    source = "import time\nprint(1, flush=True)\nwhile True: time.sleep(0.01)"
+    inside = f'mount --rbind / {tmp_path}; exec chroot {tmp_path} "$@"'
+    words = ["unshare", "--mount", "sh", "-ec", inside, "sh", system_python.path, "-c", source]
+    with started(*words) as process:
+        done = attach(process.pid, "--dir", ring_dir)
+        assert done.returncode == 0, done.stderr
+        done = attach(process.pid, verb="detach")
+        assert done.returncode == 0, done.stderr
+
+
 def test_in_another_root(system_python: Interpreter, tmp_path: Path) -> None:
     """The library is not there."""
     need_mounts()
