@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import venvs
+from lib.attach import Late
 from lib.hosts import Hosts
 from lib.mounts import summary, why_not
 from lib.paths import BUILD, COMMAND, LIBRARY, ROOT
@@ -132,3 +133,17 @@ def empty_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Hosts:
     return Hosts(tmp_path_factory.mktemp("hosts"))
+
+
+@pytest.fixture
+def late(python: venvs.Interpreter, ring_dir: Path) -> Iterator[Late]:
+    """A program into which the library is loaded while it runs."""
+    with Late(python, ring_dir) as puppet:
+        yield puppet
+
+
+@pytest.fixture
+def late_of_two(one_of_two_pythons: venvs.Interpreter, ring_dir: Path) -> Iterator[Late]:
+    """For what takes seconds."""
+    with Late(one_of_two_pythons, ring_dir) as puppet:
+        yield puppet

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,24 +11,10 @@ from lib.attach import Late, rings
 from lib.puppet import collections_of
 from lib.rings import by_pid, command, counted, ps
 from lib.run import wait_for
-from venvs import Interpreter
 
 # Of the program alone: an automatic collection between two lines would be one more.
 QUIET = "gc.disable()"
 BRIEF = "gc.collect()"
-
-
-@pytest.fixture
-def late(python: Interpreter, ring_dir: Path) -> Iterator[Late]:
-    with Late(python, ring_dir) as puppet:
-        yield puppet
-
-
-@pytest.fixture
-def late_of_two(one_of_two_pythons: Interpreter, ring_dir: Path) -> Iterator[Late]:
-    """For what takes seconds."""
-    with Late(one_of_two_pythons, ring_dir) as puppet:
-        yield puppet
 
 
 def test_it_measures_from_here_on(late: Late) -> None:

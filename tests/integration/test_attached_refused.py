@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,18 +15,6 @@ from venvs import Interpreter
 
 ATTACH = "ours.gcpreload_attach(settings)"
 STATE = "[len(gc.callbacks), gc.get_threshold(), gc.get_freeze_count() > 10000]"
-
-
-@pytest.fixture
-def late(python: Interpreter, ring_dir: Path) -> Iterator[Late]:
-    with Late(python, ring_dir) as puppet:
-        yield puppet
-
-
-@pytest.fixture
-def late_of_two(one_of_two_pythons: Interpreter, ring_dir: Path) -> Iterator[Late]:
-    with Late(one_of_two_pythons, ring_dir) as puppet:
-        yield puppet
 
 
 @pytest.mark.parametrize(
